@@ -1,0 +1,119 @@
+// The container of every index file: named sections of raw bytes, each with a checksum.
+//
+//   offset 0    header, 64 bytes: magic "SIGHTLIN", u32 format version, u32 content kind, u64 file size,
+//               u64 section count, u64 section table offset, u64 section table checksum, u64 reserved 0,
+//               u64 checksum of the 56 bytes before it
+//   64-aligned  the sections, zero-padded to 64 bytes
+//   64-aligned  the section table: per section u32 kind, u32 index, u64 offset, u64 size, u64 checksum
+//
+// All integers little-endian; all checksums XXH64 with seed 0. Files are written under a temporary name, fsync'ed and
+// renamed, so a reader sees a whole file or none.
+//
+// SectionFile is immutable and safe for concurrent const calls; the spans it hands out live as long as it does.
+// SectionFileWriter has one owner.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+
+namespace sightline::storage {
+
+enum class ContentKind : std::uint32_t { kDense = 1, kLexical = 2 };
+
+struct SectionEntry {
+  std::uint32_t kind;   // the meaning is the owner's: dense/dense_file.cpp, lexical/...
+  std::uint32_t index;  // which of several, e.g. the number of the segment
+  std::uint64_t offset;
+  std::uint64_t size_bytes;
+  std::uint64_t checksum;
+};
+static_assert(sizeof(SectionEntry) == 32);
+
+class SectionFile {
+ public:
+  // Opens and validates. use_mmap: map the file (pages come in as they are read) or read it all into memory.
+  // Every checksum is verified, at memory speed, unless verify_sections is false.
+  // Throws StorageError (cannot be opened), CorruptIndexError (damaged or not such a file), IncompatibleIndexError
+  // (another format version or kind).
+  static std::shared_ptr<const SectionFile> open(const std::filesystem::path& path, ContentKind kind, bool use_mmap,
+                                                 bool verify_sections = true);
+
+  const std::filesystem::path& path() const noexcept { return path_; }
+  std::span<const SectionEntry> sections() const noexcept { return entries_; }
+  bool has(std::uint32_t kind, std::uint32_t index) const noexcept { return find(kind, index) != nullptr; }
+
+  // The bytes of a section. Throws CorruptIndexError if there is none.
+  std::span<const std::byte> bytes(std::uint32_t kind, std::uint32_t index) const;
+
+  // The same as an array of T. Throws CorruptIndexError unless it holds exactly `count` values.
+  template <typename T>
+  std::span<const T> array(std::uint32_t kind, std::uint32_t index, std::size_t count) const {
+    const std::span<const std::byte> raw = bytes(kind, index);
+    if (raw.size() / sizeof(T) != count || raw.size() % sizeof(T) != 0) fail_size(kind, index, raw.size());
+    return {reinterpret_cast<const T*>(raw.data()), count};
+  }
+  // An array whose length the section itself determines.
+  template <typename T>
+  std::span<const T> array(std::uint32_t kind, std::uint32_t index) const {
+    return array<T>(kind, index, bytes(kind, index).size() / sizeof(T));
+  }
+
+  ~SectionFile();
+  SectionFile(const SectionFile&) = delete;
+  SectionFile& operator=(const SectionFile&) = delete;
+
+ private:
+  SectionFile() = default;
+  const SectionEntry* find(std::uint32_t kind, std::uint32_t index) const noexcept;
+  [[noreturn]] void fail_size(std::uint32_t kind, std::uint32_t index, std::size_t size_bytes) const;
+  [[noreturn]] void fail_corrupt(const std::string& what) const;
+  void map_or_read(bool use_mmap);
+  void parse(ContentKind kind);
+  void verify_checksums() const;
+
+  std::filesystem::path path_;
+  const std::byte* data_ = nullptr;
+  std::size_t size_bytes_ = 0;
+  bool mapped_ = false;
+  std::vector<SectionEntry> entries_;
+};
+
+class SectionFileWriter {
+ public:
+  // Creates `path`'s temporary neighbour. Throws StorageError.
+  SectionFileWriter(std::filesystem::path path, ContentKind kind);
+  ~SectionFileWriter();  // removes the temporary file unless commit() succeeded
+  SectionFileWriter(const SectionFileWriter&) = delete;
+  SectionFileWriter& operator=(const SectionFileWriter&) = delete;
+
+  // Appends a section. Throws StorageError (disk full, ...).
+  void add(std::uint32_t kind, std::uint32_t index, std::span<const std::byte> content);
+  template <typename T>
+  void add_array(std::uint32_t kind, std::uint32_t index, std::span<const T> values) {
+    add(kind, index, std::as_bytes(values));
+  }
+
+  // Writes table and header, fsyncs, renames over `path`, fsyncs the directory. Throws StorageError; `path` is then as before.
+  void commit();
+
+ private:
+  void write(const void* data, std::size_t size_bytes);
+  void pad();
+  [[noreturn]] void fail(const char* action) const;
+
+  std::filesystem::path path_;
+  std::filesystem::path temporary_path_;
+  ContentKind kind_;
+  int descriptor_ = -1;
+  std::uint64_t position_ = 0;
+  std::vector<SectionEntry> entries_;
+};
+
+}  // namespace sightline::storage

@@ -1,0 +1,58 @@
+"""Every error that Sightline raises on purpose.
+
+Each class is also the built-in kind that fits it, so ``except ValueError`` works without importing anything from here.
+A message names the argument, what was expected, what came, and what to do.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CorruptIndexError",
+    "DuplicateIdError",
+    "IncompatibleIndexError",
+    "IndexLockedError",
+    "InvalidInputError",
+    "MissingExtraError",
+    "NotFoundError",
+    "SightlineError",
+    "StorageError",
+]
+
+
+class SightlineError(Exception):
+    """Base class of all errors below."""
+
+
+class InvalidInputError(SightlineError, ValueError):
+    """An argument has the wrong type, shape, range or content. The index is as it was before the call."""
+
+
+class NotFoundError(SightlineError, KeyError):
+    """An id that must exist does not."""
+
+    def __str__(self) -> str:  # KeyError would show the repr of the message
+        return str(self.args[0]) if self.args else ""
+
+
+class DuplicateIdError(SightlineError, ValueError):
+    """An id occurs twice in one call, or is already present in the index (``add``; ``upsert`` replaces)."""
+
+
+class CorruptIndexError(SightlineError):
+    """A file of an index is damaged: a checksum, a size or an invariant does not hold."""
+
+
+class IncompatibleIndexError(SightlineError):
+    """A file was written by another format version, another class or with other settings."""
+
+
+class IndexLockedError(SightlineError):
+    """Another writer holds the index."""
+
+
+class StorageError(SightlineError, OSError):
+    """The operating system refused to read or write a file."""
+
+
+class MissingExtraError(SightlineError, ImportError):
+    """An optional dependency is not installed; the message names the extra that brings it."""
