@@ -1,5 +1,6 @@
 // Runs the tests: all of them, or those that the arguments select. An argument that is the full name of a test selects that
-// one, any other selects every test whose name contains it. --list prints the names instead.
+// one, any other selects every test whose name contains it; --skip=WORD leaves out those whose name contains the word.
+// --list prints the names instead.
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -19,13 +20,27 @@ bool is_full_name(const char* argument) {
   return false;
 }
 
-bool is_selected(const char* name, int argc, char** argv) {
-  if (argc <= 1) return true;
+constexpr std::string_view kSkip = "--skip=";
+
+bool is_skipped(const char* name, int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
+    const std::string_view argument = argv[i];
+    if (argument.starts_with(kSkip) && std::string_view(name).find(argument.substr(kSkip.size())) != std::string_view::npos) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool is_selected(const char* name, int argc, char** argv) {
+  bool has_selection = false;
+  for (int i = 1; i < argc; ++i) {
+    if (std::string_view(argv[i]).starts_with(kSkip)) continue;
+    has_selection = true;
     const bool match = is_full_name(argv[i]) ? std::strcmp(name, argv[i]) == 0 : std::strstr(name, argv[i]) != nullptr;
     if (match) return true;
   }
-  return false;
+  return !has_selection;
 }
 
 }  // namespace
@@ -37,8 +52,13 @@ int main(int argc, char** argv) {
   }
   int passed = 0;
   int failed = 0;
+  int skipped = 0;
   for (const auto& test : tests()) {
     if (!is_selected(test.name, argc, argv)) continue;
+    if (is_skipped(test.name, argc, argv)) {
+      ++skipped;
+      continue;
+    }
     try {
       test.run();
       ++passed;
@@ -49,6 +69,6 @@ int main(int argc, char** argv) {
   }
   std::string tables;
   for (const std::string& name : sightline::simd::available_names()) tables += " " + name;
-  std::printf("%d passed, %d failed (kernel tables:%s)\n", passed, failed, tables.c_str());
+  std::printf("%d passed, %d failed, %d skipped (kernel tables:%s)\n", passed, failed, skipped, tables.c_str());
   return failed == 0 && passed > 0 ? 0 : 1;
 }
