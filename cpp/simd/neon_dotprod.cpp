@@ -109,7 +109,7 @@ void scan_block_neon_dotprod(const std::uint8_t* block, std::size_t octets, cons
                              const std::int8_t* queries, const CoarseQuery* constants, std::size_t width,
                              std::uint64_t* survivors, float* upper) noexcept {
   switch (width) {
-    case 1: return scan_full<1, 16>(block, octets, rows, queries, constants, survivors, upper);
+    case 1: return scan_full<1, 8>(block, octets, rows, queries, constants, survivors, upper);
     case 2: return scan_full<2, 8>(block, octets, rows, queries, constants, survivors, upper);
     case 3: return scan_full<3, 4>(block, octets, rows, queries, constants, survivors, upper);
     case 4: return scan_full<4, 4>(block, octets, rows, queries, constants, survivors, upper);
@@ -124,7 +124,7 @@ void scan_block_high_neon_dotprod(const std::uint8_t* high, std::size_t octets, 
                                   const std::int8_t* queries, const CoarseQuery* constants, std::size_t width,
                                   std::uint64_t* survivors, float* upper) noexcept {
   switch (width) {
-    case 1: return scan_high<1, 16>(high, octets, rows, queries, constants, survivors, upper);
+    case 1: return scan_high<1, 8>(high, octets, rows, queries, constants, survivors, upper);
     case 2: return scan_high<2, 4>(high, octets, rows, queries, constants, survivors, upper);
     case 3: return scan_high<3, 4>(high, octets, rows, queries, constants, survivors, upper);
     case 4: return scan_high<4, 4>(high, octets, rows, queries, constants, survivors, upper);
