@@ -31,12 +31,13 @@ TEST(dispatch_tables_are_complete) {
 
 // Under SIGHTLINE_ISA, which the caller may have set to any available name, that table is the active one.
 TEST(dispatch_chooses_the_best_or_the_forced_table) {
-  const char* forced = std::getenv("SIGHTLINE_ISA");
+  const char* variable = std::getenv("SIGHTLINE_ISA");
+  const std::string forced = variable == nullptr ? "" : variable;
   const auto available = simd::available_names();
-  if (forced == nullptr) {
+  if (forced.empty()) {
     CHECK_EQ(std::string(simd::kernels().name), available.front());
   } else if (std::find(available.begin(), available.end(), forced) != available.end()) {
-    CHECK_EQ(std::string(simd::kernels().name), std::string(forced));
+    CHECK_EQ(std::string(simd::kernels().name), forced);
   }
   CHECK(!simd::selection().reason.empty());
   CHECK(&simd::kernels() == simd::selection().kernels);
