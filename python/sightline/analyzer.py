@@ -57,10 +57,8 @@ class Analyzer:
         self._language = _check_language(language)
         self._stemmer = stemmer
         stem_words = _stem_function(stemmer, self._language)
-        if isinstance(stopwords, str) and stopwords != "default":
-            raise InvalidInputError(
-                f"stopwords: expected 'default', None or a collection of words, got the string {stopwords!r}"
-            )
+        if (isinstance(stopwords, str) and stopwords != "default") or not isinstance(stopwords, Iterable | None):
+            raise InvalidInputError(f"stopwords: expected 'default', None or a collection of words, got {stopwords!r}")
         chosen = _STOP_WORDS.get(self._language or "", ()) if isinstance(stopwords, str) else stopwords
         self._stop_words = _normal_stop_words(chosen or ())
         self._core = _core.Analyzer(_resolver(self._stop_words, stem_words))
