@@ -11,7 +11,8 @@ DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
 def data_folder(name: str) -> Path:
-    """Return a data set's folder; without it the test is skipped, or fails where CI=true says that it must run."""
+    """Return a data set's folder; without it the test is skipped, or fails where CI=true says that it must
+    run."""
     folder = DATA / name
     if folder.is_dir():
         return folder

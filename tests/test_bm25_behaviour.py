@@ -24,7 +24,7 @@ def test_quick_start():
 
 def test_empty_index_and_empty_texts():
     index = sl.BM25Index()
-    scores, ids = index.search("anything", k=2)
+    _, ids = index.search("anything", k=2)
     assert ids.tolist() == [-1, -1]
     assert index.ids.tolist() == []
     assert set(index.memory().values()) == {0}
@@ -47,7 +47,9 @@ def test_a_term_in_every_document_may_be_worth_nothing_but_is_found():
 
 def test_chinese_japanese_korean_and_thai_are_found():
     index = sl.BM25Index()
-    index.add(["東京都に住んでいます", "北京大学在哪里", "한국어로 된 문서입니다", "สวัสดีชาวโลก", "plain words"])
+    index.add(
+        ["東京都に住んでいます", "北京大学在哪里", "한국어로 된 문서입니다", "สวัสดีชาวโลก", "plain words"]
+    )
     for query, expected in [("東京", 0), ("大学", 1), ("한국어", 2), ("ชาวโลก", 3), ("word", 4)]:
         assert index.search(query, k=1)[1].tolist() == [expected]
 

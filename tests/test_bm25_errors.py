@@ -27,20 +27,45 @@ BAD_ADDS = [
     ("bytes", lambda i: i.add(b"text"), sl.InvalidInputError, "texts: expected an iterable"),
     ("None", lambda i: i.add(None), sl.InvalidInputError, "texts: expected an iterable"),
     ("number in the middle", lambda i: i.add(["x", 7, "y"]), sl.InvalidInputError, "position 1, got int"),
-    ("None in the middle", lambda i: i.add(["x", "y", None]), sl.InvalidInputError, "position 2, got NoneType"),
+    (
+        "None in the middle",
+        lambda i: i.add(["x", "y", None]),
+        sl.InvalidInputError,
+        "position 2, got NoneType",
+    ),
     ("bytes in the middle", lambda i: i.add(["x", b"y"]), sl.InvalidInputError, "position 1, got bytes"),
     ("mixed", lambda i: i.add(["x", ["y"]]), sl.InvalidInputError, "separate calls"),
     ("mixed tokens", lambda i: i.add([["x"], "y"]), sl.InvalidInputError, "separate calls"),
-    ("token not str", lambda i: i.add([["x"], ["y", 3]]), sl.InvalidInputError, "token 1 of the item at position 1, got int"),
-    ("too few ids", lambda i: i.add(["x", "y"], ids=[3]), sl.InvalidInputError, "ids: expected one id for each of 2"),
-    ("negative id", lambda i: i.add(["x", "y"], ids=[3, -1]), sl.InvalidInputError, "ids: expected integers >= 0, got -1"),
+    (
+        "token not str",
+        lambda i: i.add([["x"], ["y", 3]]),
+        sl.InvalidInputError,
+        "token 1 of the item at position 1, got int",
+    ),
+    (
+        "too few ids",
+        lambda i: i.add(["x", "y"], ids=[3]),
+        sl.InvalidInputError,
+        "ids: expected one id for each of 2",
+    ),
+    (
+        "negative id",
+        lambda i: i.add(["x", "y"], ids=[3, -1]),
+        sl.InvalidInputError,
+        "ids: expected integers >= 0, got -1",
+    ),
     ("float ids", lambda i: i.add(["x"], ids=[1.5]), sl.InvalidInputError, "ids: expected"),
     ("bool ids", lambda i: i.add(["x"], ids=[True]), sl.InvalidInputError, "ids: expected"),
     ("str ids", lambda i: i.add(["x"], ids=["3"]), sl.InvalidInputError, "ids: expected"),
     ("2-D ids", lambda i: i.add(["x"], ids=[[3]]), sl.InvalidInputError, "ids: expected"),
     ("huge ids", lambda i: i.add(["x"], ids=[2**63]), sl.InvalidInputError, "ids: expected"),
     ("id twice", lambda i: i.add(["x", "y"], ids=[3, 3]), sl.DuplicateIdError, "3 occurs twice"),
-    ("id present", lambda i: i.add(["x", "y"], ids=[3, 5]), sl.DuplicateIdError, "5 is already in the index.*upsert"),
+    (
+        "id present",
+        lambda i: i.add(["x", "y"], ids=[3, 5]),
+        sl.DuplicateIdError,
+        "5 is already in the index.*upsert",
+    ),
     ("upsert id twice", lambda i: i.upsert(["x", "y"], ids=[5, 5]), sl.DuplicateIdError, "5 occurs twice"),
     ("upsert negative", lambda i: i.upsert(["x"], ids=[-2]), sl.InvalidInputError, ">= 0"),
     ("upsert bad text", lambda i: i.upsert(["x", 1], ids=[5, 6]), sl.InvalidInputError, "position 1"),
@@ -52,13 +77,38 @@ BAD_ADDS = [
     ("k float", lambda i: i.search("cat", k=2.0), sl.InvalidInputError, "k: expected"),
     ("query number", lambda i: i.search(3), sl.InvalidInputError, "queries: expected"),
     ("query bytes", lambda i: i.search(b"cat"), sl.InvalidInputError, "queries: expected"),
-    ("query in list", lambda i: i.search(["cat", 3]), sl.InvalidInputError, "queries: .* position 1, got int"),
-    ("mask too short", lambda i: i.search("cat", mask=[True]), sl.InvalidInputError, "mask: expected one entry for each of the 3"),
-    ("mask too long", lambda i: i.search("cat", mask=np.ones(4, bool)), sl.InvalidInputError, "mask: expected one entry"),
+    (
+        "query in list",
+        lambda i: i.search(["cat", 3]),
+        sl.InvalidInputError,
+        "queries: .* position 1, got int",
+    ),
+    (
+        "mask too short",
+        lambda i: i.search("cat", mask=[True]),
+        sl.InvalidInputError,
+        "mask: expected one entry for each of the 3",
+    ),
+    (
+        "mask too long",
+        lambda i: i.search("cat", mask=np.ones(4, bool)),
+        sl.InvalidInputError,
+        "mask: expected one entry",
+    ),
     ("mask float", lambda i: i.search("cat", mask=[0.5, 1.0, 0.0]), sl.InvalidInputError, "mask: expected"),
     ("mask str", lambda i: i.search("cat", mask="cat"), sl.InvalidInputError, "mask: expected"),
-    ("mask 3-D", lambda i: i.search("cat", mask=np.ones((1, 1, 3), bool)), sl.InvalidInputError, "mask: expected"),
-    ("masks for other queries", lambda i: i.search(["a", "b", "c"], mask=np.ones((2, 3), bool)), sl.InvalidInputError, "mask: expected"),
+    (
+        "mask 3-D",
+        lambda i: i.search("cat", mask=np.ones((1, 1, 3), bool)),
+        sl.InvalidInputError,
+        "mask: expected",
+    ),
+    (
+        "masks for other queries",
+        lambda i: i.search(["a", "b", "c"], mask=np.ones((2, 3), bool)),
+        sl.InvalidInputError,
+        "mask: expected",
+    ),
     ("variant", lambda i: i.search("cat", variant="bm26"), sl.InvalidInputError, "variant: expected one of"),
     ("k1", lambda i: i.search("cat", k1=-1), sl.InvalidInputError, "k1: expected a number"),
     ("k1 NaN", lambda i: i.search("cat", k1=float("nan")), sl.InvalidInputError, "k1: expected a number"),
@@ -72,7 +122,9 @@ BAD_ADDS = [
 ]
 
 
-@pytest.mark.parametrize(("call", "error", "message"), [pytest.param(*row[1:], id=row[0]) for row in BAD_ADDS])
+@pytest.mark.parametrize(
+    ("call", "error", "message"), [pytest.param(*row[1:], id=row[0]) for row in BAD_ADDS]
+)
 def test_bad_calls_explain_and_change_nothing(index, call, error, message):
     before = state(index)
     with pytest.raises(error, match=message):

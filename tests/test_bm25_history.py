@@ -10,9 +10,9 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from reference_bm25 import VARIANTS
 
 import sightline as sl
+from reference_bm25 import VARIANTS
 
 TOKENS = st.lists(st.sampled_from("abcdefg"), max_size=8)
 IDS = st.integers(0, 60)
@@ -26,7 +26,11 @@ def assert_equals_fresh_build(index, live):
     assert len(index) == len(fresh) == len(live)
     np.testing.assert_array_equal(index.ids, np.array(sorted(live), dtype=np.int64))
     for variant in VARIANTS:
-        for mine, theirs in zip(index.search(QUERIES, k=70, variant=variant), fresh.search(QUERIES, k=70, variant=variant), strict=True):
+        for mine, theirs in zip(
+            index.search(QUERIES, k=70, variant=variant),
+            fresh.search(QUERIES, k=70, variant=variant),
+            strict=True,
+        ):
             assert mine.tobytes() == theirs.tobytes()
     if live:
         for query in QUERIES:
@@ -34,7 +38,9 @@ def assert_equals_fresh_build(index, live):
         some = next(iter(live))
         assert index.explain(QUERIES[2], some) == fresh.explain(QUERIES[2], some)
         mask = index.ids % 2 == 0
-        for mine, theirs in zip(index.search(QUERIES, mask=mask), fresh.search(QUERIES, mask=mask), strict=True):
+        for mine, theirs in zip(
+            index.search(QUERIES, mask=mask), fresh.search(QUERIES, mask=mask), strict=True
+        ):
             assert mine.tobytes() == theirs.tobytes()
 
 

@@ -8,9 +8,8 @@ import json
 import math
 from collections import defaultdict
 
-from data_location import data_folder
-
 import sightline as sl
+from data_location import data_folder
 
 
 def read_json_lines(path):
@@ -21,7 +20,10 @@ def read_json_lines(path):
 
 def ndcg(ranked, judged, depth=10):
     gain = sum(judged.get(key, 0) / math.log2(rank + 2) for rank, key in enumerate(ranked[:depth]))
-    best = sum(value / math.log2(rank + 2) for rank, value in enumerate(sorted(judged.values(), reverse=True)[:depth]))
+    best = sum(
+        value / math.log2(rank + 2)
+        for rank, value in enumerate(sorted(judged.values(), reverse=True)[:depth])
+    )
     return gain / best
 
 
@@ -39,7 +41,8 @@ def test_scifact_with_default_settings():
     judged = sorted(judgments)
     _, ids = index.search([queries[key] for key in judged], k=10)
     values = [
-        ndcg([documents[i]["_id"] for i in row if i >= 0], judgments[key]) for key, row in zip(judged, ids, strict=True)
+        ndcg([documents[i]["_id"] for i in row if i >= 0], judgments[key])
+        for key, row in zip(judged, ids, strict=True)
     ]
     assert len(values) == 300
     mean = sum(values) / len(values)

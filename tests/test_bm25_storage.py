@@ -32,7 +32,9 @@ def same_answers(a, b):
 
 @pytest.mark.parametrize("mmap", [True, False])
 def test_everything_comes_back(tmp_path, mmap):
-    index = build(analyzer=sl.Analyzer("german", stopwords=["Die", "cat"]), variant="bm25l", k1=0.8, b=0.3, delta=0.7)
+    index = build(
+        analyzer=sl.Analyzer("german", stopwords=["Die", "cat"]), variant="bm25l", k1=0.8, b=0.3, delta=0.7
+    )
     index.save(tmp_path / "index")
     assert os.listdir(tmp_path) == ["index"]
     loaded = sl.BM25Index.load(tmp_path / "index", mmap=mmap)
@@ -67,7 +69,7 @@ def test_code_cannot_be_saved(tmp_path):
         pass
 
     for analyzer in (str.split, Subclass(), sl.Analyzer(stemmer=lambda word: word)):
-        with pytest.raises(sl.InvalidInputError, match="cannot be saved"):
+        with pytest.raises(sl.InvalidInputError, match="code cannot be saved"):
             sl.BM25Index(analyzer).save(tmp_path / "index")
     assert os.listdir(tmp_path) == []
 
