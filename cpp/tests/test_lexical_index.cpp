@@ -108,14 +108,15 @@ TEST(validation_sees_every_broken_invariant) {
 
 TEST(find_term_at_every_position) {
   std::map<DocId, Tokens> documents;
-  for (DocId id = 0; id < 3000; ++id) documents[id] = {"w" + std::to_string(id)};
+  for (DocId id = 0; id < 3000; ++id) documents[id] = {std::string("w").append(std::to_string(id))};
   const Segment segment(std::move(one_segment(documents).front()));
   for (DocId id = 0; id < 3000; ++id) {
-    const std::string word = "w" + std::to_string(id);
+    const std::string word = std::string("w").append(std::to_string(id));
     const auto term = segment.find_term(word, word_hash(word));
     CHECK(term.has_value());
     CHECK_EQ(segment.postings(*term).rows[0], static_cast<RowIndex>(id));
-    CHECK(!segment.find_term("x" + word, word_hash("x" + word)));
+    const std::string absent = std::string("x").append(word);
+    CHECK(!segment.find_term(absent, word_hash(absent)));
   }
   CHECK(!segment.find_term("absent", 0));
   CHECK(!segment.find_term("absent", ~0ULL));

@@ -92,14 +92,14 @@ TEST(analyzer_shards_keep_the_order_of_documents) {
     return std::vector<std::string>(words.begin(), words.end());
   });
   std::vector<std::string> texts;
-  for (int i = 0; i < 3000; ++i) texts.push_back("w" + std::to_string(i) + " " + std::string(500, 'x'));
+  for (int i = 0; i < 3000; ++i) texts.push_back(std::string("w").append(std::to_string(i)).append(" ").append(500, 'x'));
   const std::vector<std::string_view> views(texts.begin(), texts.end());
   const std::vector<AnalyzedDocuments> shards = analyzer.analyze(views);
   CHECK(shards.size() > 1);
   std::size_t next = 0;
   for (const AnalyzedDocuments& shard : shards) {
     for (std::size_t d = 0; d < shard.document_count(); ++d) {
-      CHECK_EQ(std::string(shard.terms.word(shard.document(d)[0])), "w" + std::to_string(next++));
+      CHECK_EQ(std::string(shard.terms.word(shard.document(d)[0])), std::string("w").append(std::to_string(next++)));
     }
   }
   CHECK_EQ(next, texts.size());

@@ -122,7 +122,7 @@ class Analyzer:
             )
         if callable(self._stemmer):
             raise InvalidInputError(
-                f"analyzer: expected a Snowball stemmer, got the callable {self._stemmer!r}; {CANNOT_BE_SAVED}"
+                f"analyzer: expected a Snowball stemmer, got {self._stemmer!r}; {CANNOT_BE_SAVED}"
             )
         return {"language": self._language, "stemmer": self._stemmer, "stopwords": sorted(self._stop_words)}
 

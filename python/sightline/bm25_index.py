@@ -265,7 +265,7 @@ class BM25Index:
             settings = self._analyzer.settings()
         else:
             raise InvalidInputError(
-                f"analyzer: expected an Analyzer or None, got the callable {self._analyzer!r}; {CANNOT_BE_SAVED}"
+                f"analyzer: expected an Analyzer or None, got {self._analyzer!r}; {CANNOT_BE_SAVED}"
             )
         self._core.save(os.fspath(path), *self._parameters, json.dumps({"analyzer": settings}))
 
