@@ -6,7 +6,6 @@ import time
 from dataclasses import dataclass
 from functools import cache
 
-import sightline as sl
 from sightline import _core
 
 __all__ = ["Limits", "measure_limits"]
@@ -24,7 +23,6 @@ class Limits:
 def measure_limits() -> Limits:
     """Measure both, the best of several runs. A quarter of a gigabyte a pass, which no cache holds."""
     size = 256 << 20
-    threads = sl.get_num_threads()
     read, operations = 0.0, 0.0
     buffer = _core.ReadProbe(size)
     for _ in range(8):
@@ -32,6 +30,6 @@ def measure_limits() -> Limits:
         buffer.read()
         read = max(read, size / (time.perf_counter() - start) / 1e9)
         start = time.perf_counter()
-        done = _core.int8_probe(20_000_000 // threads)
+        done = _core.int8_probe(4_000_000)
         operations = max(operations, done / (time.perf_counter() - start) / 1e9)
     return Limits(read, operations)

@@ -167,6 +167,24 @@ void scan_block_high_neon(const std::uint8_t* high, std::size_t octets, const Co
   }
 }
 
+// 8 independent sums hide the latency of the two instructions.
+std::uint64_t probe_operations_neon(std::size_t rounds) noexcept {
+  constexpr int kSums = 8;
+  const int8x16_t rows = vdupq_n_s8(3);
+  const int8x8_t query = vdup_n_s8(5);
+  int32x4_t sums[kSums];
+  SIGHTLINE_UNROLL
+  for (int i = 0; i < kSums; ++i) sums[i] = vdupq_n_s32(0);
+  for (std::size_t round = 0; round < rounds; ++round) {
+    SIGHTLINE_UNROLL
+    for (int i = 0; i < kSums; ++i) {
+      sums[i] = vpadalq_s16(sums[i], vmull_s8(vget_low_s8(rows), query));
+      asm volatile("" : "+w"(sums[i]));  // keeps the compiler from computing the sum once
+    }
+  }
+  return rounds * kSums * 8 * 2;
+}
+
 }  // namespace
 
 const Kernels kNeonKernels = {
@@ -180,6 +198,7 @@ const Kernels kNeonKernels = {
     .unpack_block = unpack_block_neon,
     .scan_block = scan_block_neon,
     .scan_block_high = scan_block_high_neon,
+    .probe_operations = probe_operations_neon,
 };
 
 }  // namespace sightline::simd

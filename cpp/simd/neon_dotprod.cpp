@@ -135,6 +135,24 @@ void scan_block_high_neon_dotprod(const std::uint8_t* high, std::size_t octets, 
   }
 }
 
+// 16 independent sums hide the latency of the instruction.
+std::uint64_t probe_operations_neon_dotprod(std::size_t rounds) noexcept {
+  constexpr int kSums = 16;
+  const int8x16_t rows = vdupq_n_s8(3);
+  const int8x16_t query = vdupq_n_s8(5);
+  int32x4_t sums[kSums];
+  SIGHTLINE_UNROLL
+  for (int i = 0; i < kSums; ++i) sums[i] = vdupq_n_s32(0);
+  for (std::size_t round = 0; round < rounds; ++round) {
+    SIGHTLINE_UNROLL
+    for (int i = 0; i < kSums; ++i) {
+      sums[i] = vdotq_s32(sums[i], rows, query);
+      asm volatile("" : "+w"(sums[i]));  // keeps the compiler from computing the sum once
+    }
+  }
+  return rounds * kSums * 16 * 2;
+}
+
 }  // namespace
 
 const Kernels kNeonDotprodKernels = {
@@ -148,6 +166,7 @@ const Kernels kNeonDotprodKernels = {
     .unpack_block = unpack_block_neon,
     .scan_block = scan_block_neon_dotprod,
     .scan_block_high = scan_block_high_neon_dotprod,
+    .probe_operations = probe_operations_neon_dotprod,
 };
 
 }  // namespace sightline::simd
