@@ -22,7 +22,7 @@ enum class CharClass : std::uint8_t {
 
 struct CharRecord {
   CharClass char_class;
-  std::uint8_t folded_count;      // 0: folds to itself + fold_delta; else to so many code points of kFoldExpansions
+  std::uint8_t folded_count;  // 0: folds to itself + fold_delta; else to this many of kFoldExpansions
   std::uint16_t expansion_offset;
   std::int32_t fold_delta;
 };

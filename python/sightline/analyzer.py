@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from threading import Lock
 from typing import Any, Literal
 
@@ -12,13 +13,19 @@ from sightline.errors import InvalidInputError
 
 __all__ = ["ENGLISH_STOP_WORDS", "Analyzer"]
 
-ENGLISH_STOP_WORDS = frozenset(
-    "a an and are as at be but by for if in into is it no not of on or such that the their then there these they this "
-    "to was will with".split()
-)
-"""The 33 words that Lucene's StandardAnalyzer dropped for twenty years; hardly any can make or break a query."""
+_ENGLISH = """
+a an and are as at be but by for if in into is it no not of on or such that the their then there these they
+this to was will with
+"""
+
+ENGLISH_STOP_WORDS = frozenset(_ENGLISH.split())
+"""The 33 words of Lucene's classic list; hardly any can make or break a query."""
 
 _STOP_WORDS = {"english": ENGLISH_STOP_WORDS, "porter": ENGLISH_STOP_WORDS}
+
+CANNOT_BE_SAVED = (
+    "code cannot be saved: analyze the texts yourself and add lists of terms to an index with analyzer=None"
+)
 
 Stemmer = Callable[[str], str]
 
@@ -26,22 +33,23 @@ Stemmer = Callable[[str], str]
 class Analyzer:
     """Split text into case-folded, stemmed words.
 
-    Segmentation and case folding are native, run in threads and release the GIL; stop words and stems are looked up once
-    for each distinct word, in batches, and remembered (at most about two million words). Calling the analyzer shows what
-    an index stores. Use the same analyzer for documents and queries.
+    Segmentation and case folding are native, run in threads and release the GIL; stop words and stems are
+    looked up once for each distinct word, in batches, and remembered (at most about two million words).
+    Calling the analyzer shows what an index stores. Use the same analyzer for documents and queries.
 
-    Words are maximal runs of letters and digits, with their combining marks. An apostrophe or middle dot between letters
-    and a point or comma between digits belong to the word ("don't", "3.14", "v1.2.3"); hyphens, underscores, slashes,
-    points between letters, symbols and emoji separate words. Soft hyphens and joiners vanish. Text is brought to NFC, words
-    to NFKC and full case folding ("Straße" and "STRASSE" are one word). Runs of Han, Hiragana, Katakana, Bopomofo, Hangul,
-    Thai, Lao, Khmer and Myanmar characters become overlapping pairs ("東京都" gives "東京", "京都"); a character that
-    stands alone becomes a word of its own. A lone surrogate separates words.
+    Words are maximal runs of letters and digits, with their combining marks. An apostrophe or middle dot
+    between letters and a point or comma between digits belong to the word ("don't", "3.14", "v1.2.3");
+    hyphens, underscores, slashes, points between letters, symbols and emoji separate words. Soft hyphens and
+    joiners vanish. Text is brought to NFC, words to NFKC and full case folding ("Straße" and "STRASSE" are
+    one word). Runs of Han, Hiragana, Katakana, Bopomofo, Hangul, Thai, Lao, Khmer and Myanmar characters
+    become overlapping pairs ("東京都" gives "東京", "京都"); a character that stands alone becomes a word of
+    its own. A lone surrogate separates words.
 
-    Parameters: language : a Snowball algorithm such as "english", "german", "russian" (see ``Analyzer.languages()``), or
-                None or "none" for neither stems nor stop words;
-                stopwords : "default" (a short list for English, none for other languages), None, or words to drop;
-                stemmer : "default" (Snowball for the language), None, the name of a Snowball algorithm, or a callable
-                from word to stem; an index with a callable cannot be saved
+    Parameters: language : a Snowball algorithm such as "english", "german", "russian" (see
+                ``Analyzer.languages()``), or None or "none" for neither stems nor stop words;
+                stopwords : "default" (a short list for English, none for other languages), None, or words to
+                drop; stemmer : "default" (Snowball for the language), None, the name of a Snowball algorithm,
+                or a callable from word to stem; an index with a callable cannot be saved
     Raises:     InvalidInputError for an unknown language or stemmer, or for a stop word that is not one word
     Notes:      thread-safe
     Source:     Unicode Standard Annex 29, "Unicode Text Segmentation"; Porter, "Snowball", 2001
@@ -57,9 +65,11 @@ class Analyzer:
         self._language = _check_language(language)
         self._stemmer = stemmer
         stem_words = _stem_function(stemmer, self._language)
-        if isinstance(stopwords, str) and stopwords != "default":
+        if (isinstance(stopwords, str) and stopwords != "default") or not isinstance(
+            stopwords, Iterable | None
+        ):
             raise InvalidInputError(
-                f"stopwords: expected 'default', None or a collection of words, got the string {stopwords!r}"
+                f"stopwords: expected 'default', None or a collection of words, got {stopwords!r}"
             )
         chosen = _STOP_WORDS.get(self._language or "", ()) if isinstance(stopwords, str) else stopwords
         self._stop_words = _normal_stop_words(chosen or ())
@@ -68,9 +78,7 @@ class Analyzer:
     @staticmethod
     def languages() -> list[str]:
         """Return the Snowball algorithms that ``language`` and ``stemmer`` may name."""
-        import Stemmer as snowball
-
-        return list(snowball.algorithms())
+        return list(_snowball().algorithms())
 
     @property
     def language(self) -> str | None:
@@ -90,13 +98,17 @@ class Analyzer:
     def __call__(self, text: str) -> list[str]:
         """Return the terms of a text, in order. O(length)."""
         if not isinstance(text, str):
-            raise InvalidInputError(f"text: expected str, got {type(text).__name__}; use batch() for several texts")
+            raise InvalidInputError(
+                f"text: expected str, got {type(text).__name__}; use batch() for several texts"
+            )
         return self._core.token_lists([text])[0]
 
     def batch(self, texts: Iterable[str]) -> list[list[str]]:
         """Return the terms of each text."""
         if isinstance(texts, (str, bytes)):
-            raise InvalidInputError(f"texts: expected an iterable of str, got a {type(texts).__name__}; wrap it in a list")
+            raise InvalidInputError(
+                f"texts: expected an iterable of str, got a {type(texts).__name__}; wrap it in a list"
+            )
         return self._core.token_lists(list(texts))
 
     def settings(self) -> dict[str, Any]:
@@ -106,13 +118,11 @@ class Analyzer:
         """
         if type(self) is not Analyzer:
             raise InvalidInputError(
-                f"analyzer: expected an Analyzer, got its subclass {type(self).__name__}, which cannot be saved; "
-                "analyze the texts yourself and add lists of tokens to an index with analyzer=None"
+                f"analyzer: expected an Analyzer, got its subclass {type(self).__name__}; {CANNOT_BE_SAVED}"
             )
         if callable(self._stemmer):
             raise InvalidInputError(
-                "analyzer: expected a Snowball stemmer, got a callable, which cannot be saved; "
-                "analyze the texts yourself and add lists of tokens to an index with analyzer=None"
+                f"analyzer: expected a Snowball stemmer, got {self._stemmer!r}; {CANNOT_BE_SAVED}"
             )
         return {"language": self._language, "stemmer": self._stemmer, "stopwords": sorted(self._stop_words)}
 
@@ -124,13 +134,23 @@ class Analyzer:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Analyzer) or type(self) is not type(other):
             return NotImplemented
-        return (self._language, self._stemmer, self._stop_words) == (other._language, other._stemmer, other._stop_words)
+        return (self._language, self._stemmer, self._stop_words) == (
+            other._language,
+            other._stemmer,
+            other._stop_words,
+        )
 
     def __hash__(self) -> int:
         return hash((self._language, self._stemmer, self._stop_words))
 
     def __repr__(self) -> str:
-        return f"Analyzer({self._language!r}, stopwords=<{len(self._stop_words)} words>, stemmer={self._stemmer!r})"
+        stop_words = f"<{len(self._stop_words)} words>"
+        return f"Analyzer({self._language!r}, stopwords={stop_words}, stemmer={self._stemmer!r})"
+
+
+def _snowball() -> Any:
+    """Import PyStemmer, which has no type hints, when it is first needed."""
+    return import_module("Stemmer")
 
 
 def _check_language(language: str | None) -> str | None:
@@ -151,19 +171,22 @@ def _check_algorithm(name: str, argument: str) -> None:
         raise InvalidInputError(f"{argument}: expected one of {', '.join(known)}, or None; got {name!r}")
 
 
-def _stem_function(stemmer: str | Stemmer | None, language: str | None) -> Callable[[list[str]], list[str]] | None:
+def _stem_function(
+    stemmer: str | Stemmer | None, language: str | None
+) -> Callable[[list[str]], list[str]] | None:
     if stemmer is None or (stemmer == "default" and language is None):
         return None
     if callable(stemmer):
         return lambda words: [stemmer(word) for word in words]
     if not isinstance(stemmer, str):
-        raise InvalidInputError(f"stemmer: expected 'default', None, a name or a callable, got {type(stemmer).__name__}")
+        raise InvalidInputError(
+            f"stemmer: expected 'default', None, a name or a callable, got {type(stemmer).__name__}"
+        )
     if stemmer != "default":
         _check_algorithm(stemmer, "stemmer")
-    import Stemmer as snowball
-
-    # The native core remembers every stem, so PyStemmer need not. Its objects must not be used by two threads at once.
-    snowball_stemmer = snowball.Stemmer(language if stemmer == "default" else stemmer, 0)
+    # The native core remembers every stem, so PyStemmer need not. Its objects must not be used by two threads
+    # at once.
+    snowball_stemmer = _snowball().Stemmer(language if stemmer == "default" else stemmer, 0)
     lock = Lock()
 
     def stem_words(words: list[str]) -> list[str]:
@@ -189,7 +212,9 @@ def _normal_stop_words(words: Iterable[str]) -> frozenset[str]:
             raise InvalidInputError(f"stopwords: expected words, got {type(word).__name__} {word!r}")
         parts = split.token_lists([word])[0]
         if len(parts) != 1:
-            raise InvalidInputError(f"stopwords: expected single words, got {word!r}, which is split into {parts!r}")
+            raise InvalidInputError(
+                f"stopwords: expected single words, got {word!r}, which is split into {parts!r}"
+            )
         result.add(parts[0])
     return frozenset(result)
 
@@ -199,8 +224,8 @@ def _resolver(
 ) -> Callable[[list[str]], list[str | None]]:
     """Make the function that the native core calls with each batch of new words.
 
-    A function of its own, not a method: the core keeps it, and a reference back to the analyzer would be a cycle that the
-    garbage collector cannot see.
+    A function of its own, not a method: the core keeps it, and a reference back to the analyzer would be a
+    cycle that the garbage collector cannot see.
     """
 
     def resolve(words: list[str]) -> list[str | None]:

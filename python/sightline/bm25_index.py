@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from sightline import _core
 from sightline._arrays import FloatArray, IdArray, check_k, id_array, masks
-from sightline.analyzer import Analyzer
-from sightline.errors import CorruptIndexError, InvalidInputError
+from sightline.analyzer import CANNOT_BE_SAVED, Analyzer
+from sightline.errors import CorruptIndexError, IncompatibleIndexError, InvalidInputError
 
 __all__ = ["BM25Explanation", "BM25Index", "TermExplanation"]
 
@@ -37,7 +37,10 @@ class TermExplanation(NamedTuple):
 
 @dataclass(frozen=True)
 class BM25Explanation:
-    """Where a score comes from: ``score`` is the sum of the contributions, added in order and rounded once to float32."""
+    """Where a score comes from.
+
+    ``score`` is the sum of the contributions, added in order and rounded once to float32.
+    """
 
     score: float
     length: int  # tokens in the document
@@ -56,28 +59,30 @@ class _Parameters(NamedTuple):
 class BM25Index:
     """Search texts by BM25: exact, incremental, threaded.
 
-    Scores depend only on the documents that are in the index now: whatever was added, replaced, removed and merged
-    before, they equal those of an index built afresh, to the last bit. Adding n documents one by one costs O(n log n) in
-    all, and each is searchable at once.
+    Scores depend only on the documents that are in the index now: whatever was added, replaced, removed and
+    merged before, they equal those of an index built afresh, to the last bit. Adding n documents one by one
+    costs O(n log n) in all, and each is searchable at once.
 
-    Memory: about 6 bytes for each distinct word of each document, 12 bytes a document, and about 24 bytes and its own
-    length for each distinct word of the collection. The texts are not kept.
+    Memory: about 6 bytes for each distinct word of each document, 12 bytes a document, and about 24 bytes and
+    its own length for each distinct word of the collection. The texts are not kept.
 
-    Parameters: analyzer : an Analyzer (default: English), a callable from text to list of terms, or None if all documents
-                and queries will be lists of terms;
+    Parameters: analyzer : an Analyzer (default: English), a callable from text to list of terms, or None if
+                all documents and queries will be lists of terms;
                 k1 : >= 0, saturation of the term frequency; b : 0 to 1, normalisation by length;
                 delta : >= 0, "bm25l" and "bm25+" only;
                 variant : "lucene", "robertson", "atire", "bm25l" or "bm25+", as bm25s defines them
     Raises:     InvalidInputError for any other value
-    Notes:      thread-safe: searches run while another thread adds, each over the state at its start, and never wait.
-                "bm25l" and "bm25+" give every document of a result, as in bm25s, the value that they give to a term which a
-                document lacks; a document with no query term at all is never in a result and scores 0.
-    Source:     Robertson, Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009; Lù, "BM25S", 2024
+    Notes:      thread-safe: searches run while another thread adds, each over the state at its start, and
+                never wait. "bm25l" and "bm25+" give every document of a result, as in bm25s, the value that
+                they give to a term which a document lacks; a document with no query term at all is never in a
+                result and scores 0.
+    Source:     Robertson, Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009; Lù,
+                "BM25S", 2024
     """
 
     def __init__(
         self,
-        analyzer: Analyzer | Tokenizer | None | Literal["default"] = "default",
+        analyzer: Analyzer | Tokenizer | Literal["default"] | None = "default",
         *,
         k1: float = 1.2,
         b: float = 0.75,
@@ -131,17 +136,20 @@ class BM25Index:
     def __repr__(self) -> str:
         return f"BM25Index({self._analyzer!r}, variant={self.variant!r}) with {len(self)} documents"
 
-    def add(self, texts: Iterable[str] | Iterable[Sequence[str]], ids: npt.ArrayLike | None = None) -> IdArray:
+    def add(
+        self, texts: Iterable[str] | Iterable[Sequence[str]], ids: npt.ArrayLike | None = None
+    ) -> IdArray:
         """Add documents and return their ids.
 
-        Searchable when the call returns. O(total length), plus, amortised, O(log n) copies of a posting as small
-        segments merge. Text is analyzed and indexed in threads, 64 MB at a time, with the GIL released.
+        Searchable when the call returns. O(total length), plus, amortised, O(log n) copies of a posting as
+        small segments merge. Text is analyzed and indexed in threads, 64 MB at a time, with the GIL released.
 
-        Parameters: texts : str, or lists of terms, which are taken as they are; an empty one counts as a document;
-                    ids : integers >= 0 (n,), default: the next free ones, counting from one more than the largest ever used
+        Parameters: texts : str, or lists of terms, which are taken as they are; an empty one counts as a
+                    document; ids : integers >= 0 (n,), default: the next free ones, counting from one more
+                    than the largest ever used
         Returns:    int64 (n,), in the order of texts
-        Raises:     InvalidInputError for anything else, with its position; DuplicateIdError if an id comes twice or is
-                    present. The index is then as it was.
+        Raises:     InvalidInputError for anything else, with its position; DuplicateIdError if an id comes
+                    twice or is present. The index is then as it was.
         """
         return self._add(texts, None if ids is None else id_array(ids, "ids"), replace=False)
 
@@ -169,15 +177,16 @@ class BM25Index:
     ) -> tuple[FloatArray, IdArray]:
         """Return the k best documents for each query, exactly.
 
-        O(documents that have a query term); queries of a batch run in threads. A term that the query repeats counts as
-        often as it occurs.
+        O(documents that have a query term); queries of a batch run in threads. A term that the query repeats
+        counts as often as it occurs.
 
         Parameters: queries : str; or a list of str or of lists of terms, each one a query; k : int >= 1;
-                    mask : None; bool (n,) or (q, n), an entry for each document in the order of ``ids``; integers, the ids
-                    allowed; or a list of such integer arrays, one a query;
+                    mask : None; bool (n,) or (q, n), an entry for each document in the order of ``ids``;
+                    integers, the ids allowed; or a list of such integer arrays, one a query;
                     variant, k1, b, delta : for this search instead of the index's own; nothing is rebuilt
-        Returns:    scores : float32 (q, k), best first; ids : int64 (q, k), ties by ascending id. Only documents with a
-                    query term appear; where there are fewer than k, -inf and -1. For a single str: (k,) each.
+        Returns:    scores : float32 (q, k), best first; ids : int64 (q, k), ties by ascending id. Only
+                    documents with a query term appear; where there are fewer than k, -inf and -1. For a
+                    single str: (k,) each.
         Raises:     InvalidInputError for anything else
         """
         single = isinstance(queries, str)
@@ -202,7 +211,8 @@ class BM25Index:
 
         O(m * terms * log n) for m ids.
 
-        Parameters: query : str, or a list of terms; ids : integers (m,); variant, k1, b, delta : as in ``search``
+        Parameters: query : str, or a list of terms; ids : integers (m,); variant, k1, b, delta : as in
+                    ``search``
         Returns:    float32 (m,), in the order of ids
         Raises:     NotFoundError for an id that is not in the index; InvalidInputError as in ``search``
         """
@@ -242,10 +252,12 @@ class BM25Index:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the index, its parameters and its analyzer to one file.
 
-        A temporary neighbour is written first, fsync'ed, then renamed over ``path``. An analyzer of None is saved too.
+        A temporary neighbour is written first, fsync'ed, then renamed over ``path``. An analyzer of None is
+        saved too.
 
-        Raises:     StorageError if the file cannot be written; ``path`` is then as it was. InvalidInputError if the
-                    analyzer is a callable, a subclass of Analyzer or has a callable stemmer: code cannot be saved
+        Raises:     StorageError if the file cannot be written; ``path`` is then as it was. InvalidInputError
+                    if the analyzer is a callable, a subclass of Analyzer or has a callable stemmer: code
+                    cannot be saved
         """
         if self._analyzer is None:
             settings = None
@@ -253,8 +265,7 @@ class BM25Index:
             settings = self._analyzer.settings()
         else:
             raise InvalidInputError(
-                f"analyzer: expected an Analyzer or None, got the callable {self._analyzer!r}, which cannot be saved; "
-                "analyze the texts yourself and add lists of tokens to an index with analyzer=None"
+                f"analyzer: expected an Analyzer or None, got {self._analyzer!r}; {CANNOT_BE_SAVED}"
             )
         self._core.save(os.fspath(path), *self._parameters, json.dumps({"analyzer": settings}))
 
@@ -262,13 +273,18 @@ class BM25Index:
     def load(cls, path: str | os.PathLike[str], mmap: bool = True) -> BM25Index:
         """Open a saved index. Every checksum and every invariant is verified, which reads the file once.
 
-        Parameters: path : file; mmap : map the file (pages are shared and can be given back to the system) or read it
+        Parameters: path : file; mmap : map the file (pages are shared and can be given back to the system) or
+                    read it
         Raises:     StorageError, CorruptIndexError, IncompatibleIndexError
         """
-        native, *parameters, settings = _core.BM25Index.load(os.fspath(path), bool(mmap))
+        native, variant, k1, b, delta, settings = _core.BM25Index.load(os.fspath(path), bool(mmap))
         try:
             described = json.loads(settings)["analyzer"]
             analyzer = None if described is None else Analyzer.from_settings(described)
+        except InvalidInputError as error:
+            raise IncompatibleIndexError(
+                f"'{os.fspath(path)}' needs an analyzer that cannot be made here ({error}); upgrade PyStemmer"
+            ) from None
         except (ValueError, KeyError, TypeError) as error:
             raise CorruptIndexError(
                 f"'{os.fspath(path)}' is damaged: its analyzer settings cannot be read ({error}); "
@@ -276,7 +292,7 @@ class BM25Index:
             ) from None
         index = cls.__new__(cls)
         index._analyzer = analyzer
-        index._parameters = _Parameters(*parameters)
+        index._parameters = _Parameters(variant, k1, b, delta)
         index._core = native
         return index
 
@@ -316,7 +332,8 @@ def _as_list(items: Any, argument: str) -> list[Any]:
         return items
     if isinstance(items, (str, bytes, bytearray)) or not isinstance(items, Iterable):
         raise InvalidInputError(
-            f"{argument}: expected an iterable of str or of lists of terms, got {type(items).__name__}; wrap it in a list"
+            f"{argument}: expected an iterable of str or of lists of terms, "
+            f"got {type(items).__name__}; wrap it in a list"
         )
     return list(items)
 
@@ -337,7 +354,9 @@ def _check_number(value: Any, name: str, upper: float) -> float:
 
 def _check_parameters(variant: Any, k1: Any, b: Any, delta: Any) -> _Parameters:
     if variant not in _VARIANTS:
-        raise InvalidInputError(f"variant: expected one of {', '.join(map(repr, _VARIANTS))}, got {variant!r}")
+        raise InvalidInputError(
+            f"variant: expected one of {', '.join(map(repr, _VARIANTS))}, got {variant!r}"
+        )
     return _Parameters(
         _VARIANTS.index(variant),
         _check_number(k1, "k1", _MAX_PARAMETER),
