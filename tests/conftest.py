@@ -1,0 +1,3 @@
+import engine_doubles
+
+engine_doubles.install()
