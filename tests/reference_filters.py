@@ -96,9 +96,11 @@ def matches(metadata: dict[str, Any], where: dict[str, Any], everything: list[di
     results = []
     for key, value in where.items():
         if key == "$and":
-            results.append(all([matches(metadata, part, everything) for part in value]))
+            parts = [matches(metadata, part, everything) for part in value]  # all of them, so that each clash shows
+            results.append(all(parts))
         elif key == "$or":
-            results.append(any([matches(metadata, part, everything) for part in value]))
+            parts = [matches(metadata, part, everything) for part in value]
+            results.append(any(parts))
         elif key == "$not":
             results.append(not matches(metadata, value, everything))
         else:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference_filters import matches
 
+from reference_filters import matches
 from sightline.columns import Columns, parse_instant
 from sightline.errors import InvalidInputError
 from sightline.filters import parse_filter
@@ -31,7 +31,10 @@ OPERATORS = st.recursive(
         st.builds(lambda name, value: {name: value}, st.sampled_from(["$eq", "$ne"]), st.one_of(SCALARS, st.none())),
         st.dictionaries(st.sampled_from(["$gt", "$gte", "$lt", "$lte"]), COMPARABLE, min_size=1, max_size=2),
         st.dictionaries(
-            st.sampled_from(["$in", "$nin"]), st.lists(st.one_of(SCALARS, st.none()), max_size=12), min_size=1, max_size=2
+            st.sampled_from(["$in", "$nin"]),
+            st.lists(st.one_of(SCALARS, st.none()), max_size=12),
+            min_size=1,
+            max_size=2,
         ),
         st.fixed_dictionaries({"$exists": st.booleans()}),
         st.fixed_dictionaries({"$contains": SCALARS}),
@@ -190,7 +193,10 @@ def test_many_values_take_the_table_and_sort_paths():
     assert parse_filter({"d": {"$in": days}}).mask(columns).sum() == sum(i % 28 < 11 for i in range(100))
 
 
-@given(st.datetimes(min_value=datetime.datetime(1, 1, 2), max_value=datetime.datetime(9999, 12, 30)), st.integers(-840, 840))
+@given(
+    st.datetimes(min_value=datetime.datetime(1, 1, 2), max_value=datetime.datetime(9999, 12, 30)),
+    st.integers(-840, 840),
+)
 def test_instants_agree_with_datetime(moment, minutes):
     zone = datetime.timezone(datetime.timedelta(minutes=minutes))
     epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
@@ -198,7 +204,9 @@ def test_instants_agree_with_datetime(moment, minutes):
     assert parse_instant(moment.replace(tzinfo=zone).isoformat()) == expected
 
 
-@pytest.mark.parametrize("text", ["2024", "2024-1-1", "2024-02-30", "2024-01-01T", "2024-01-01T25:00", "٢٠٢٤-٠١-٠١", "x" * 10])
+@pytest.mark.parametrize(
+    "text", ["2024", "2024-1-1", "2024-02-30", "2024-01-01T", "2024-01-01T25:00", "٢٠٢٤-٠١-٠١", "x" * 10]
+)
 def test_no_instants(text):
     assert parse_instant(text) is None
 
@@ -208,8 +216,12 @@ def test_million_rows_take_about_a_millisecond():
     rng = np.random.default_rng(0)
     columns = Columns()
     words, days = ["red", "green", "blue"], [f"2024-{m:02}-{d:02}" for m in range(1, 13) for d in range(1, 29)]
-    for start in range(0, count, 250_000):
-        years, colours, dates = rng.integers(1990, 2026, 250_000), rng.integers(0, 3, 250_000), rng.integers(0, 336, 250_000)
+    for _ in range(0, count, 250_000):
+        years, colours, dates = (
+            rng.integers(1990, 2026, 250_000),
+            rng.integers(0, 3, 250_000),
+            rng.integers(0, 336, 250_000),
+        )
         columns.extend(
             {"year": y, "colour": words[c], "date": days[d]}
             for y, c, d in zip(years.tolist(), colours.tolist(), dates.tolist(), strict=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sightline.errors import InvalidInputError
 
-__all__ = ["Document", "Hit", "copy_plain", "document_id", "read_documents", "searched_text"]
+__all__ = ["Document", "Hit", "copy_plain", "document_id", "encodable", "read_documents", "searched_text"]
 
 _FIELDS = ("id", "text", "metadata", "vector", "title")
 # Metadata deeper than this is refused: it is almost always a cycle, and nobody filters on it.
@@ -78,7 +78,7 @@ def document_id(value: object, argument: str) -> str:
         )
     if not value:
         raise InvalidInputError(f"{argument}: expected a non-empty str, got ''")
-    return _encodable(value, argument)
+    return encodable(value, argument)
 
 
 def searched_text(document: Document) -> str:
@@ -112,7 +112,7 @@ def read_documents(documents: object, batch_size: int) -> Iterator[list[Document
 
 def _parse(item: object, where: str) -> Document:
     if isinstance(item, str):
-        return Document(id=uuid.uuid4().hex, text=_encodable(item, f"{where}: text"))
+        return Document(id=uuid.uuid4().hex, text=encodable(item, f"{where}: text"))
     if isinstance(item, Document):
         values: Mapping[Any, Any] = {name: getattr(item, name) for name in _FIELDS}
     elif isinstance(item, Mapping):
@@ -148,14 +148,15 @@ def _parse(item: object, where: str) -> Document:
     vector = values.get("vector")
     return Document(
         id=identity,
-        text=_encodable(text, f"{where}: text"),
+        text=encodable(text, f"{where}: text"),
         metadata=_plain_object(metadata, f"{where}: metadata", 0) if metadata else {},
         vector=None if vector is None else _plain_vector(vector, where),
-        title=None if title is None else _encodable(title, f"{where}: title"),
+        title=None if title is None else encodable(title, f"{where}: title"),
     )
 
 
-def _encodable(value: str, where: str) -> str:
+def encodable(value: str, where: str) -> str:
+    """Return text that has an UTF-8 form, which the engines read; a lone surrogate has none."""
     if not value.isascii():
         try:
             value.encode("utf-8")
@@ -192,7 +193,7 @@ def _plain_object(value: Mapping[Any, Any], where: str, depth: int) -> dict[str,
             raise InvalidInputError(f"{where}: keys must be non-empty str, got {key!r}")
         if key.startswith("$"):
             raise InvalidInputError(f"{where}: key {key!r} begins with '$', which filters reserve for operators")
-        plain[_encodable(key, where)] = _plain_value(item, f"{where}[{key!r}]", depth)
+        plain[encodable(key, where)] = _plain_value(item, f"{where}[{key!r}]", depth)
     return plain
 
 
@@ -205,7 +206,7 @@ def _plain_value(value: object, where: str, depth: int) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return str(_encodable(value, where))
+        return str(encodable(value, where))
     if isinstance(value, int):
         if abs(value) > _MAX_INTEGER:
             raise InvalidInputError(f"{where}: integers beyond 2**64 cannot be filtered exactly; store a str")

@@ -7,20 +7,20 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline.documents import Document, Hit, copy_plain, document_id
-from sightline.embed import embed_queries
 from sightline.errors import DuplicateIdError, InvalidInputError, SightlineError
 from sightline.filters import parse_filter
 from sightline.fusion import RRF, Convex
 from sightline.ingest import Prepared, Progress, prepare, show_progress
 from sightline.locks import ReadWriteLock
+from sightline.request import Mode, parse_request, positive
 from sightline.rerank import Reranker
-from sightline.retrieval import Request, View, finish, retrieve
+from sightline.retrieval import View, finish, retrieve
 from sightline.table import Table
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from sightline.vector_index import VectorIndex
 
 __all__ = ["HybridIndex"]
-
-Mode = Literal["hybrid", "dense", "lexical"]
 
 # See Convex.lexical_scale: so many words that occur in a single document weigh as much as cosine 1. Chosen on four
 # judged collections, where every value from 3 to 6 stays within 0.003 of the best mean nDCG@10.
@@ -76,7 +74,7 @@ class HybridIndex:
         if embedder is not None and not callable(embedder):
             raise InvalidInputError(f"embedder: expected a callable or None, got {type(embedder).__name__}")
         self._embedder = embedder
-        self._batch_size = _positive("batch_size", batch_size)
+        self._batch_size = positive("batch_size", batch_size)
         self._lexical: BM25Index = BM25Index(
             analyzer=Analyzer(analyzer) if isinstance(analyzer, str) else analyzer,
             k1=k1,
@@ -86,7 +84,7 @@ class HybridIndex:
         )
         self._tf_limit = _tf_limit(variant, k1, delta)
         self._dense: VectorIndex | None = None
-        self._dim = None if dim is None else _positive("dim", dim)
+        self._dim = None if dim is None else positive("dim", dim)
         self._table = Table()
         self._lock = ReadWriteLock()
         self._closed = False
@@ -299,21 +297,31 @@ class HybridIndex:
         Returns:    at most k hits, fewer if fewer documents take part
         Raises:     InvalidInputError on any argument that does not fit, such as a dense query without an embedder
         """
-        _positive("k", k)
-        _positive("rerank_depth", rerank_depth)
+        positive("k", k)
+        positive("rerank_depth", rerank_depth)
         if rerank is not None and not callable(rerank):
             raise InvalidInputError(
                 f"rerank: expected a callable (query, texts) -> scores, got {type(rerank).__name__}"
             )
-        if not isinstance(explain, bool):
-            raise InvalidInputError(f"explain: expected True or False, got {explain!r}")
         self._check_open()
-        request, single = self._request(query, mode, vector, where, fusion, explain)
+        request = parse_request(
+            query,
+            mode=mode,
+            vector=vector,
+            where=where,
+            fusion=fusion,
+            explain=explain,
+            embedder=self._embedder,
+            dim=self._dim,
+            empty=not len(self._table),
+        )
+        if not request.texts:
+            return []
         with self._lock.shared():
             self._check_open()
             found = retrieve(self._view(), request, k if rerank is None else max(k, rerank_depth))
         hits = finish(request.texts, found, k, rerank, rerank_depth)
-        return hits[0] if single else hits
+        return hits[0] if request.single else hits
 
     async def asearch(self, query: Any, k: int = 10, **options: Any) -> Any:
         """Search in a worker thread, so that the event loop goes on; arguments and result as for ``search``."""
@@ -326,52 +334,6 @@ class HybridIndex:
             self._lexical,
             _SCALE_WORDS * self._tf_limit * math.log1p(max(len(self._lexical), 1)),
         )
-
-    def _request(
-        self, query: object, mode: object, vector: Any, where: object, fusion: object, explain: bool
-    ) -> tuple[Request, bool]:
-        condition = None if where is None else parse_filter(where)
-        mode = self._mode(mode, query, vector)
-        if fusion is not None and not isinstance(fusion, (Convex, RRF)):
-            raise InvalidInputError(f"fusion: expected Convex(...) or RRF(...), got {type(fusion).__name__}")
-        if fusion is not None and mode != "hybrid":
-            raise InvalidInputError(f"fusion: applies to mode='hybrid' only, the mode is {mode!r}")
-        if vector is not None and mode == "lexical":
-            raise InvalidInputError("vector: has no use in mode='lexical'")
-        texts, single = _queries(query, vector, mode)
-        vectors = None
-        if mode != "lexical":
-            vectors = self._query_vectors(texts, single, vector, mode)
-        return Request(mode, texts, vectors, condition, fusion or Convex(), explain), single
-
-    def _mode(self, mode: object, query: object, vector: object) -> str:
-        if mode is not None:
-            if mode not in ("hybrid", "dense", "lexical"):
-                raise InvalidInputError(f"mode: expected 'hybrid', 'dense' or 'lexical', got {mode!r}")
-            return str(mode)
-        if vector is not None:
-            return "dense" if query is None else "hybrid"
-        return "hybrid" if self._embedder is not None or self._dim is not None else "lexical"
-
-    def _query_vectors(self, texts: list[str], single: bool, vector: Any, mode: str) -> NDArray[np.float32]:
-        if vector is None:
-            if self._embedder is None:
-                raise InvalidInputError(
-                    f"mode={mode!r} needs a vector for the query, and the index has no embedder: give vector=, or "
-                    "mode='lexical', or make the index with an embedder"
-                )
-            vectors = embed_queries(self._embedder, texts)
-        else:
-            vectors = _given_vectors(vector, len(texts), single)
-        if self._dim is None:
-            if len(self._table):
-                raise InvalidInputError(f"mode={mode!r}: no document of this index has a vector; use mode='lexical'")
-        elif vectors.shape[1] != self._dim:
-            source = "embedder" if vector is None else "vector"
-            raise InvalidInputError(
-                f"{source}: expected {self._dim} dimensions as in the index, got {vectors.shape[1]}"
-            )
-        return vectors
 
     # Life cycle
 
@@ -397,51 +359,12 @@ class HybridIndex:
             raise SightlineError("this HybridIndex is closed")
 
 
-def _positive(name: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise InvalidInputError(f"{name}: expected an integer >= 1, got {value!r}")
-    return int(value)
-
-
 def _ids(ids: object) -> list[str]:
     if isinstance(ids, str):
         ids = [ids]
     if not isinstance(ids, Iterable):
         raise InvalidInputError(f"ids: expected a str or an iterable of str, got {type(ids).__name__}")
     return [document_id(name, f"ids[{i}]") for i, name in enumerate(ids)]
-
-
-def _queries(query: object, vector: Any, mode: str) -> tuple[list[str], bool]:
-    """Return the texts of the queries and whether it was a single one."""
-    if isinstance(query, str):
-        return [query], True
-    if query is None:
-        if mode != "dense" or vector is None:
-            raise InvalidInputError("query: expected a str or a list of str; None only with vector= and mode='dense'")
-        return [""], True
-    if not isinstance(query, Sequence) or isinstance(query, (bytes, bytearray)):
-        raise InvalidInputError(f"query: expected a str or a list of str, got {type(query).__name__}")
-    for i, text in enumerate(query):
-        if not isinstance(text, str):
-            raise InvalidInputError(f"query[{i}]: expected a str, got {type(text).__name__}")
-    return list(query), False
-
-
-def _given_vectors(vector: Any, count: int, single: bool) -> NDArray[np.float32]:
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):  # infinity is named below
-            vectors = np.asarray(vector, dtype=np.float32)
-    except (TypeError, ValueError):
-        raise InvalidInputError(f"vector: expected numbers, got {type(vector).__name__}") from None
-    expected = "(dim,) for one query" if single else f"({count}, dim) for {count} queries"
-    if vectors.ndim != (1 if single else 2) or (not single and len(vectors) != count):
-        raise InvalidInputError(f"vector: expected shape {expected}, got {vectors.shape}")
-    vectors = np.atleast_2d(vectors)
-    if not np.isfinite(vectors).all():
-        raise InvalidInputError("vector: holds NaN or infinity")
-    if not vectors.any(axis=1).all():
-        raise InvalidInputError("vector: is all zeros, which has no cosine")
-    return vectors
 
 
 def _tf_limit(variant: str, k1: float, delta: float) -> float:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from sightline.columns import Mask
 from sightline.documents import Document, Hit, copy_plain, searched_text
-from sightline.filters import Filter
-from sightline.fusion import RRF, Convex, Floats, Fused, Ids, fuse
+from sightline.fusion import Floats, Fused, Ids, fuse
+from sightline.request import Request
 from sightline.rerank import Reranker, rerank_scores
 from sightline.table import Table
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sightline.bm25_index import BM25Index
     from sightline.vector_index import VectorIndex
 
-__all__ = ["Candidate", "Request", "View", "finish", "retrieve"]
+__all__ = ["Candidate", "View", "finish", "retrieve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +36,6 @@ class View:
     dense: VectorIndex | None
     lexical: BM25Index
     lexical_scale: float
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Checked queries: ``vectors`` has a row per text, and is None in lexical mode."""
-
-    mode: str
-    texts: list[str]
-    vectors: NDArray[np.float32] | None
-    where: Filter | None
-    fusion: Convex | RRF
-    explain: bool
 
 
 @dataclass(frozen=True, slots=True)
