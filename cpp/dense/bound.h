@@ -1,0 +1,82 @@
+// The certified bound: from a query and the coarse image of a segment to numbers that no true score can exceed.
+//
+// Notation. q~ = q / |q|, and x~ the row in its segment's space (segment.h), so |q~| = 1 and |x~| <= 1. Both are coded:
+//     x~ = s c + r     c the row's integer codes, s its scale,   |r| <= rho   (stored, rounded up)
+//     q~ = t e + f     e the query's integer codes, t its scale, |f| <= phi   (computed here, rounded up)
+// Then  q~.x~ = (t e + f).(s c) + q~.r = s t (e.c) + f.(s c) + q~.r,  and by Cauchy-Schwarz
+//     |q~.x~ - s t (e.c)| <= phi |s c| + rho <= phi Y + rho,   Y >= |s c| for every row of the segment.
+// e.c is an exact integer. No probability enters anywhere: the bound holds for every pair of vectors.
+//
+// Scores are affine in q~.x~ and b = -|x~|^2:   score = N (alpha q~.x~ + beta b) - C  with
+//     cosine   N = 1                    alpha = 1                    beta = 0                C = 0
+//     ip       N = |q| u                alpha = 1                    beta = 0                C = 0        (u: the segment's unit)
+//     l2       N = u max(|q|, u)        alpha = 2 |q| / max(|q|, u)  beta = u / max(|q|, u)  C = |q|^2
+// so that alpha <= 2 and beta <= 1: nothing overflows or vanishes, whatever the norms.
+// The kernel computes in float32   upper = alpha t (s (e.c)) + (alpha rho + beta b)   and keeps a row unless
+//     upper < (tau' + C) / N - slack,
+// tau' the score below which rows are dropped, and slack = alpha phi Y + E, where E covers rounding:
+//   - float32 (kernels.h): at most 4 * 2^-24 of the sum of absolute terms, plus the rounding of the three factors and of
+//     b, at most 4 * 2^-24 more. The terms are |alpha t s (e.c)| <= alpha (1 + phi) Y, alpha rho <= alpha Y, beta |b| <= beta.
+//     E1 = 2^-20 (alpha (2 + phi) Y + beta) is twice that.
+//   - float64: norms, products and the exact scores themselves are off by a relative (dim + 16) 2^-52 of
+//     |q|^2 + |tau'| + (|q| + u)^2 at the most.  E2 = that divided by N.
+//
+// Why tau' is one float32 step below the k-th best score tau: exact scores are rounded to float32 once, so a row whose
+// true score is just below tau may round to tau and win its tie by a smaller id. A true score below the float before tau cannot.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "dense/metric.h"
+#include "dense/segment.h"
+#include "simd/kernels.h"
+
+namespace sightline::dense {
+
+// One query, coded once a search. The float32 vector must outlive it.
+struct CodedQuery {
+  const float* vector = nullptr;
+  double norm = 0;
+  double code_scale = 0;     // t
+  double code_residual = 0;  // phi
+  std::int32_t code_sum = 0;
+};
+
+// Fills `codes` (8 * octets bytes, zeros past dim). Throws InvalidInputError for values that are not finite or, under
+// cosine, a zero vector; `position` names the query in the message.
+CodedQuery code_query(Metric metric, const float* vector, std::size_t dim, std::size_t position, std::int8_t* codes);
+
+enum class Level { kHigh, kFull };  // the high plane alone, or both planes
+
+// The bound of one query over one segment at one level.
+class SegmentBound {
+ public:
+  SegmentBound() = default;
+  SegmentBound(Metric metric, const CodedQuery& query, const Segment& segment, Level level);
+
+  // Factors for the kernel, with the threshold that drops what cannot reach `tau` (see above).
+  simd::CoarseQuery constants(float tau) const noexcept;
+  float coarse_threshold(float tau) const noexcept;
+
+  // From a kernel's upper bound of a row to an upper bound of its score.
+  float upper_score(float kernel_upper) const noexcept;
+
+ private:
+  double scale_n_ = 1;   // N
+  double shift_c_ = 0;   // C
+  double slack_ = 0;     // alpha phi Y + E1
+  double relative_64_ = 0;
+  double magnitude_ = 0;  // |q|^2 + (|q| + u)^2
+  simd::CoarseQuery factors_{};
+};
+
+// The greatest float32 below `score`; what lies under it cannot round up to `score`.
+float below(float score) noexcept;
+
+// The exact score of a row: float64 throughout, rounded to float32 once, the same bits under every kernel table.
+float exact_score(Metric metric, const simd::Kernels& kernels, const CodedQuery& query, const Segment& segment,
+                  std::size_t row) noexcept;
+
+}  // namespace sightline::dense

@@ -1,0 +1,43 @@
+// Certified exact search over a snapshot: the answer that float64 brute force over all rows would give, ties by id.
+//
+// Thread safety: all functions may run concurrently on one snapshot. Results do not depend on the kernel table, the number
+// of threads, the batch or the history of the index, to the last bit.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/bitset.h"
+#include "core/types.h"
+#include "dense/snapshot.h"
+
+namespace sightline::dense {
+
+// Allowed rows, one bitset a segment of the snapshot, as Snapshot::select returns them.
+using RowFilter = std::vector<Bitset>;
+
+// What a search did; the certificate that it looked at every row that could matter.
+struct SearchStats {
+  std::uint64_t rows_high = 0;   // bounded by the high plane
+  std::uint64_t rows_full = 0;   // bounded by both planes (some of them after the high plane)
+  std::uint64_t rows_exact = 0;  // scored exactly
+  std::uint64_t bytes = 0;       // of codes, constants and vectors read, counted once a tile of queries
+};
+
+// queries: row-major (query_count, dim). filters: none, one for all queries, or one a query.
+// Writes k scores and ids a query, best first, padded with kNoScore and kNoId.
+// Time: one pass over the codes of all rows for a batch of queries. Memory: O(min(query_count, 1024) * k * threads).
+// Throws InvalidInputError for a query that is not finite or, under cosine, zero. Preconditions: k >= 1.
+void search(const Snapshot& snapshot, const float* queries, std::size_t query_count, std::size_t k,
+            std::span<const RowFilter> filters, float* scores, DocId* ids, SearchStats& stats);
+
+// Every row whose score is at least `threshold`, best first.
+std::vector<Hit> range_search(const Snapshot& snapshot, const float* query, float threshold,
+                              std::span<const RowFilter> filters, SearchStats& stats);
+
+// Exact scores of the given ids. Throws NotFoundError for an id that is not in the snapshot.
+void score(const Snapshot& snapshot, const float* query, std::span<const DocId> ids, float* scores);
+
+}  // namespace sightline::dense

@@ -1,0 +1,98 @@
+#include "dense/segment.h"
+
+#include <algorithm>
+
+namespace sightline::dense {
+namespace {
+
+// Section kinds of a dense file; the index of a section is that of the segment.
+enum Section : std::uint32_t {
+  kHeader = 16,
+  kIds,
+  kVectors,
+  kHighPlane,
+  kLowPlane,
+  kScale,
+  kResidualFull,
+  kResidualHigh,
+  kBias,
+  kNorms,
+};
+
+struct SegmentHeader {
+  std::uint64_t row_count;
+  double unit;
+  double max_decoded_norm;
+};
+
+}  // namespace
+
+std::optional<RowIndex> Segment::find(DocId id) const noexcept {
+  const DocId first = ids_[0];
+  const DocId last = ids_[ids_.size() - 1];
+  if (id < first || id > last) return std::nullopt;
+  if (static_cast<std::size_t>(last - first) == ids_.size() - 1) return static_cast<RowIndex>(id - first);
+  const DocId* end = ids_.data() + ids_.size();
+  const DocId* found = std::lower_bound(ids_.data(), end, id);
+  if (*found != id) return std::nullopt;  // id <= last, so found is not the end
+  return static_cast<RowIndex>(found - ids_.data());
+}
+
+Segment::Memory Segment::memory() const noexcept {
+  return {
+      .vectors = vectors_.size_bytes(),
+      .codes = high_.size_bytes() + low_.size_bytes(),
+      .bounds = scale_.size_bytes() + residual_full_.size_bytes() + residual_high_.size_bytes() + bias_.size_bytes() +
+                norms_.size_bytes(),
+      .ids = ids_.size_bytes(),
+  };
+}
+
+void Segment::write(storage::SectionFileWriter& writer, std::uint32_t index) const {
+  const SegmentHeader header{row_count(), unit_, max_decoded_norm_};
+  writer.add_array<SegmentHeader>(kHeader, index, {&header, 1});
+  writer.add_array<DocId>(kIds, index, ids_);
+  writer.add_array<float>(kVectors, index, vectors_);
+  writer.add_array<std::uint8_t>(kHighPlane, index, high_);
+  writer.add_array<std::uint8_t>(kLowPlane, index, low_);
+  writer.add_array<float>(kScale, index, scale_);
+  writer.add_array<float>(kResidualFull, index, residual_full_);
+  writer.add_array<float>(kResidualHigh, index, residual_high_);
+  writer.add_array<float>(kBias, index, bias_);
+  writer.add_array<double>(kNorms, index, norms_);
+}
+
+std::shared_ptr<const Segment> Segment::read(std::shared_ptr<const storage::SectionFile> file, std::uint32_t index,
+                                             Metric metric, std::size_t dim) {
+  const auto fail = [&](const std::string& what) {
+    throw Error(ErrorKind::kCorruptIndex, "'" + file->path().string() + "' is damaged: segment " + std::to_string(index) +
+                                              " " + what + "; restore it from a backup or build it again");
+  };
+  const SegmentHeader header = file->array<SegmentHeader>(kHeader, index, 1)[0];
+  if (header.row_count < 1 || header.row_count > kMaxSegmentRows) fail("has an impossible number of rows");
+  if (!(header.unit > 0 && header.max_decoded_norm >= 0)) fail("has impossible bounds");
+  std::shared_ptr<Segment> segment(new Segment);
+  segment->dim_ = dim;
+  segment->unit_ = header.unit;
+  segment->max_decoded_norm_ = header.max_decoded_norm;
+  segment->ids_.borrow(file->array<DocId>(kIds, index, header.row_count));
+  if (segment->ids_[0] < 0) fail("has a negative id");
+  for (std::size_t i = 1; i < header.row_count; ++i) {
+    if (segment->ids_[i - 1] >= segment->ids_[i]) fail("has ids out of order");
+  }
+  const std::size_t blocks = segment->block_count();
+  const std::size_t padded_rows = blocks * simd::kBlockRows;
+  const std::size_t plane_bytes = checked_mul(blocks, segment->plane_bytes_per_block());
+  segment->vectors_.borrow(file->array<float>(kVectors, index, checked_mul(header.row_count, dim)));
+  segment->high_.borrow(file->array<std::uint8_t>(kHighPlane, index, plane_bytes));
+  segment->low_.borrow(file->array<std::uint8_t>(kLowPlane, index, plane_bytes));
+  segment->scale_.borrow(file->array<float>(kScale, index, padded_rows));
+  segment->residual_full_.borrow(file->array<float>(kResidualFull, index, padded_rows));
+  segment->residual_high_.borrow(file->array<float>(kResidualHigh, index, padded_rows));
+  segment->bias_.borrow(file->array<float>(kBias, index, padded_rows));
+  segment->norms_.borrow(file->array<double>(kNorms, index, metric == Metric::kCosine ? header.row_count : 0));
+  segment->file_ = std::move(file);
+  return segment;
+}
+
+}  // namespace sightline::dense

@@ -1,0 +1,129 @@
+// An immutable run of rows: the stored float32 vectors, and the coarse image from which their scores are bounded.
+//
+// Thread safety: a Segment never changes after build() or read(); any number of threads may use it.
+// Invariants: ids ascend strictly, so within a segment the order of rows is the order of ids and ties need no look-up.
+// The arrays either belong to the segment or lie in a mapped file that the segment keeps alive.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "core/aligned.h"
+#include "core/types.h"
+#include "dense/metric.h"
+#include "simd/kernels.h"
+#include "storage/section_file.h"
+
+namespace sightline::dense {
+
+inline constexpr std::size_t kMaxSegmentRows = std::size_t{1} << 24;
+// The interface promises 8,192 dimensions; the kernels could take four times as many.
+inline constexpr std::size_t kMaxDimension = 8192;
+
+class Segment {
+ public:
+  // Where build() takes row i from; must be safe to call from several threads.
+  using RowSource = std::function<const float*(std::size_t)>;
+
+  // Copies and encodes rows in parallel: one read of the input (two unless the metric is cosine), O(rows * dim).
+  // Preconditions: 1 <= ids.size() <= kMaxSegmentRows, ids ascend strictly, 1 <= dim <= kMaxDimension.
+  // Throws InvalidInputError if a value is not finite or, under cosine, a row is zero; `describe_row(i)` names the row.
+  static std::shared_ptr<const Segment> build(Metric metric, std::size_t dim, std::span<const DocId> ids,
+                                              const RowSource& row,
+                                              const std::function<std::string(std::size_t)>& describe_row);
+
+  std::size_t row_count() const noexcept { return ids_.size(); }
+  std::size_t block_count() const noexcept { return (row_count() + simd::kBlockRows - 1) / simd::kBlockRows; }
+  std::size_t dim() const noexcept { return dim_; }
+  std::size_t octets() const noexcept { return (dim_ + 7) / 8; }
+
+  std::span<const DocId> ids() const noexcept { return ids_; }
+  std::optional<RowIndex> find(DocId id) const noexcept;  // O(1) if the ids are contiguous, else O(log n)
+  const float* vector(std::size_t row) const noexcept { return vectors_.data() + row * dim_; }
+
+  // Cosine only: |x| in float64.
+  double norm(std::size_t row) const noexcept { return norms_[row]; }
+
+  // The coarse image lives in a space where no row is longer than about 1: x~ = x / |x| under cosine, else x / unit().
+  double unit() const noexcept { return unit_; }
+  // No x~ and no decoded row is longer than this.
+  double max_decoded_norm() const noexcept { return max_decoded_norm_; }
+
+  std::size_t plane_bytes_per_block() const noexcept { return octets() * simd::kOctetBytes; }
+  const std::uint8_t* high_plane(std::size_t block) const noexcept { return high_.data() + block * plane_bytes_per_block(); }
+  const std::uint8_t* low_plane(std::size_t block) const noexcept { return low_.data() + block * plane_bytes_per_block(); }
+
+  // Constants of the rows of a block for bounds over both planes, or over the high plane alone.
+  simd::CoarseRows full_rows(std::size_t block) const noexcept { return rows_at(block, residual_full_); }
+  simd::CoarseRows high_rows(std::size_t block) const noexcept { return rows_at(block, residual_high_); }
+
+  // Bit r of the word: row 64 * block + r exists.
+  std::uint64_t full_word(std::size_t block) const noexcept {
+    const std::size_t left = row_count() - block * simd::kBlockRows;
+    return left >= simd::kBlockRows ? ~0ULL : (1ULL << left) - 1;
+  }
+
+  struct Memory {
+    std::size_t vectors = 0;
+    std::size_t codes = 0;
+    std::size_t bounds = 0;
+    std::size_t ids = 0;
+  };
+  Memory memory() const noexcept;
+
+  void write(storage::SectionFileWriter& writer, std::uint32_t index) const;
+  // Throws CorruptIndexError if sizes or invariants do not hold.
+  static std::shared_ptr<const Segment> read(std::shared_ptr<const storage::SectionFile> file, std::uint32_t index,
+                                             Metric metric, std::size_t dim);
+
+ private:
+  // An array that is owned, or borrowed from file_.
+  template <typename T>
+  class Array {
+   public:
+    void allocate(std::size_t count) {
+      owned_ = AlignedBuffer<T>(count);
+      view_ = {owned_.data(), count};
+    }
+    void borrow(std::span<const T> view) { view_ = view; }
+    T* mutable_data() noexcept { return owned_.data(); }
+    const T* data() const noexcept { return view_.data(); }
+    std::size_t size() const noexcept { return view_.size(); }
+    const T& operator[](std::size_t i) const noexcept { return view_[i]; }
+    std::size_t size_bytes() const noexcept { return view_.size_bytes(); }
+    operator std::span<const T>() const noexcept { return view_; }  // NOLINT: a view of itself
+
+   private:
+    AlignedBuffer<T> owned_;
+    std::span<const T> view_;
+  };
+
+  Segment() = default;
+  friend class SegmentBuilder;
+
+  simd::CoarseRows rows_at(std::size_t block, const Array<float>& residual) const noexcept {
+    const std::size_t first = block * simd::kBlockRows;
+    return {scale_.data() + first, residual.data() + first, bias_.data() + first};
+  }
+
+  std::size_t dim_ = 0;
+  double unit_ = 1;
+  double max_decoded_norm_ = 0;
+  Array<DocId> ids_;
+  Array<float> vectors_;        // row-major
+  Array<std::uint8_t> high_;    // planes of nibbles, see simd/kernels.h
+  Array<std::uint8_t> low_;
+  // The following have 64 values a block, the last block padded with zeros.
+  Array<float> scale_;
+  Array<float> residual_full_;  // >= |x~ - decoded|, both planes
+  Array<float> residual_high_;  // the same for the high plane alone
+  Array<float> bias_;           // l2: >= -|x~|^2; else 0
+  Array<double> norms_;         // cosine only
+  std::shared_ptr<const storage::SectionFile> file_;
+};
+
+}  // namespace sightline::dense

@@ -1,0 +1,97 @@
+#include "dense/snapshot.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace sightline::dense {
+
+Snapshot::Snapshot(Metric metric, std::size_t dim, std::vector<SegmentView> segments, DocId next_id)
+    : metric_(metric), dim_(dim), segments_(std::move(segments)), next_id_(next_id) {
+  std::sort(segments_.begin(), segments_.end(), [](const SegmentView& a, const SegmentView& b) {
+    return a.segment->ids().front() < b.segment->ids().front();
+  });
+  for (std::size_t s = 0; s < segments_.size(); ++s) {
+    live_count_ += segments_[s].live_count;
+    disjoint_ = disjoint_ && (s == 0 || segments_[s - 1].segment->ids().back() < segments_[s].segment->ids().front());
+  }
+}
+
+std::optional<RowAddress> Snapshot::find(DocId id) const noexcept {
+  for (std::size_t s = 0; s < segments_.size(); ++s) {
+    const std::optional<RowIndex> row = segments_[s].segment->find(id);
+    if (row && segments_[s].is_live(*row)) return RowAddress{static_cast<std::uint32_t>(s), *row};
+  }
+  return std::nullopt;
+}
+
+const std::vector<RowAddress>& Snapshot::order() const {
+  std::call_once(order_once_, [this] {
+    std::vector<RowAddress> addresses;
+    addresses.reserve(live_count_);
+    for (std::uint32_t s = 0; s < segments_.size(); ++s) {
+      const SegmentView& view = segments_[s];
+      for (std::size_t row = 0; row < view.segment->row_count(); ++row) {
+        if (view.is_live(row)) addresses.push_back({s, static_cast<RowIndex>(row)});
+      }
+    }
+    if (!disjoint_) {
+      const auto id_of = [this](const RowAddress& a) { return segments_[a.segment].segment->ids()[a.row]; };
+      std::sort(addresses.begin(), addresses.end(),
+                [&](const RowAddress& a, const RowAddress& b) { return id_of(a) < id_of(b); });
+    }
+    order_ = std::move(addresses);
+  });
+  return order_;
+}
+
+std::vector<DocId> Snapshot::ids() const {
+  std::vector<DocId> ids;
+  ids.reserve(live_count_);
+  if (disjoint_) {
+    for (const SegmentView& view : segments_) {
+      for (std::size_t row = 0; row < view.segment->row_count(); ++row) {
+        if (view.is_live(row)) ids.push_back(view.segment->ids()[row]);
+      }
+    }
+  } else {
+    for_each_by_id([&](const RowAddress& a) { ids.push_back(segments_[a.segment].segment->ids()[a.row]); });
+  }
+  return ids;
+}
+
+std::vector<Bitset> Snapshot::select(std::span<const std::uint8_t> bits) const {
+  std::vector<Bitset> selected;
+  selected.reserve(segments_.size());
+  for (const SegmentView& view : segments_) selected.emplace_back(view.segment->row_count());
+  if (!disjoint_) {
+    std::size_t position = 0;
+    for_each_by_id([&](const RowAddress& a) {
+      if (bits[position++] != 0) selected[a.segment].set(a.row);
+    });
+    return selected;
+  }
+  const std::uint8_t* next = bits.data();
+  for (std::size_t s = 0; s < segments_.size(); ++s) {
+    const SegmentView& view = segments_[s];
+    for (std::size_t block = 0; block < view.segment->block_count(); ++block) {
+      std::uint64_t word = 0;
+      for (std::uint64_t live = view.live_word(block); live != 0; live &= live - 1) {
+        word |= static_cast<std::uint64_t>(*next++ != 0) << std::countr_zero(live);
+      }
+      selected[s].set_word(block, word);
+    }
+  }
+  return selected;
+}
+
+std::vector<Bitset> Snapshot::select_ids(std::span<const DocId> allowed) const {
+  std::vector<Bitset> selected;
+  selected.reserve(segments_.size());
+  for (const SegmentView& view : segments_) selected.emplace_back(view.segment->row_count());
+  for (const DocId id : allowed) {
+    if (const std::optional<RowAddress> address = find(id)) selected[address->segment].set(address->row);
+  }
+  return selected;
+}
+
+}  // namespace sightline::dense

@@ -1,0 +1,303 @@
+// AVX2 with FMA. Pairs of products are summed in 16 bits, so query codes stay within 64.
+#include <immintrin.h>
+
+#include "simd/kernels.h"
+
+namespace sightline::simd {
+namespace {
+
+// Loads count < 8 floats, zeros behind them, without touching memory past them.
+inline __m256 load_tail(const float* p, std::size_t count) noexcept {
+  alignas(32) static constexpr int kMasks[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+  return _mm256_maskload_ps(p, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kMasks + 8 - count)));
+}
+
+inline __m256 load_up_to_8(const float* p, std::size_t count) noexcept {
+  return count >= 8 ? _mm256_loadu_ps(p) : load_tail(p, count);
+}
+
+inline __m256d low_f64(__m256 v) noexcept { return _mm256_cvtps_pd(_mm256_castps256_ps128(v)); }
+inline __m256d high_f64(__m256 v) noexcept { return _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1)); }
+
+// lanes[i] holds lanes 4i to 4i + 3 of the 16 in kernels.h.
+inline double sum_lanes(const __m256d* lanes) noexcept {
+  const __m256d four = _mm256_add_pd(_mm256_add_pd(lanes[0], lanes[2]), _mm256_add_pd(lanes[1], lanes[3]));
+  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+
+// Walks both arrays 16 values at a time, the tail padded with zeros, which leave every lane as it is.
+template <typename Step>
+inline double sum_over(const float* a, const float* b, std::size_t dim, Step step) noexcept {
+  __m256d lanes[4] = {_mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd()};
+  std::size_t i = 0;
+  for (; i + 16 <= dim; i += 16) {
+    for (int half = 0; half < 2; ++half) {
+      const __m256 x = _mm256_loadu_ps(a + i + 8 * half);
+      const __m256 y = _mm256_loadu_ps(b + i + 8 * half);
+      lanes[2 * half] = step(lanes[2 * half], low_f64(x), low_f64(y));
+      lanes[2 * half + 1] = step(lanes[2 * half + 1], high_f64(x), high_f64(y));
+    }
+  }
+  for (int half = 0; i < dim; i += 8, ++half) {
+    const __m256 x = load_up_to_8(a + i, dim - i);
+    const __m256 y = load_up_to_8(b + i, dim - i);
+    lanes[2 * half] = step(lanes[2 * half], low_f64(x), low_f64(y));
+    lanes[2 * half + 1] = step(lanes[2 * half + 1], high_f64(x), high_f64(y));
+  }
+  return sum_lanes(lanes);
+}
+
+// The products are exact in float64, so a fused multiply-add gives the bits of multiply, then add.
+double dot_f64_avx2(const float* a, const float* b, std::size_t dim) noexcept {
+  return sum_over(a, b, dim, [](__m256d sum, __m256d x, __m256d y) { return _mm256_fmadd_pd(x, y, sum); });
+}
+
+// A difference is rounded, so its square is not exact: multiply, then add, as the scalar table does.
+double squared_distance_f64_avx2(const float* a, const float* b, std::size_t dim) noexcept {
+  return sum_over(a, b, dim, [](__m256d sum, __m256d x, __m256d y) {
+    const __m256d difference = _mm256_sub_pd(x, y);
+    return _mm256_add_pd(sum, _mm256_mul_pd(difference, difference));
+  });
+}
+
+// Without the sign bit the order of float32 values is that of their bits, and infinities and NaNs come last.
+float max_abs_f32_avx2(const float* row, std::size_t dim) noexcept {
+  const __m256i magnitude_bits = _mm256_set1_epi32(0x7fffffff);
+  __m256i greatest = _mm256_setzero_si256();
+  for (std::size_t i = 0; i < dim; i += 8) {
+    const __m256i values = _mm256_castps_si256(load_up_to_8(row + i, dim - i));
+    greatest = _mm256_max_epu32(greatest, _mm256_and_si256(values, magnitude_bits));
+  }
+  __m128i m = _mm_max_epu32(_mm256_castsi256_si128(greatest), _mm256_extracti128_si256(greatest, 1));
+  m = _mm_max_epu32(m, _mm_shuffle_epi32(m, _MM_SHUFFLE(1, 0, 3, 2)));
+  m = _mm_max_epu32(m, _mm_shuffle_epi32(m, _MM_SHUFFLE(2, 3, 0, 1)));
+  return _mm_cvtss_f32(_mm_castsi128_ps(m));
+}
+
+void encode_row_avx2(const float* row, std::size_t dim, double norm_factor, float inverse_scale, float scale,
+                     std::uint8_t* codes, double residual[2]) noexcept {
+  const __m256d norm_f64 = _mm256_set1_pd(norm_factor);
+  const __m256d scale_f64 = _mm256_set1_pd(static_cast<double>(scale));
+  __m256d full[4] = {_mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd()};
+  __m256d high[4] = {_mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd()};
+  const auto add_residuals = [&](int lane, __m256d x, __m256d c, __m256d h, __m256d live) {
+    const __m256d scaled = _mm256_mul_pd(x, norm_f64);
+    const __m256d d_full = _mm256_and_pd(_mm256_fnmadd_pd(scale_f64, c, scaled), live);
+    const __m256d d_high = _mm256_and_pd(_mm256_fnmadd_pd(scale_f64, h, scaled), live);
+    full[lane] = _mm256_fmadd_pd(d_full, d_full, full[lane]);
+    high[lane] = _mm256_fmadd_pd(d_high, d_high, high[lane]);
+  };
+  const __m256i lane_numbers = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  for (std::size_t i = 0; i < dim; i += 8) {
+    const std::size_t count = dim - i >= 8 ? 8 : dim - i;
+    const __m256 x = load_up_to_8(row + i, count);
+    __m256 t = _mm256_mul_ps(x, _mm256_set1_ps(inverse_scale));
+    t = _mm256_max_ps(_mm256_min_ps(t, _mm256_set1_ps(127.0f)), _mm256_set1_ps(-127.0f));
+    const __m256i c_s32 = _mm256_cvtps_epi32(t);
+    const __m256i u = _mm256_add_epi32(c_s32, _mm256_set1_epi32(128));
+    const __m128i u_u16 = _mm_packus_epi32(_mm256_castsi256_si128(u), _mm256_extracti128_si256(u, 1));
+    const __m128i u_u8 = _mm_packus_epi16(u_u16, u_u16);
+    if (count == 8) {
+      _mm_storel_epi64(reinterpret_cast<__m128i*>(codes + i), u_u8);
+    } else {
+      const std::uint64_t bytes = static_cast<std::uint64_t>(_mm_cvtsi128_si64(u_u8));
+      for (std::size_t j = 0; j < count; ++j) codes[i + j] = static_cast<std::uint8_t>(bytes >> (8 * j));
+    }
+    const __m256 c = _mm256_cvtepi32_ps(c_s32);
+    const __m256 h = _mm256_sub_ps(_mm256_cvtepi32_ps(_mm256_and_si256(u, _mm256_set1_epi32(0xf0))), _mm256_set1_ps(120.5f));
+    const __m256i live = _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), lane_numbers);
+    const __m256d live_low = _mm256_castsi256_pd(_mm256_cvtepi32_epi64(_mm256_castsi256_si128(live)));
+    const __m256d live_high = _mm256_castsi256_pd(_mm256_cvtepi32_epi64(_mm256_extracti128_si256(live, 1)));
+    const int lane = i % 16 == 0 ? 0 : 2;
+    add_residuals(lane, low_f64(x), low_f64(c), low_f64(h), live_low);
+    add_residuals(lane + 1, high_f64(x), high_f64(c), high_f64(h), live_high);
+  }
+  residual[0] = sum_lanes(full);
+  residual[1] = sum_lanes(high);
+}
+
+void unpack_block_avx2(const std::uint8_t* high, const std::uint8_t* low, std::size_t octets, std::uint8_t* out) noexcept {
+  const __m256i low_nibbles = _mm256_set1_epi8(0x0f);
+  const __m256i high_nibbles = _mm256_set1_epi8(static_cast<char>(0xf0));
+  for (std::size_t octet = 0; octet < octets; ++octet, high += kOctetBytes, low += kOctetBytes, out += 2 * kOctetBytes) {
+    for (std::size_t i = 0; i < kOctetBytes; i += 32) {
+      const __m256i h = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(high + i));
+      const __m256i l = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(low + i));
+      const __m256i first = _mm256_or_si256(_mm256_and_si256(_mm256_slli_epi16(h, 4), high_nibbles), _mm256_and_si256(l, low_nibbles));
+      const __m256i second = _mm256_or_si256(_mm256_and_si256(h, high_nibbles), _mm256_and_si256(_mm256_srli_epi16(l, 4), low_nibbles));
+      _mm256_store_si256(reinterpret_cast<__m256i*>(out + i), first);
+      _mm256_store_si256(reinterpret_cast<__m256i*>(out + i + kOctetBytes), second);
+    }
+  }
+}
+
+inline __m256i load_dots(const std::int32_t* p) noexcept { return _mm256_load_si256(reinterpret_cast<const __m256i*>(p)); }
+
+// Bounds of 16 rows for one query; returns their survivor bits. Kept out of line, and fed through memory, so that the
+// tile's accumulators are only ever named one by one and stay in registers.
+__attribute__((noinline)) std::uint64_t finish_bounds(const std::int32_t* dots, const CoarseRows& rows, std::size_t first_row,
+                                                      const CoarseQuery& query, float* upper) noexcept {
+  std::uint64_t mask = 0;
+  for (int v = 0; v < 2; ++v) {
+    const std::size_t row = first_row + 8 * static_cast<std::size_t>(v);
+    const __m256 dot = _mm256_cvtepi32_ps(_mm256_add_epi32(load_dots(dots + 8 * v), _mm256_set1_epi32(query.offset)));
+    const __m256 product = _mm256_mul_ps(_mm256_loadu_ps(rows.scale + row), dot);
+    const __m256 bias = _mm256_mul_ps(_mm256_set1_ps(query.bias_factor), _mm256_loadu_ps(rows.bias + row));
+    const __m256 slack = _mm256_fmadd_ps(_mm256_set1_ps(query.residual_factor), _mm256_loadu_ps(rows.residual + row), bias);
+    const __m256 bound = _mm256_fmadd_ps(_mm256_set1_ps(query.dot_factor), product, slack);
+    _mm256_storeu_ps(upper + row, bound);
+    const __m256 kept = _mm256_cmp_ps(bound, _mm256_set1_ps(query.threshold), _CMP_NLT_UQ);
+    mask |= static_cast<std::uint64_t>(static_cast<unsigned>(_mm256_movemask_ps(kept))) << row;
+  }
+  return mask;
+}
+
+inline __m256i broadcast_quad(const std::int8_t* codes) noexcept {
+  int quad;
+  __builtin_memcpy(&quad, codes, sizeof quad);
+  return _mm256_set1_epi32(quad);
+}
+
+inline __m256i load_rows(const std::uint8_t* p) noexcept { return _mm256_load_si256(reinterpret_cast<const __m256i*>(p)); }
+
+// The tile: 2 registers of 8 rows by W <= 4 queries, 2 * W accumulators of 16 registers; four such strips make a block.
+template <int W>
+inline void finish_strip(const __m256i (&sums)[W][2], const CoarseRows& rows, std::size_t strip, const CoarseQuery* constants,
+                         std::uint64_t* survivors, float* upper) noexcept {
+  alignas(32) std::int32_t dots[W][16];
+#pragma GCC unroll 4
+  for (int q = 0; q < W; ++q) {
+    _mm256_store_si256(reinterpret_cast<__m256i*>(dots[q]), sums[q][0]);
+    _mm256_store_si256(reinterpret_cast<__m256i*>(dots[q] + 8), sums[q][1]);
+  }
+  for (int q = 0; q < W; ++q) {
+    survivors[q] |= finish_bounds(dots[q], rows, 16 * strip, constants[q], upper + kBlockRows * static_cast<std::size_t>(q));
+  }
+}
+
+template <int W>
+void scan_tile(const std::uint8_t* block, std::size_t octets, const CoarseRows& rows, const std::int8_t* queries,
+               const CoarseQuery* constants, std::uint64_t* survivors, float* upper) noexcept {
+  const __m256i ones = _mm256_set1_epi16(1);
+  for (int q = 0; q < W; ++q) survivors[q] = 0;
+  for (std::size_t strip = 0; strip < 4; ++strip) {
+    __m256i sums[W][2];
+#pragma GCC unroll 4
+    for (int q = 0; q < W; ++q) {
+      sums[q][0] = _mm256_setzero_si256();
+      sums[q][1] = _mm256_setzero_si256();
+    }
+    const std::uint8_t* p = block + 64 * strip;
+    const std::int8_t* e = queries;
+    for (std::size_t quad = 0; quad < 2 * octets; ++quad, p += kOctetBytes, e += 4 * W) {
+      const __m256i first = load_rows(p);
+      const __m256i second = load_rows(p + 32);
+#pragma GCC unroll 4
+      for (int q = 0; q < W; ++q) {
+        const __m256i codes = broadcast_quad(e + 4 * q);
+        sums[q][0] = _mm256_add_epi32(sums[q][0], _mm256_madd_epi16(_mm256_maddubs_epi16(first, codes), ones));
+        sums[q][1] = _mm256_add_epi32(sums[q][1], _mm256_madd_epi16(_mm256_maddubs_epi16(second, codes), ones));
+      }
+    }
+    finish_strip<W>(sums, rows, strip, constants, survivors, upper);
+  }
+}
+
+template <int W>
+void scan_tile_high(const std::uint8_t* high, std::size_t octets, const CoarseRows& rows, const std::int8_t* queries,
+                    const CoarseQuery* constants, std::uint64_t* survivors, float* upper) noexcept {
+  // A pair of products is at most 15 * 64 * 2 = 1920; 16 of them fit 16 bits, and an octet adds two.
+  constexpr std::size_t kOctetsPerFlush = 8;
+  const __m256i ones = _mm256_set1_epi16(1);
+  const __m256i low_nibbles = _mm256_set1_epi8(0x0f);
+  for (int q = 0; q < W; ++q) survivors[q] = 0;
+  for (std::size_t strip = 0; strip < 4; ++strip) {
+    __m256i sums[W][2];
+#pragma GCC unroll 4
+    for (int q = 0; q < W; ++q) {
+      sums[q][0] = _mm256_setzero_si256();
+      sums[q][1] = _mm256_setzero_si256();
+    }
+    const std::uint8_t* p = high + 64 * strip;
+    const std::int8_t* e = queries;
+    for (std::size_t octet = 0; octet < octets;) {
+      const std::size_t flush = octet + kOctetsPerFlush < octets ? octet + kOctetsPerFlush : octets;
+      __m256i pairs[W][2];
+#pragma GCC unroll 4
+      for (int q = 0; q < W; ++q) {
+        pairs[q][0] = _mm256_setzero_si256();
+        pairs[q][1] = _mm256_setzero_si256();
+      }
+      for (; octet < flush; ++octet, p += kOctetBytes, e += 8 * W) {
+        const __m256i both_0 = load_rows(p);
+        const __m256i both_1 = load_rows(p + 32);
+        const __m256i first_0 = _mm256_and_si256(both_0, low_nibbles);
+        const __m256i first_1 = _mm256_and_si256(both_1, low_nibbles);
+#pragma GCC unroll 4
+        for (int q = 0; q < W; ++q) {
+          const __m256i codes = broadcast_quad(e + 4 * q);
+          pairs[q][0] = _mm256_add_epi16(pairs[q][0], _mm256_maddubs_epi16(first_0, codes));
+          pairs[q][1] = _mm256_add_epi16(pairs[q][1], _mm256_maddubs_epi16(first_1, codes));
+        }
+        const __m256i second_0 = _mm256_and_si256(_mm256_srli_epi16(both_0, 4), low_nibbles);
+        const __m256i second_1 = _mm256_and_si256(_mm256_srli_epi16(both_1, 4), low_nibbles);
+#pragma GCC unroll 4
+        for (int q = 0; q < W; ++q) {
+          const __m256i codes = broadcast_quad(e + 4 * W + 4 * q);
+          pairs[q][0] = _mm256_add_epi16(pairs[q][0], _mm256_maddubs_epi16(second_0, codes));
+          pairs[q][1] = _mm256_add_epi16(pairs[q][1], _mm256_maddubs_epi16(second_1, codes));
+        }
+      }
+#pragma GCC unroll 4
+      for (int q = 0; q < W; ++q) {
+        sums[q][0] = _mm256_add_epi32(sums[q][0], _mm256_madd_epi16(pairs[q][0], ones));
+        sums[q][1] = _mm256_add_epi32(sums[q][1], _mm256_madd_epi16(pairs[q][1], ones));
+      }
+    }
+#pragma GCC unroll 4
+    for (int q = 0; q < W; ++q) {
+      sums[q][0] = _mm256_slli_epi32(sums[q][0], 5);
+      sums[q][1] = _mm256_slli_epi32(sums[q][1], 5);
+    }
+    finish_strip<W>(sums, rows, strip, constants, survivors, upper);
+  }
+}
+
+void scan_block_avx2(const std::uint8_t* block, std::size_t octets, const CoarseRows& rows, const std::int8_t* queries,
+                     const CoarseQuery* constants, std::size_t width, std::uint64_t* survivors, float* upper) noexcept {
+  switch (width) {
+    case 1: return scan_tile<1>(block, octets, rows, queries, constants, survivors, upper);
+    case 2: return scan_tile<2>(block, octets, rows, queries, constants, survivors, upper);
+    case 3: return scan_tile<3>(block, octets, rows, queries, constants, survivors, upper);
+    default: return scan_tile<4>(block, octets, rows, queries, constants, survivors, upper);
+  }
+}
+
+void scan_block_high_avx2(const std::uint8_t* high, std::size_t octets, const CoarseRows& rows, const std::int8_t* queries,
+                          const CoarseQuery* constants, std::size_t width, std::uint64_t* survivors,
+                          float* upper) noexcept {
+  switch (width) {
+    case 1: return scan_tile_high<1>(high, octets, rows, queries, constants, survivors, upper);
+    case 2: return scan_tile_high<2>(high, octets, rows, queries, constants, survivors, upper);
+    case 3: return scan_tile_high<3>(high, octets, rows, queries, constants, survivors, upper);
+    default: return scan_tile_high<4>(high, octets, rows, queries, constants, survivors, upper);
+  }
+}
+
+}  // namespace
+
+const Kernels kAvx2Kernels = {
+    .name = "avx2",
+    .dot_f64 = dot_f64_avx2,
+    .squared_distance_f64 = squared_distance_f64_avx2,
+    .max_abs_f32 = max_abs_f32_avx2,
+    .encode_row = encode_row_avx2,
+    .max_query_code = 64,
+    .tile_width = 4,
+    .unpack_block = unpack_block_avx2,
+    .scan_block = scan_block_avx2,
+    .scan_block_high = scan_block_high_avx2,
+};
+
+}  // namespace sightline::simd

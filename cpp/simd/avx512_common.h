@@ -1,0 +1,270 @@
+// What the two AVX-512 tables share. Included only by avx512.cpp and avx512vnni.cpp, which compile it each with its own
+// flags: everything has internal linkage, so no copy can leak into another file.
+#pragma once
+
+#include <immintrin.h>
+
+#include "simd/kernels.h"
+
+namespace sightline::simd {
+namespace {
+
+inline __mmask16 tail_mask(std::size_t count) noexcept { return static_cast<__mmask16>((1u << count) - 1u); }
+
+// The fixed tree of kernels.h: lanes 0..7 in `low`, 8..15 in `high`.
+inline double sum_lanes(__m512d low, __m512d high) noexcept {
+  const __m512d eight = _mm512_add_pd(low, high);
+  const __m256d four = _mm256_add_pd(_mm512_castpd512_pd256(eight), _mm512_extractf64x4_pd(eight, 1));
+  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+
+inline __m512d low_f64(__m512 v) noexcept { return _mm512_cvtps_pd(_mm512_castps512_ps256(v)); }
+inline __m512d high_f64(__m512 v) noexcept { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1)); }
+
+// The products are exact in float64, so a fused multiply-add gives the bits of multiply, then add.
+double dot_f64_avx512(const float* a, const float* b, std::size_t dim) noexcept {
+  __m512d low = _mm512_setzero_pd();
+  __m512d high = _mm512_setzero_pd();
+  const auto step = [&](__m512 x, __m512 y) {
+    low = _mm512_fmadd_pd(low_f64(x), low_f64(y), low);
+    high = _mm512_fmadd_pd(high_f64(x), high_f64(y), high);
+  };
+  std::size_t i = 0;
+  for (; i + 16 <= dim; i += 16) step(_mm512_loadu_ps(a + i), _mm512_loadu_ps(b + i));
+  if (i < dim) {
+    const __mmask16 tail = tail_mask(dim - i);
+    step(_mm512_maskz_loadu_ps(tail, a + i), _mm512_maskz_loadu_ps(tail, b + i));
+  }
+  return sum_lanes(low, high);
+}
+
+// A difference is rounded, so its square is not exact: multiply, then add, as the scalar table does.
+double squared_distance_f64_avx512(const float* a, const float* b, std::size_t dim) noexcept {
+  __m512d low = _mm512_setzero_pd();
+  __m512d high = _mm512_setzero_pd();
+  const auto step = [&](__m512 x, __m512 y) {
+    const __m512d d_low = _mm512_sub_pd(low_f64(x), low_f64(y));
+    const __m512d d_high = _mm512_sub_pd(high_f64(x), high_f64(y));
+    low = _mm512_add_pd(low, _mm512_mul_pd(d_low, d_low));
+    high = _mm512_add_pd(high, _mm512_mul_pd(d_high, d_high));
+  };
+  std::size_t i = 0;
+  for (; i + 16 <= dim; i += 16) step(_mm512_loadu_ps(a + i), _mm512_loadu_ps(b + i));
+  if (i < dim) {
+    const __mmask16 tail = tail_mask(dim - i);
+    step(_mm512_maskz_loadu_ps(tail, a + i), _mm512_maskz_loadu_ps(tail, b + i));
+  }
+  return sum_lanes(low, high);
+}
+
+// Without the sign bit the order of float32 values is that of their bits, and infinities and NaNs come last.
+float max_abs_f32_avx512(const float* row, std::size_t dim) noexcept {
+  const __m512i magnitude_bits = _mm512_set1_epi32(0x7fffffff);
+  __m512i greatest = _mm512_setzero_si512();
+  std::size_t i = 0;
+  for (; i + 16 <= dim; i += 16) {
+    greatest = _mm512_max_epu32(greatest, _mm512_and_si512(_mm512_loadu_si512(row + i), magnitude_bits));
+  }
+  if (i < dim) {
+    const __m512i values = _mm512_maskz_loadu_epi32(tail_mask(dim - i), row + i);
+    greatest = _mm512_max_epu32(greatest, _mm512_and_si512(values, magnitude_bits));
+  }
+  return _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(static_cast<int>(_mm512_reduce_max_epu32(greatest)))));
+}
+
+void encode_row_avx512(const float* row, std::size_t dim, double norm_factor, float inverse_scale, float scale,
+                       std::uint8_t* codes, double residual[2]) noexcept {
+  const __m512 inverse_f32 = _mm512_set1_ps(inverse_scale);
+  const __m512 limit_f32 = _mm512_set1_ps(127.0f);
+  const __m512 minus_limit_f32 = _mm512_set1_ps(-127.0f);
+  const __m512d norm_f64 = _mm512_set1_pd(norm_factor);
+  const __m512d scale_f64 = _mm512_set1_pd(static_cast<double>(scale));
+  __m512d full[2] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
+  __m512d high[2] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
+  const auto add_residuals = [&](int half, __m512d x, __m512d c, __m512d h, __mmask8 live) {
+    const __m512d scaled = _mm512_mul_pd(x, norm_f64);
+    const __m512d d_full = _mm512_fnmadd_pd(scale_f64, c, scaled);
+    const __m512d d_high = _mm512_fnmadd_pd(scale_f64, h, scaled);
+    full[half] = _mm512_mask3_fmadd_pd(d_full, d_full, full[half], live);
+    high[half] = _mm512_mask3_fmadd_pd(d_high, d_high, high[half], live);
+  };
+  for (std::size_t i = 0; i < dim; i += 16) {
+    const __mmask16 live = dim - i >= 16 ? static_cast<__mmask16>(0xffff) : tail_mask(dim - i);
+    const __m512 x = _mm512_maskz_loadu_ps(live, row + i);
+    const __m512 t = _mm512_max_ps(_mm512_min_ps(_mm512_mul_ps(x, inverse_f32), limit_f32), minus_limit_f32);
+    const __m512i u = _mm512_add_epi32(_mm512_cvtps_epi32(t), _mm512_set1_epi32(128));
+    _mm512_mask_cvtepi32_storeu_epi8(codes + i, live, u);
+    const __m512 c = _mm512_cvtepi32_ps(_mm512_sub_epi32(u, _mm512_set1_epi32(128)));
+    const __m512 h = _mm512_sub_ps(_mm512_cvtepi32_ps(_mm512_and_si512(u, _mm512_set1_epi32(0xf0))), _mm512_set1_ps(120.5f));
+    add_residuals(0, low_f64(x), low_f64(c), low_f64(h), static_cast<__mmask8>(live));
+    add_residuals(1, high_f64(x), high_f64(c), high_f64(h), static_cast<__mmask8>(live >> 8));
+  }
+  residual[0] = sum_lanes(full[0], full[1]);
+  residual[1] = sum_lanes(high[0], high[1]);
+}
+
+void unpack_block_avx512(const std::uint8_t* high, const std::uint8_t* low, std::size_t octets, std::uint8_t* out) noexcept {
+  constexpr int kSelect = 0xCA;  // a ? b : c
+  const __m512i low_nibbles = _mm512_set1_epi8(0x0f);
+  for (std::size_t octet = 0; octet < octets; ++octet, high += kOctetBytes, low += kOctetBytes, out += 2 * kOctetBytes) {
+    for (std::size_t i = 0; i < kOctetBytes; i += 64) {
+      const __m512i h = _mm512_loadu_si512(high + i);
+      const __m512i l = _mm512_loadu_si512(low + i);
+      _mm512_store_si512(out + i, _mm512_ternarylogic_epi32(low_nibbles, l, _mm512_slli_epi16(h, 4), kSelect));
+      _mm512_store_si512(out + i + kOctetBytes, _mm512_ternarylogic_epi32(low_nibbles, _mm512_srli_epi16(l, 4), h, kSelect));
+    }
+  }
+}
+
+// Bounds of 64 rows for one query from their integer dots, compared in registers; see kernels.h for the expression.
+// Kept out of line so that the tile's accumulators are only ever named one by one and stay in registers.
+__attribute__((noinline)) void finish_bounds(const std::int32_t* dots, const CoarseRows& rows, const CoarseQuery& query,
+                                             std::uint64_t* survivors, float* upper) noexcept {
+  const __m512i offset = _mm512_set1_epi32(query.offset);
+  const __m512 dot_factor = _mm512_set1_ps(query.dot_factor);
+  const __m512 residual_factor = _mm512_set1_ps(query.residual_factor);
+  const __m512 bias_factor = _mm512_set1_ps(query.bias_factor);
+  const __m512 threshold = _mm512_set1_ps(query.threshold);
+  __m512 bounds[4];
+  std::uint64_t mask = 0;
+  for (int v = 0; v < 4; ++v) {
+    const __m512 dot = _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_load_si512(dots + 16 * v), offset));
+    const __m512 product = _mm512_mul_ps(_mm512_loadu_ps(rows.scale + 16 * v), dot);
+    const __m512 bias = _mm512_mul_ps(bias_factor, _mm512_loadu_ps(rows.bias + 16 * v));
+    const __m512 slack = _mm512_fmadd_ps(residual_factor, _mm512_loadu_ps(rows.residual + 16 * v), bias);
+    bounds[v] = _mm512_fmadd_ps(dot_factor, product, slack);
+    const std::uint64_t bits = _mm512_cmp_ps_mask(bounds[v], threshold, _CMP_NLT_UQ);
+    mask |= bits << (16 * v);
+  }
+  *survivors = mask;
+  if (mask != 0) {
+    for (int v = 0; v < 4; ++v) _mm512_storeu_ps(upper + 16 * v, bounds[v]);
+  }
+}
+
+template <int W>
+inline void finish_tile(const __m512i (&sums)[W][4], const CoarseRows& rows, const CoarseQuery* constants,
+                        std::uint64_t* survivors, float* upper) noexcept {
+  alignas(64) std::int32_t dots[W][kBlockRows];
+#pragma GCC unroll 8
+  for (int q = 0; q < W; ++q) {
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) _mm512_store_si512(dots[q] + 16 * v, sums[q][v]);
+  }
+  for (int q = 0; q < W; ++q) finish_bounds(dots[q], rows, constants[q], survivors + q, upper + kBlockRows * q);
+}
+
+inline __m512i broadcast_quad(const std::int8_t* codes) noexcept {
+  int quad;
+  __builtin_memcpy(&quad, codes, sizeof quad);
+  return _mm512_set1_epi32(quad);
+}
+
+// The tile: 4 registers of 16 rows by W queries, 4 * W accumulators that live in registers throughout. Dot is a type
+// with a static `accumulate(sum, rows_u8, query_s8)`.
+template <typename Dot, int W>
+void scan_tile(const std::uint8_t* block, std::size_t octets, const CoarseRows& rows, const std::int8_t* queries,
+               const CoarseQuery* constants, std::uint64_t* survivors, float* upper) noexcept {
+  __m512i sums[W][4];
+#pragma GCC unroll 8
+  for (int q = 0; q < W; ++q) {
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) sums[q][v] = _mm512_setzero_si512();
+  }
+  const std::uint8_t* const end = block + octets * 2 * kOctetBytes;
+  for (; block != end; block += kOctetBytes, queries += 4 * W) {
+    __m512i u[4];
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) u[v] = _mm512_load_si512(block + 64 * v);
+#pragma GCC unroll 8
+    for (int q = 0; q < W; ++q) {
+      const __m512i e = broadcast_quad(queries + 4 * q);
+#pragma GCC unroll 4
+      for (int v = 0; v < 4; ++v) Dot::accumulate(sums[q][v], u[v], e);
+    }
+  }
+  finish_tile<W>(sums, rows, constants, survivors, upper);
+}
+
+template <typename Dot, int W>
+void scan_tile_high(const std::uint8_t* high, std::size_t octets, const CoarseRows& rows, const std::int8_t* queries,
+                    const CoarseQuery* constants, std::uint64_t* survivors, float* upper) noexcept {
+  const __m512i low_nibbles = _mm512_set1_epi8(0x0f);
+  __m512i sums[W][4];
+#pragma GCC unroll 8
+  for (int q = 0; q < W; ++q) {
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) sums[q][v] = _mm512_setzero_si512();
+  }
+  const std::uint8_t* const end = high + octets * kOctetBytes;
+  for (; high != end; high += kOctetBytes, queries += 8 * W) {
+    // A lone query is bound by memory: ask for lines well ahead of the hardware prefetcher, which stops at page ends.
+    if constexpr (W <= 2) {
+      for (int v = 0; v < 4; ++v) _mm_prefetch(reinterpret_cast<const char*>(high + 4096 + 64 * v), _MM_HINT_T0);
+    }
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) {
+      const __m512i both = _mm512_load_si512(high + 64 * v);
+      const __m512i first = _mm512_and_si512(both, low_nibbles);
+      const __m512i second = _mm512_and_si512(_mm512_srli_epi16(both, 4), low_nibbles);
+#pragma GCC unroll 8
+      for (int q = 0; q < W; ++q) {
+        Dot::accumulate(sums[q][v], first, broadcast_quad(queries + 4 * q));
+        Dot::accumulate(sums[q][v], second, broadcast_quad(queries + 4 * W + 4 * q));
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int q = 0; q < W; ++q) {
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) sums[q][v] = _mm512_slli_epi32(sums[q][v], 5);
+  }
+  finish_tile<W>(sums, rows, constants, survivors, upper);
+}
+
+template <typename Dot>
+void scan_block_avx512(const std::uint8_t* block, std::size_t octets, const CoarseRows& rows, const std::int8_t* queries,
+                       const CoarseQuery* constants, std::size_t width, std::uint64_t* survivors, float* upper) noexcept {
+  switch (width) {
+    case 1: return scan_tile<Dot, 1>(block, octets, rows, queries, constants, survivors, upper);
+    case 2: return scan_tile<Dot, 2>(block, octets, rows, queries, constants, survivors, upper);
+    case 3: return scan_tile<Dot, 3>(block, octets, rows, queries, constants, survivors, upper);
+    case 4: return scan_tile<Dot, 4>(block, octets, rows, queries, constants, survivors, upper);
+    case 5: return scan_tile<Dot, 5>(block, octets, rows, queries, constants, survivors, upper);
+    default: return scan_tile<Dot, 6>(block, octets, rows, queries, constants, survivors, upper);
+  }
+}
+
+template <typename Dot>
+void scan_block_high_avx512(const std::uint8_t* high, std::size_t octets, const CoarseRows& rows, const std::int8_t* queries,
+                            const CoarseQuery* constants, std::size_t width, std::uint64_t* survivors,
+                            float* upper) noexcept {
+  switch (width) {
+    case 1: return scan_tile_high<Dot, 1>(high, octets, rows, queries, constants, survivors, upper);
+    case 2: return scan_tile_high<Dot, 2>(high, octets, rows, queries, constants, survivors, upper);
+    case 3: return scan_tile_high<Dot, 3>(high, octets, rows, queries, constants, survivors, upper);
+    case 4: return scan_tile_high<Dot, 4>(high, octets, rows, queries, constants, survivors, upper);
+    case 5: return scan_tile_high<Dot, 5>(high, octets, rows, queries, constants, survivors, upper);
+    default: return scan_tile_high<Dot, 6>(high, octets, rows, queries, constants, survivors, upper);
+  }
+}
+
+template <typename Dot>
+constexpr Kernels make_avx512_kernels(const char* name) {
+  return {
+      .name = name,
+      .dot_f64 = dot_f64_avx512,
+      .squared_distance_f64 = squared_distance_f64_avx512,
+      .max_abs_f32 = max_abs_f32_avx512,
+      .encode_row = encode_row_avx512,
+      .max_query_code = Dot::kMaxQueryCode,
+      .tile_width = 6,
+      .unpack_block = unpack_block_avx512,
+      .scan_block = scan_block_avx512<Dot>,
+      .scan_block_high = scan_block_high_avx512<Dot>,
+  };
+}
+
+}  // namespace
+}  // namespace sightline::simd

@@ -1,0 +1,123 @@
+#include "simd/dispatch.h"
+
+#include <cstdlib>
+
+#include "core/error.h"
+
+#if defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
+namespace sightline::simd {
+namespace {
+
+struct Candidate {
+  const Kernels* kernels;
+  const char* forced_by;  // the value of SIGHTLINE_ISA that may select it
+  const char* needs;
+  bool supported;
+};
+
+// In order of preference. __builtin_cpu_supports asks CPUID and, for the wide registers, XGETBV: a feature that the CPU
+// has but the operating system does not save on a context switch counts as absent.
+std::vector<Candidate> candidates() {
+  std::vector<Candidate> list;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni");
+  list.push_back({&kAvx512VnniKernels, "avx512", "AVX-512 F, BW, DQ, VL and VNNI", vnni});
+  list.push_back({&kAvx512Kernels, "avx512", "AVX-512 F, BW, DQ and VL", avx512});
+  list.push_back({&kAvx2Kernels, "avx2", "AVX2, FMA and BMI2", avx2});
+#elif defined(__aarch64__)
+#if defined(__linux__)
+  const bool dotprod = (::getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#else
+  const bool dotprod = true;  // every Apple CPU that runs this
+#endif
+  list.push_back({&kNeonDotprodKernels, "neon", "NEON with dot products", dotprod});
+  list.push_back({&kNeonKernels, "neon", "NEON", true});
+#endif
+  list.push_back({&kScalarKernels, "scalar", "any CPU", true});
+  return list;
+}
+
+std::string join(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+Selection select() {
+  const char* forced = std::getenv("SIGHTLINE_ISA");
+  const bool is_forced = forced != nullptr && *forced != '\0';
+  bool known = false;
+  for (const Candidate& candidate : candidates()) {
+    const bool named = is_forced && (std::string(forced) == candidate.forced_by || std::string(forced) == candidate.kernels->name);
+    known = known || named;
+    if (!candidate.supported || (is_forced && !named)) continue;
+    return {candidate.kernels, is_forced ? "SIGHTLINE_ISA=" + std::string(forced)
+                                         : "the best table for this CPU (needs " + std::string(candidate.needs) + ")"};
+  }
+  throw Error(ErrorKind::kInvalidInput,
+              "SIGHTLINE_ISA: " + std::string(known ? "this CPU cannot run '" : "there is no kernel table '") + forced +
+                  "'; expected one of " + join(available_names()) + " on this machine; unset it to choose automatically");
+}
+
+}  // namespace
+
+const Selection& selection() {
+  static const Selection chosen = select();
+  return chosen;
+}
+
+std::vector<const Kernels*> available_kernels() {
+  std::vector<const Kernels*> tables;
+  for (const Candidate& candidate : candidates()) {
+    if (candidate.supported) tables.push_back(candidate.kernels);
+  }
+  return tables;
+}
+
+std::vector<std::string> available_names() {
+  std::vector<std::string> names;
+  for (const Kernels* table : available_kernels()) names.emplace_back(table->name);
+  return names;
+}
+
+std::vector<std::string> compiled_names() {
+  std::vector<std::string> names;
+  for (const Candidate& candidate : candidates()) names.emplace_back(candidate.kernels->name);
+  return names;
+}
+
+std::vector<std::string> cpu_features() {
+  std::vector<std::string> features;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+#define SIGHTLINE_FEATURE(name) \
+  if (__builtin_cpu_supports(name)) features.emplace_back(name)
+  SIGHTLINE_FEATURE("sse4.2");
+  SIGHTLINE_FEATURE("avx");
+  SIGHTLINE_FEATURE("avx2");
+  SIGHTLINE_FEATURE("fma");
+  SIGHTLINE_FEATURE("bmi2");
+  SIGHTLINE_FEATURE("avx512f");
+  SIGHTLINE_FEATURE("avx512bw");
+  SIGHTLINE_FEATURE("avx512dq");
+  SIGHTLINE_FEATURE("avx512vl");
+  SIGHTLINE_FEATURE("avx512vnni");
+#undef SIGHTLINE_FEATURE
+#elif defined(__aarch64__)
+  features.emplace_back("neon");
+#if defined(__linux__)
+  if ((::getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) features.emplace_back("asimddp");
+#endif
+#endif
+  return features;
+}
+
+}  // namespace sightline::simd

@@ -1,0 +1,99 @@
+// The contract of the SIMD kernels: a table of function pointers, one table an instruction set.
+//
+// This header, fixed-width integers and intrinsics are all that a kernel file may include. A wide instruction in an inline
+// function of a shared header could be picked by the linker for every caller and crash an older CPU.
+//
+// Every kernel is noexcept, cannot fail, and is safe for concurrent calls. Pointers need no alignment unless stated.
+//
+// Coarse codes. A row x is stored as x ~ scale * (u - 128), u one unsigned byte a dimension, in two planes of nibbles:
+// the high plane alone reads as x ~ scale * (16 * (u >> 4) - 120.5), the centre of the 16 values it may stand for.
+// Rows come in blocks of 64. Dimensions are padded to a multiple of 8 and taken in octets; a plane holds, for each octet,
+// 64 rows x 4 bytes (256 bytes an octet):
+//     byte j (0..3) of row r in octet o:  low nibble = dimension 8o + j,  high nibble = dimension 8o + 4 + j.
+// "Unpacked" means whole bytes in quads of 4 dimensions: 64 rows x 4 bytes a quad, two quads an octet. So one 512-bit
+// register holds 16 rows x 4 dimensions, one integer dot-product instruction advances 16 rows, and no horizontal sum is needed.
+// Queries are signed bytes, interleaved by tile: for each quad, `width` queries x 4 bytes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace sightline::simd {
+
+inline constexpr std::size_t kBlockRows = 64;
+inline constexpr std::size_t kOctetBytes = 256;   // of one plane: 64 rows x 4 bytes
+inline constexpr std::size_t kMaxTileWidth = 8;   // queries a tile, at most
+inline constexpr std::size_t kMaxDim = 32768;     // |dot| <= 255 * 127 * 32768 < 2^31
+
+// What the coarse bound needs of one query; see dense/bound.h for the derivation.
+struct CoarseQuery {
+  std::int32_t offset;  // added to the integer dot: -128 * sum of codes, or -241 * sum for the high plane
+  float dot_factor;     // times row scale times integer dot
+  float residual_factor;  // times the row's residual norm
+  float bias_factor;      // times the row's bias
+  float threshold;        // rows whose upper bound is below it are dropped; NaN bounds are kept
+};
+
+// Per-row constants of one block, 64 of each.
+struct CoarseRows {
+  const float* scale;
+  const float* residual;
+  const float* bias;
+};
+
+struct Kernels {
+  const char* name;
+
+  // --- exact pass, float64 -------------------------------------------------------------------------------------------
+  // Products of float32 values are exact in float64; they are summed in 16 lanes (dimension modulo 16), the lanes then
+  // in one fixed tree. So every table returns the same bits. Relative error <= dim * 2^-53 of the sum of absolute products.
+  double (*dot_f64)(const float* a, const float* b, std::size_t dim) noexcept;
+  double (*squared_distance_f64)(const float* a, const float* b, std::size_t dim) noexcept;
+
+  // --- building ------------------------------------------------------------------------------------------------------
+  // The greatest absolute value; NaN or infinity if any value is not finite.
+  float (*max_abs_f32)(const float* row, std::size_t dim) noexcept;
+  // codes[i] = clamp(round(row[i] * inverse_scale), -127, 127) + 128 for i < dim. Returns two sums of squares:
+  // residual[0] of row[i] * norm_factor - scale * (u - 128), residual[1] of row[i] * norm_factor - scale * (16 * (u >> 4) - 120.5),
+  // each computed in float64 with relative error <= (dim + 8) * 2^-53.
+  // Precondition: inverse_scale is finite; any finite value yields valid codes, a good one yields small residuals.
+  void (*encode_row)(const float* row, std::size_t dim, double norm_factor, float inverse_scale, float scale,
+                     std::uint8_t* codes, double residual[2]) noexcept;
+
+  // --- coarse pass ---------------------------------------------------------------------------------------------------
+  // Query codes must lie in [-max_query_code, max_query_code]: 127, or 64 where pairs of products are summed in 16 bits
+  // (255 * 64 * 2 = 32640 < 2^15).
+  std::int32_t max_query_code;
+  std::size_t tile_width;  // queries a tile at which scan_block is fastest; it takes any width from 1 to this
+
+  // Both planes of one block to unpacked bytes: octets * 512 bytes out, 64-byte aligned.
+  void (*unpack_block)(const std::uint8_t* high, const std::uint8_t* low, std::size_t octets, std::uint8_t* out) noexcept;
+
+  // For each query q of the tile and each row r of the block:
+  //     upper = dot_factor * (scale[r] * float(dot(q, r) + offset)) + residual_factor * residual[r] + bias_factor * bias[r]
+  // survivors[q] gets bit r where not (upper < threshold); upper[64 * q + r] is written for all r if survivors[q] is not 0.
+  // The integer dot is exact. The float expression is evaluated in float32, each operation rounded to nearest (a fused
+  // multiply-add rounds once); relative error <= 4 * 2^-24 of the sum of the absolute values of its terms.
+  // `block` is unpacked, 64-byte aligned, 2 * octets quads; `queries` holds 2 * octets quads.
+  void (*scan_block)(const std::uint8_t* block, std::size_t octets, const CoarseRows& rows, const std::int8_t* queries,
+                     const CoarseQuery* constants, std::size_t width, std::uint64_t* survivors, float* upper) noexcept;
+
+  // The same over the high plane alone: dot(q, r) is 32 * (sum of query code times high nibble), so offset is -241 * sum.
+  // `high` is one block's plane, octets * 256 bytes, 64-byte aligned. |dot| <= 32 * 15 * 127 * 32768 < 2^31.
+  void (*scan_block_high)(const std::uint8_t* high, std::size_t octets, const CoarseRows& rows, const std::int8_t* queries,
+                          const CoarseQuery* constants, std::size_t width, std::uint64_t* survivors,
+                          float* upper) noexcept;
+};
+
+// One definition each, in the file of that name; only those compiled for this architecture exist.
+extern const Kernels kScalarKernels;
+#if defined(__x86_64__)
+extern const Kernels kAvx2Kernels;
+extern const Kernels kAvx512Kernels;      // AVX-512 F, BW, DQ, VL without VNNI
+extern const Kernels kAvx512VnniKernels;  // the same with VNNI
+#elif defined(__aarch64__)
+extern const Kernels kNeonKernels;
+extern const Kernels kNeonDotprodKernels;  // with the SDOT/UDOT instructions of Armv8.2
+#endif
+
+}  // namespace sightline::simd

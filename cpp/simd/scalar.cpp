@@ -1,0 +1,133 @@
+// The reference table: plain C++, right by inspection, what every other table is tested against.
+#include "simd/kernels.h"
+
+namespace sightline::simd {
+namespace {
+
+constexpr std::size_t kLanes = 16;
+
+// The fixed tree: lane i and lane i + 8, then i + 4, i + 2, i + 1.
+double sum_lanes(double* lanes) noexcept {
+  for (std::size_t half = kLanes / 2; half > 0; half /= 2) {
+    for (std::size_t i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+  }
+  return lanes[0];
+}
+
+double dot_f64_scalar(const float* a, const float* b, std::size_t dim) noexcept {
+  double lanes[kLanes] = {};
+  for (std::size_t i = 0; i < dim; ++i) lanes[i % kLanes] += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+  return sum_lanes(lanes);
+}
+
+double squared_distance_f64_scalar(const float* a, const float* b, std::size_t dim) noexcept {
+  double lanes[kLanes] = {};
+  for (std::size_t i = 0; i < dim; ++i) {
+    const double difference = static_cast<double>(a[i]) - static_cast<double>(b[i]);
+    lanes[i % kLanes] += difference * difference;
+  }
+  return sum_lanes(lanes);
+}
+
+float max_abs_f32_scalar(const float* row, std::size_t dim) noexcept {
+  float greatest = 0;
+  float not_finite = 0;  // x - x is 0 for a finite x, NaN otherwise
+  for (std::size_t i = 0; i < dim; ++i) {
+    const float magnitude = row[i] < 0 ? -row[i] : row[i];
+    greatest = magnitude > greatest ? magnitude : greatest;
+    not_finite += row[i] - row[i];
+  }
+  return greatest + not_finite;
+}
+
+void encode_row_scalar(const float* row, std::size_t dim, double norm_factor, float inverse_scale, float scale,
+                       std::uint8_t* codes, double residual[2]) noexcept {
+  double full = 0;
+  double high = 0;
+  for (std::size_t i = 0; i < dim; ++i) {
+    float t = row[i] * inverse_scale;
+    t = t > 127.0f ? 127.0f : t;
+    t = t < -127.0f ? -127.0f : t;
+    // Adding and taking away 1.5 * 2^23 rounds to the nearest integer, ties to even.
+    const int c = static_cast<int>((t + 12582912.0f) - 12582912.0f);
+    const int u = c + 128;
+    codes[i] = static_cast<std::uint8_t>(u);
+    const double x = static_cast<double>(row[i]) * norm_factor;
+    const double d_full = x - static_cast<double>(scale) * c;
+    const double d_high = x - static_cast<double>(scale) * (16 * (u >> 4) - 120.5);
+    full += d_full * d_full;
+    high += d_high * d_high;
+  }
+  residual[0] = full;
+  residual[1] = high;
+}
+
+void unpack_block_scalar(const std::uint8_t* high, const std::uint8_t* low, std::size_t octets, std::uint8_t* out) noexcept {
+  for (std::size_t octet = 0; octet < octets; ++octet, high += kOctetBytes, low += kOctetBytes, out += 2 * kOctetBytes) {
+    for (std::size_t i = 0; i < kOctetBytes; ++i) {
+      out[i] = static_cast<std::uint8_t>((high[i] << 4) | (low[i] & 15));
+      out[i + kOctetBytes] = static_cast<std::uint8_t>((high[i] & 0xf0) | (low[i] >> 4));
+    }
+  }
+}
+
+void finish_bounds(const std::int32_t* dots, const CoarseRows& rows, const CoarseQuery& query, std::uint64_t* survivors,
+                   float* upper) noexcept {
+  std::uint64_t mask = 0;
+  for (std::size_t r = 0; r < kBlockRows; ++r) {
+    const float product = rows.scale[r] * static_cast<float>(dots[r] + query.offset);
+    upper[r] = query.dot_factor * product + (query.residual_factor * rows.residual[r] + query.bias_factor * rows.bias[r]);
+    if (!(upper[r] < query.threshold)) mask |= std::uint64_t{1} << r;
+  }
+  *survivors = mask;
+}
+
+void scan_block_scalar(const std::uint8_t* block, std::size_t octets, const CoarseRows& rows, const std::int8_t* queries,
+                       const CoarseQuery* constants, std::size_t width, std::uint64_t* survivors, float* upper) noexcept {
+  for (std::size_t q = 0; q < width; ++q) {
+    std::int32_t dots[kBlockRows] = {};
+    for (std::size_t quad = 0; quad < 2 * octets; ++quad) {
+      const std::int8_t* e = queries + (quad * width + q) * 4;
+      const std::uint8_t* u = block + quad * kOctetBytes;
+      for (std::size_t r = 0; r < kBlockRows; ++r) {
+        for (std::size_t j = 0; j < 4; ++j) dots[r] += u[4 * r + j] * e[j];
+      }
+    }
+    finish_bounds(dots, rows, constants[q], survivors + q, upper + kBlockRows * q);
+  }
+}
+
+void scan_block_high_scalar(const std::uint8_t* high, std::size_t octets, const CoarseRows& rows, const std::int8_t* queries,
+                            const CoarseQuery* constants, std::size_t width, std::uint64_t* survivors,
+                            float* upper) noexcept {
+  for (std::size_t q = 0; q < width; ++q) {
+    std::int32_t dots[kBlockRows] = {};
+    for (std::size_t octet = 0; octet < octets; ++octet) {
+      const std::int8_t* first = queries + (2 * octet * width + q) * 4;
+      const std::int8_t* second = first + 4 * width;
+      const std::uint8_t* u = high + octet * kOctetBytes;
+      for (std::size_t r = 0; r < kBlockRows; ++r) {
+        for (std::size_t j = 0; j < 4; ++j) dots[r] += (u[4 * r + j] & 15) * first[j] + (u[4 * r + j] >> 4) * second[j];
+      }
+    }
+    for (std::int32_t& dot : dots) dot *= 32;
+    finish_bounds(dots, rows, constants[q], survivors + q, upper + kBlockRows * q);
+  }
+}
+
+}  // namespace
+
+const Kernels kScalarKernels = {
+    .name = "scalar",
+    .dot_f64 = dot_f64_scalar,
+    .squared_distance_f64 = squared_distance_f64_scalar,
+    .max_abs_f32 = max_abs_f32_scalar,
+    .encode_row = encode_row_scalar,
+    .max_query_code = 127,
+    .tile_width = 4,
+    .unpack_block = unpack_block_scalar,
+    .scan_block = scan_block_scalar,
+    .scan_block_high = scan_block_high_scalar,
+};
+
+}  // namespace sightline::simd

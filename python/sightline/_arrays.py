@@ -1,0 +1,125 @@
+"""From what users pass to the exact arrays that the native core takes.
+
+The core checks what it is given (cpp/bindings/arrays.h); this module converts first, so that lists, float64 and float16
+work, and explains what cannot be converted.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.errors import InvalidInputError
+
+__all__ = ["check_k", "float_matrix", "id_array", "masks"]
+
+FloatArray = npt.NDArray[np.float32]
+IdArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+def float_matrix(value: Any, argument: str, dim: int) -> tuple[FloatArray, bool]:
+    """Return a C-contiguous float32 (n, dim) array and whether ``value`` was a single vector.
+
+    A float32 array of that layout is not copied; anything else is.
+    """
+    if isinstance(value, np.ndarray) and value.dtype == np.float32:
+        array: npt.NDArray[Any] = value
+    else:
+        try:
+            array = np.asarray(value)
+        except (ValueError, TypeError) as error:
+            raise InvalidInputError(
+                f"{argument}: expected numbers of shape (n, {dim}) or ({dim},), got {_describe(value)}: {error}"
+            ) from None
+        if array.size == 0 and array.ndim <= 1:
+            array = np.zeros((0, dim), dtype=np.float32)
+        if array.dtype.kind not in "fiu":
+            raise InvalidInputError(
+                f"{argument}: expected numbers of shape (n, {dim}) or ({dim},), got {_describe(value)}"
+            )
+        with np.errstate(over="ignore"):  # becomes infinity, which the core reports with its row
+            array = array.astype(np.float32)
+    single = array.ndim == 1
+    if single:
+        array = array.reshape(1, -1)
+    if array.ndim != 2 or array.shape[1] != dim:
+        raise InvalidInputError(
+            f"{argument}: expected shape (n, {dim}) or ({dim},), got {_shape(value, array)}; "
+            "the dimension of an index is fixed when it is created"
+        )
+    return np.ascontiguousarray(array), single
+
+
+def id_array(value: Any, argument: str) -> IdArray:
+    """Return a contiguous int64 array of ids, one-dimensional. Booleans and fractions are not ids."""
+    if isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_)):
+        value = [value]
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InvalidInputError(f"{argument}: expected integers, got {_describe(value)}: {error}") from None
+    if array.size == 0 and array.ndim <= 1:
+        return np.zeros(0, dtype=np.int64)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise InvalidInputError(f"{argument}: expected a one-dimensional array of integers, got {_describe(value)}")
+    if array.dtype.kind == "u" and array.dtype.itemsize == 8 and bool((array > np.iinfo(np.int64).max).any()):
+        raise InvalidInputError(f"{argument}: expected integers below 2**63, got {int(array.max())}")
+    return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def check_k(k: Any) -> int:
+    """Return k as an int, or explain."""
+    if isinstance(k, (bool, np.bool_)) or not isinstance(k, (int, np.integer)) or not 1 <= k <= 2**31 - 1:
+        raise InvalidInputError(f"k: expected an integer >= 1 (and < 2**31), got {k!r}")
+    return int(k)
+
+
+def masks(value: Any, query_count: int) -> tuple[BoolArray | None, list[IdArray] | None]:
+    """Split a user's mask into (bool matrix, None) or (None, id lists) or (None, None).
+
+    Accepted: None; a bool array (n,) for all queries or (queries, n); an int array of ids for all queries; a list of
+    ``query_count`` int arrays, one a query. An empty list allows nothing.
+    """
+    if value is None:
+        return None, None
+    is_nested = (
+        isinstance(value, (list, tuple)) and len(value) > 0 and all(isinstance(part, (list, tuple, np.ndarray)) for part in value)
+    )
+    if is_nested and len(value) == query_count:
+        parts = [np.asarray(part) for part in value]
+        if not all(part.dtype == np.bool_ for part in parts):
+            return None, [id_array(part, "mask") for part in parts]
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise InvalidInputError(f"mask: expected a bool array or an array of ids, got {_describe(value)}: {error}") from None
+    if array.dtype == np.bool_:
+        if array.ndim == 1:
+            array = array.reshape(1, -1)
+        if array.ndim != 2 or array.shape[0] not in (1, query_count):
+            raise InvalidInputError(
+                f"mask: expected a bool array of shape (n,) or ({query_count}, n), got {_shape(value, array)}"
+            )
+        return np.ascontiguousarray(array), None
+    if array.ndim == 2 and array.dtype.kind in "iu" and array.shape[0] == query_count:
+        return None, [id_array(row, "mask") for row in array]
+    if array.dtype.kind in "iu" or array.size == 0:
+        return None, [id_array(array, "mask")]
+    raise InvalidInputError(
+        "mask: expected a bool array with one entry for each row (in the order of ids), an integer array of the ids "
+        f"allowed, or one of them for each query; got {_describe(value)}"
+    )
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} array of shape {value.shape}"
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 80 else text[:77] + '...'}"
+
+
+def _shape(value: Any, array: npt.NDArray[Any]) -> str:
+    return f"shape {np.shape(value) if isinstance(value, np.ndarray) else array.shape}"

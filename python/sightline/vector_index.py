@@ -1,0 +1,189 @@
+"""Exact nearest neighbours by cosine, inner product or distance."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Literal, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline import _core
+from sightline._arrays import FloatArray, IdArray, check_k, float_matrix, id_array, masks
+from sightline.errors import InvalidInputError
+
+__all__ = ["VectorIndex"]
+
+Metric = Literal["cosine", "ip", "l2"]
+_METRICS = ("cosine", "ip", "l2")
+
+
+class VectorIndex:
+    """Search vectors exactly, at the speed of an approximate index.
+
+    Every search bounds the score of every row by a coarse image of the data (one byte a dimension) and scores exactly,
+    in float64, the few rows whose bound reaches the k-th best. The answer is that of brute force, ties broken by
+    ascending id, and it is the same to the last bit on every machine, for every batch size and number of threads.
+
+    Memory: about 5 bytes a dimension a row (4 of them the stored float32 vector) and 24 to 32 bytes a row.
+
+    Parameters: dim : int, 1 to 8192; metric : "cosine", "ip" (inner product) or "l2" (score: minus the squared distance, so
+                that greater is always better)
+    Raises:     InvalidInputError for any other value
+    Notes:      thread-safe: searches run while another thread adds, each over the state at its start, and never wait
+    """
+
+    def __init__(self, dim: int, metric: Metric = "cosine") -> None:
+        if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or not 1 <= dim <= 8192:
+            raise InvalidInputError(f"dim: expected an integer from 1 to 8192, got {dim!r}")
+        if metric not in _METRICS:
+            raise InvalidInputError(f"metric: expected one of {', '.join(map(repr, _METRICS))}, got {metric!r}")
+        self._core = _core.VectorIndex(int(dim), metric)
+
+    @property
+    def dim(self) -> int:
+        """The number of dimensions of every vector."""
+        return self._core.dim
+
+    @property
+    def metric(self) -> str:
+        """How scores are computed: "cosine", "ip" or "l2"."""
+        return self._core.metric
+
+    @property
+    def ids(self) -> IdArray:
+        """All ids in ascending order, int64 (n,): the order of the entries of a bool mask. A copy, O(n)."""
+        return self._core.ids()
+
+    def __len__(self) -> int:
+        return len(self._core)
+
+    def __repr__(self) -> str:
+        return f"VectorIndex(dim={self.dim}, metric={self.metric!r}) with {len(self)} rows"
+
+    def add(self, vectors: npt.ArrayLike, ids: npt.ArrayLike | None = None) -> IdArray:
+        """Add rows and return their ids.
+
+        Searchable when the call returns. O(n * dim), plus, amortised, O(log n) copies of a row as small segments merge.
+
+        Parameters: vectors : float32 (n, dim) or (dim,); float64, float16, integers and lists are converted, a copy;
+                    ids : integers >= 0 (n,), default: the next free ones
+        Returns:    int64 (n,)
+        Raises:     InvalidInputError for a wrong shape, NaN, infinity, negative ids or, under cosine, a zero vector;
+                    DuplicateIdError if an id comes twice or is present. The index is then as it was.
+        """
+        matrix, _ = float_matrix(vectors, "vectors", self.dim)
+        return self._core.add(matrix, None if ids is None else id_array(ids, "ids"))
+
+    def upsert(self, vectors: npt.ArrayLike, ids: npt.ArrayLike) -> IdArray:
+        """Add rows, replacing those whose id is present; like ``add`` in all else."""
+        matrix, _ = float_matrix(vectors, "vectors", self.dim)
+        return self._core.upsert(matrix, id_array(ids, "ids"))
+
+    def remove(self, ids: npt.ArrayLike) -> int:
+        """Remove rows by id and return how many there were; unknown ids are no error.
+
+        O(m log n) for m ids, plus a copy of the tombstone bits of the segments that are touched.
+        """
+        return self._core.remove(id_array(ids, "ids"))
+
+    def compact(self) -> None:
+        """Rewrite all rows into as few segments as possible and free the space of removed ones. O(n * dim)."""
+        self._core.compact()
+
+    @overload
+    def search(
+        self, queries: npt.ArrayLike, k: int = 10, mask: Any = None, *, stats: Literal[False] = False
+    ) -> tuple[FloatArray, IdArray]: ...
+
+    @overload
+    def search(
+        self, queries: npt.ArrayLike, k: int = 10, mask: Any = None, *, stats: Literal[True]
+    ) -> tuple[FloatArray, IdArray, dict[str, int]]: ...
+
+    def search(
+        self, queries: npt.ArrayLike, k: int = 10, mask: Any = None, *, stats: bool = False
+    ) -> tuple[FloatArray, IdArray] | tuple[FloatArray, IdArray, dict[str, int]]:
+        """Return the k best rows for each query, exactly.
+
+        One pass over the codes of all rows for up to 1024 queries; a mask that allows few rows makes it faster.
+
+        Parameters: queries : float32 (q, dim), or (dim,) for one; need not be normalised; k : int >= 1;
+                    mask : None; bool (n,) or (q, n), an entry for each row in the order of ``ids``; integers, the ids
+                    allowed; or a list of such integer arrays, one a query;
+                    stats : also return what the search did
+        Returns:    scores : float32 (q, k), best first; ids : int64 (q, k), ties by ascending id; where there are fewer
+                    than k rows, -inf and -1. For a single query: (k,) each.
+                    With stats, a dict: ``rows`` (alive), ``rows_high`` and ``rows_full`` (bounded by 4 and by 8 bits a
+                    dimension), ``rows_exact`` (scored exactly), ``bytes`` (read)
+        Raises:     InvalidInputError for a wrong dimension, NaN, infinity, k < 1, a mask that does not fit or, under cosine,
+                    a zero query
+        Notes:      scores are float64 results rounded once; scores outside float32's range are clamped to its ends
+        """
+        matrix, single = float_matrix(queries, "queries", self.dim)
+        bits, id_lists = masks(mask, len(matrix))
+        scores, ids, counters = self._core.search(matrix, check_k(k), bits, id_lists)
+        if single:
+            scores, ids = scores[0], ids[0]
+        return (scores, ids, counters) if stats else (scores, ids)
+
+    def range_search(self, query: npt.ArrayLike, threshold: float, mask: Any = None) -> tuple[FloatArray, IdArray]:
+        """Return every row whose score is at least the threshold, best first.
+
+        Parameters: query : float32 (dim,); threshold : float, taken as float32; mask : as in ``search``
+        Returns:    scores : float32 (m,); ids : int64 (m,), ties by ascending id
+        Raises:     InvalidInputError as in ``search``, and for a threshold that is not a number
+        """
+        matrix, _ = float_matrix(query, "query", self.dim)
+        if len(matrix) != 1:
+            raise InvalidInputError(f"query: expected one vector, got {len(matrix)}; call range_search once for each")
+        if isinstance(threshold, (bool, np.bool_)) or not isinstance(threshold, (int, float, np.integer, np.floating)):
+            raise InvalidInputError(f"threshold: expected a number, got {threshold!r}")
+        if np.isnan(threshold):
+            raise InvalidInputError("threshold: expected a number, got NaN")
+        bits, id_lists = masks(mask, 1)
+        return self._core.range_search(matrix, float(threshold), bits, id_lists)
+
+    def score(self, query: npt.ArrayLike, ids: npt.ArrayLike) -> FloatArray:
+        """Return the exact scores of given rows, as ``search`` would.
+
+        Parameters: query : float32 (dim,); ids : integers (m,)
+        Returns:    float32 (m,), in the order of ids
+        Raises:     NotFoundError for an id that is not in the index; InvalidInputError as in ``search``
+        """
+        matrix, _ = float_matrix(query, "query", self.dim)
+        if len(matrix) != 1:
+            raise InvalidInputError(f"query: expected one vector, got {len(matrix)}")
+        return self._core.score(matrix, id_array(ids, "ids"))
+
+    def get(self, ids: npt.ArrayLike) -> FloatArray:
+        """Return the stored vectors as they were added, float32 (m, dim), a copy.
+
+        Raises:     NotFoundError for an id that is not in the index
+        """
+        return self._core.get(id_array(ids, "ids"))
+
+    def memory(self) -> dict[str, int]:
+        """Return bytes by part: ``vectors``, ``codes``, ``bounds``, ``ids``, ``tombstones``.
+
+        Of a mapped index these are bytes of the file; the operating system decides which are resident.
+        """
+        return self._core.memory()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the index to one file: a temporary neighbour first, fsync'ed, then renamed over ``path``.
+
+        Raises:     StorageError if the file cannot be written; ``path`` is then as it was
+        """
+        self._core.save(os.fspath(path))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], mmap: bool = True) -> VectorIndex:
+        """Open a saved index. Every checksum is verified, which reads the file once.
+
+        Parameters: path : file; mmap : map the file (pages are shared and can be given back to the system) or read it
+        Raises:     StorageError, CorruptIndexError, IncompatibleIndexError
+        """
+        index = cls.__new__(cls)
+        index._core = _core.VectorIndex.load(os.fspath(path), bool(mmap))
+        return index
