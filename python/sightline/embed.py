@@ -130,8 +130,8 @@ class LatentSemanticEmbedder:
         Raises:     InvalidInputError if the texts hold no word
         """
         try:
-            from sklearn.decomposition import TruncatedSVD
             from sklearn.feature_extraction.text import TfidfVectorizer
+            from sklearn.utils.extmath import randomized_svd
         except ImportError:
             raise MissingExtraError("LatentSemanticEmbedder needs scikit-learn: pip install 'sightline[lsa]'") from None
         texts = _texts(texts)
@@ -148,10 +148,9 @@ class LatentSemanticEmbedder:
         except ValueError as error:
             raise InvalidInputError(f"texts: no word occurs in {min_df} of {len(texts)} texts ({error})") from None
         rank = min(self.dim - 1, *weights.shape)
-        svd = TruncatedSVD(rank, n_iter=4, random_state=self._seed)
-        svd.fit(weights)
+        _, _, components = randomized_svd(weights, rank, n_iter=4, random_state=self._seed)
         self._vectorizer = vectorizer
-        self._projection = np.ascontiguousarray(svd.components_.T, dtype=np.float32)
+        self._projection = np.ascontiguousarray(components.T, dtype=np.float32)
         return self
 
     def __call__(self, texts: Sequence[str]) -> Vectors:
