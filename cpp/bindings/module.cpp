@@ -8,5 +8,6 @@ PYBIND11_MODULE(_core, m) {
   sightline::bindings::register_errors();
   sightline::bindings::register_runtime(m);
   sightline::bindings::register_vector_index(m);
+  sightline::bindings::register_analyzer(m);
   sightline::bindings::register_bm25_index(m);
 }

@@ -1,0 +1,34 @@
+#include "lexical/explain.h"
+
+namespace sightline::lexical {
+
+Explanation explain(const Snapshot& snapshot, const Parameters& parameters, const Query& query, const RowLocation& at) {
+  const BoundQuery bound(snapshot, parameters, query);
+  const Segment& segment = *snapshot.segments()[at.segment].segment;
+  Explanation result{bound.score_row(at), segment.arrays().lengths[at.row], bound.scorer().average_length(),
+                     snapshot.statistics().document_count, {}};
+  bool any_found = false;
+  auto next = bound.terms().begin();  // the bound terms are the query's without those that no document has
+  for (const QueryTerm& q : query) {
+    TermExplanation& e = result.terms.emplace_back(TermExplanation{q.term, q.count, 0, 0, 0.0, 0.0});
+    if (next == bound.terms().end() || next->term != q.term) continue;
+    const BoundQuery::Term& term = *next++;
+    e.df = term.document_frequency;
+    e.idf = term.idf;
+    e.contribution = term.weight * bound.scorer().absent();
+    if (term.segment_terms[at.segment] == BoundQuery::kAbsent) continue;
+    const Postings postings = segment.postings(term.segment_terms[at.segment]);
+    if (const auto found = find_posting(postings.rows, at.row)) {
+      const ImpactPair& pair = segment.arrays().pairs[postings.codes[*found]];
+      e.tf = pair.tf;
+      e.contribution += term.weight * bound.scorer().gain(pair.tf, pair.length);
+      any_found = true;
+    }
+  }
+  if (!any_found) {
+    for (TermExplanation& e : result.terms) e.contribution = 0.0;
+  }
+  return result;
+}
+
+}  // namespace sightline::lexical

@@ -1,0 +1,160 @@
+#include "lexical/lexical_file.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <span>
+#include <vector>
+
+#include "core/bitset.h"
+#include "lexical/segment_validation.h"
+#include "storage/section_file.h"
+
+namespace sightline::lexical {
+namespace {
+
+using storage::ContentKind;
+using storage::SectionFile;
+using storage::SectionFileWriter;
+
+// The numbers are part of the file format: never reuse one.
+enum Section : std::uint32_t {
+  kMeta = 1,
+  kSettings = 2,
+  kIds = 10,  // from here on one for each segment
+  kLengths = 11,
+  kTermHashes = 12,
+  kTermOffsets = 13,
+  kTermBytes = 14,
+  kPostingOffsets = 15,
+  kRows = 16,
+  kNarrowCodes = 17,
+  kWideCodes = 18,
+  kPairs = 19,
+  kLive = 20,  // only if rows were removed
+};
+
+constexpr std::uint32_t kLayoutVersion = 1;
+constexpr std::uint64_t kMaxSegments = 1 << 20;
+
+struct Meta {
+  std::uint32_t layout_version;
+  std::uint32_t variant;
+  double k1;
+  double b;
+  double delta;
+  std::uint64_t next_id;
+  std::uint64_t segment_count;
+};
+static_assert(sizeof(Meta) == 48);
+
+[[noreturn]] void fail_corrupt(const SectionFile& file, const std::string& what) {
+  throw Error(ErrorKind::kCorruptIndex,
+              "'" + file.path().string() + "' is damaged: " + what + "; restore it from a backup or build it again");
+}
+
+void save_segment(SectionFileWriter& writer, std::uint32_t s, const SegmentView& view) {
+  const SegmentArrays& a = view.segment->arrays();
+  writer.add_array(kIds, s, a.ids);
+  writer.add_array(kLengths, s, a.lengths);
+  writer.add_array(kTermHashes, s, a.term_hashes);
+  writer.add_array(kTermOffsets, s, a.term_offsets);
+  writer.add_array(kTermBytes, s, a.term_bytes);
+  writer.add_array(kPostingOffsets, s, a.posting_offsets);
+  writer.add_array(kRows, s, a.rows);
+  if (a.codes.wide.empty()) {
+    writer.add_array(kNarrowCodes, s, a.codes.narrow);
+  } else {
+    writer.add_array(kWideCodes, s, a.codes.wide);
+  }
+  writer.add_array(kPairs, s, a.pairs);
+  if (view.tombstones) {
+    const Bitset& live = view.tombstones->live();
+    writer.add_array(kLive, s, std::span<const std::uint64_t>(live.words(), live.word_count()));
+  }
+}
+
+std::shared_ptr<const Tombstones> load_tombstones(const SectionFile& file, std::uint32_t s, const Segment& segment) {
+  if (!file.has(kLive, s)) return nullptr;
+  Bitset live(segment.row_count());
+  const std::span<const std::uint64_t> words = file.array<std::uint64_t>(kLive, s, live.word_count());
+  for (std::size_t w = 0; w < words.size(); ++w) live.set_word(w, words[w]);
+  return std::make_shared<const Tombstones>(segment, std::move(live));
+}
+
+SegmentView load_segment(const std::shared_ptr<const SectionFile>& file, std::uint32_t s) {
+  SegmentArrays a;
+  a.ids = file->array<DocId>(kIds, s);
+  a.lengths = file->array<std::uint32_t>(kLengths, s, a.ids.size());
+  a.term_hashes = file->array<std::uint64_t>(kTermHashes, s);
+  a.term_offsets = file->array<std::uint64_t>(kTermOffsets, s, a.term_hashes.size() + 1);
+  a.term_bytes = file->array<char>(kTermBytes, s);
+  a.posting_offsets = file->array<std::uint64_t>(kPostingOffsets, s, a.term_hashes.size() + 1);
+  a.rows = file->array<RowIndex>(kRows, s);
+  a.pairs = file->array<ImpactPair>(kPairs, s);
+  if (a.pairs.size() <= kMaxNarrowPairs) {
+    a.codes.narrow = file->array<std::uint16_t>(kNarrowCodes, s, a.rows.size());
+  } else {
+    a.codes.wide = file->array<std::uint32_t>(kWideCodes, s, a.rows.size());
+  }
+  if (const char* broken = broken_invariant(a)) fail_corrupt(*file, "segment " + std::to_string(s) + ": " + broken);
+  SegmentView view{std::make_shared<const Segment>(a, file), nullptr};
+  view.tombstones = load_tombstones(*file, s, *view.segment);
+  if (view.live_count() == 0) fail_corrupt(*file, "segment " + std::to_string(s) + ": it has no live document");
+  return view;
+}
+
+Meta load_meta(const SectionFile& file) {
+  Meta meta;
+  const std::span<const std::byte> bytes = file.bytes(kMeta, 0);
+  if (bytes.size() < sizeof meta.layout_version) fail_corrupt(file, "its description is too short");
+  std::memcpy(&meta.layout_version, bytes.data(), sizeof meta.layout_version);
+  if (meta.layout_version != kLayoutVersion) {
+    throw Error(ErrorKind::kIncompatibleIndex,
+                "'" + file.path().string() + "' has layout version " + std::to_string(meta.layout_version) +
+                    " of a BM25 index, this version of Sightline reads " + std::to_string(kLayoutVersion) +
+                    ": open it with the version that wrote it, or build it again");
+  }
+  if (bytes.size() != sizeof meta) fail_corrupt(file, "its description has the wrong size");
+  std::memcpy(&meta, bytes.data(), sizeof meta);
+  return meta;
+}
+
+}  // namespace
+
+void save_index(const std::filesystem::path& path, const SavedIndex& index) {
+  SectionFileWriter writer(path, ContentKind::kLexical);
+  const std::vector<SegmentView>& segments = index.snapshot->segments();
+  const Parameters& p = index.parameters;
+  const Meta meta{kLayoutVersion, static_cast<std::uint32_t>(p.variant), p.k1, p.b, p.delta, index.next_id, segments.size()};
+  writer.add_array(kMeta, 0, std::span<const Meta>(&meta, 1));
+  writer.add_array(kSettings, 0, std::span<const char>(index.settings));
+  for (std::uint32_t s = 0; s < segments.size(); ++s) save_segment(writer, s, segments[s]);
+  writer.commit();
+}
+
+SavedIndex load_index(const std::filesystem::path& path, bool use_mmap) {
+  const std::shared_ptr<const SectionFile> file = SectionFile::open(path, ContentKind::kLexical, use_mmap);
+  const Meta meta = load_meta(*file);
+  SavedIndex index;
+  index.parameters = {static_cast<Variant>(meta.variant), meta.k1, meta.b, meta.delta};
+  if (!index.parameters.valid()) fail_corrupt(*file, "its parameters are out of range");
+  if (meta.segment_count > kMaxSegments) fail_corrupt(*file, "its number of segments is impossible");
+  index.next_id = meta.next_id;
+  const std::span<const char> settings = file->array<char>(kSettings, 0);
+  index.settings.assign(settings.begin(), settings.end());
+
+  std::vector<SegmentView> views;
+  for (std::uint32_t s = 0; s < meta.segment_count; ++s) views.push_back(load_segment(file, s));
+  index.snapshot = std::make_shared<const Snapshot>(std::move(views));
+  const std::vector<DocId> ids = index.snapshot->ids();
+  if (std::adjacent_find(ids.begin(), ids.end(), std::greater_equal<>()) != ids.end()) {
+    fail_corrupt(*file, "an id is live in two segments");
+  }
+  constexpr std::uint64_t kMaxNextId = static_cast<std::uint64_t>(std::numeric_limits<DocId>::max()) + 1;
+  const std::uint64_t smallest_next_id = ids.empty() ? 0 : static_cast<std::uint64_t>(ids.back()) + 1;
+  if (index.next_id < smallest_next_id || index.next_id > kMaxNextId) fail_corrupt(*file, "its next id is impossible");
+  return index;
+}
+
+}  // namespace sightline::lexical

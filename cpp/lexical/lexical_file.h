@@ -1,0 +1,29 @@
+// A BM25 index as one file of sections (storage/section_file.h). Functions without state, safe from any thread.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "lexical/scoring.h"
+#include "lexical/snapshot.h"
+
+namespace sightline::lexical {
+
+struct SavedIndex {
+  std::shared_ptr<const Snapshot> snapshot;
+  std::uint64_t next_id = 0;
+  Parameters parameters;
+  std::string settings;  // of the analyzer, as its owner wrote them
+};
+
+// Throws StorageError; the file is then as it was.
+void save_index(const std::filesystem::path& path, const SavedIndex& index);
+
+// Validates every invariant of segment.h and snapshot.h, in one pass over the file, before anything is used.
+// use_mmap: the postings stay in the mapped file. Throws StorageError, CorruptIndexError, IncompatibleIndexError.
+SavedIndex load_index(const std::filesystem::path& path, bool use_mmap);
+
+}  // namespace sightline::lexical

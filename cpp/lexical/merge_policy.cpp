@@ -1,0 +1,76 @@
+#include "lexical/merge_policy.h"
+
+#include <algorithm>
+#include <bit>
+#include <map>
+#include <utility>
+
+#include "lexical/segment_builder.h"
+
+namespace sightline::lexical {
+namespace {
+
+constexpr std::size_t kRemovedShareToRewrite = 4;  // a quarter
+
+SegmentView merged(std::span<const SegmentView> inputs) {
+  return {std::make_shared<const Segment>(merge_segments(inputs)), nullptr};
+}
+
+int tier(const SegmentView& view) { return (std::bit_width(view.live_count()) - 1) / 2; }
+
+bool mostly_kept(const SegmentView& view) {
+  return !view.tombstones || view.tombstones->removed_count() * kRemovedShareToRewrite < view.segment->row_count();
+}
+
+// The members of the lowest tier that is full, as positions in `views`; empty if none is.
+std::vector<std::size_t> full_tier(const std::vector<SegmentView>& views) {
+  std::map<int, std::vector<std::size_t>> members;
+  for (std::size_t i = 0; i < views.size(); ++i) members[tier(views[i])].push_back(i);
+  for (auto& [level, positions] : members) {
+    if (positions.size() < kTierFactor) continue;
+    std::size_t rows = 0;
+    for (const std::size_t i : positions) rows += views[i].live_count();
+    if (rows <= kMaxMergedRows) return positions;
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<SegmentView> merge_new_segments(std::vector<SegmentData> segments) {
+  std::vector<SegmentView> result;
+  std::vector<SegmentView> group;
+  std::size_t group_rows = 0;
+  const auto close_group = [&] {
+    if (group.empty()) return;
+    result.push_back(group.size() == 1 ? group.front() : merged(group));
+    group.clear();
+    group_rows = 0;
+  };
+  for (SegmentData& data : segments) {
+    const std::size_t rows = data.ids.size();
+    if (rows == 0) continue;
+    if (group_rows + rows > kMaxMergedRows) close_group();
+    group.push_back({std::make_shared<const Segment>(std::move(data)), nullptr});
+    group_rows += rows;
+  }
+  close_group();
+  return result;
+}
+
+void settle(std::vector<SegmentView>& views) {
+  std::erase_if(views, [](const SegmentView& view) { return view.live_count() == 0; });
+  for (std::vector<std::size_t> positions; !(positions = full_tier(views)).empty();) {
+    std::vector<SegmentView> inputs;
+    for (const std::size_t i : positions) inputs.push_back(views[i]);
+    for (auto i = positions.rbegin(); i != positions.rend(); ++i) {
+      views.erase(views.begin() + static_cast<std::ptrdiff_t>(*i));
+    }
+    views.push_back(merged(inputs));
+  }
+  for (SegmentView& view : views) {
+    if (!mostly_kept(view)) view = merged({&view, 1});
+  }
+}
+
+}  // namespace sightline::lexical

@@ -1,0 +1,21 @@
+// Which segments to merge. Functions without state.
+#pragma once
+
+#include <vector>
+
+#include "lexical/segment.h"
+#include "lexical/snapshot.h"
+
+namespace sightline::lexical {
+
+// Segments larger than this are merged no further: the gain for searches is small and a merge takes seconds.
+inline constexpr std::size_t kMaxMergedRows = std::size_t{1} << 22;
+inline constexpr std::size_t kTierFactor = 4;
+
+// The segments of one call to add, as few as kMaxMergedRows allows.
+std::vector<SegmentView> merge_new_segments(std::vector<SegmentData> segments);
+
+// Merges until no tier (live rows in [4^i, 4^(i+1))) has four members, and rewrites segments with a quarter of their rows removed.
+void settle(std::vector<SegmentView>& views);
+
+}  // namespace sightline::lexical

@@ -1,0 +1,104 @@
+#include "lexical/snapshot.h"
+
+#include <algorithm>
+#include <queue>
+
+namespace sightline::lexical {
+
+std::optional<RowIndex> SegmentView::find_live_row(DocId id) const noexcept {
+  const std::optional<RowIndex> row = segment->find_row(id);
+  return row && is_live(*row) ? row : std::nullopt;
+}
+
+std::size_t SegmentView::document_frequency(std::uint32_t term) const {
+  const std::size_t all = segment->postings(term).size();
+  return tombstones ? all - tombstones->removed_with_term(*segment, term) : all;
+}
+
+Snapshot::Snapshot(std::vector<SegmentView> segments) : segments_(std::move(segments)) {
+  std::sort(segments_.begin(), segments_.end(),
+            [](const SegmentView& a, const SegmentView& b) { return a.segment->id(0) < b.segment->id(0); });
+  for (const SegmentView& view : segments_) {
+    statistics_.document_count += view.live_count();
+    statistics_.total_length += view.live_length();
+    pair_count_ += view.segment->arrays().pairs.size();
+  }
+}
+
+std::optional<RowLocation> Snapshot::find(DocId id) const noexcept {
+  for (std::uint32_t s = 0; s < segments_.size(); ++s) {
+    if (const auto row = segments_[s].find_live_row(id)) return RowLocation{s, *row};
+  }
+  return std::nullopt;
+}
+
+std::vector<RowLocation> Snapshot::rows_by_id() const { return live_rows_by_id(segments_); }
+
+std::vector<DocId> Snapshot::ids() const {
+  std::vector<DocId> result;
+  result.reserve(statistics_.document_count);
+  for (const RowLocation& at : rows_by_id()) result.push_back(segments_[at.segment].segment->id(at.row));
+  return result;
+}
+
+std::shared_ptr<const GainTables> Snapshot::cached_gain_tables(const Parameters& parameters) const {
+  std::lock_guard lock(tables_mutex_);
+  return tables_ && tables_->parameters == parameters ? tables_ : nullptr;
+}
+
+std::shared_ptr<const GainTables> Snapshot::gain_tables(const Parameters& parameters) const {
+  if (auto cached = cached_gain_tables(parameters)) return cached;
+  auto tables = std::make_shared<GainTables>();
+  tables->parameters = parameters;
+  const Scorer scorer(parameters, statistics_);
+  for (const SegmentView& view : segments_) {
+    std::vector<double>& gains = tables->gains.emplace_back();
+    gains.reserve(view.segment->arrays().pairs.size());
+    for (const ImpactPair& pair : view.segment->arrays().pairs) gains.push_back(scorer.gain(pair.tf, pair.length));
+  }
+  std::lock_guard lock(tables_mutex_);
+  tables_ = tables;
+  return tables;
+}
+
+std::vector<RowLocation> live_rows_by_id(const std::vector<SegmentView>& inputs) {
+  std::size_t total = 0;
+  for (const SegmentView& view : inputs) total += view.live_count();
+  std::vector<RowLocation> result;
+  result.reserve(total);
+
+  const auto append_live = [&](std::uint32_t s, RowIndex begin, RowIndex end) {
+    for (RowIndex row = begin; row < end; ++row) {
+      if (inputs[s].is_live(row)) result.push_back({s, row});
+    }
+  };
+
+  // A heap of segments by their next id. Whole stretches below the next segment's id are taken at once, so that
+  // segments of consecutive ids, the usual case, cost no comparison per row.
+  struct Cursor {
+    DocId id;
+    std::uint32_t segment;
+    RowIndex row;
+  };
+  const auto later = [](const Cursor& a, const Cursor& b) {
+    return a.id != b.id ? a.id > b.id : a.segment > b.segment;
+  };
+  std::priority_queue<Cursor, std::vector<Cursor>, decltype(later)> heap(later);
+  for (std::uint32_t s = 0; s < inputs.size(); ++s) heap.push({inputs[s].segment->id(0), s, 0});
+  while (!heap.empty()) {
+    const Cursor first = heap.top();
+    heap.pop();
+    const std::span<const DocId> ids = inputs[first.segment].segment->arrays().ids;
+    RowIndex end = first.row + 1;
+    if (heap.empty() || ids.back() < heap.top().id) {
+      end = static_cast<RowIndex>(ids.size());
+    } else {
+      while (end < ids.size() && ids[end] < heap.top().id) ++end;
+    }
+    append_live(first.segment, first.row, end);
+    if (end < ids.size()) heap.push({ids[end], first.segment, end});
+  }
+  return result;
+}
+
+}  // namespace sightline::lexical
