@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -157,7 +157,8 @@ def _candidates(view: View, request: Request, query: int, answer: Fused) -> list
             if request.mode == "hybrid":
                 explanation["fusion"] = answer.explain(position)
             if request.mode != "dense" and view.table.has_text[row]:
-                explanation["lexical"] = view.lexical.explain(request.texts[query], int(answer.ids[position]))
+                bm25 = view.lexical.explain(request.texts[query], int(answer.ids[position]))
+                explanation["lexical"] = asdict(bm25) | {"terms": [term._asdict() for term in bm25.terms]}
         found.append(
             Candidate(
                 document,

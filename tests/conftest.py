@@ -1,3 +1,0 @@
-import engine_doubles
-
-engine_doubles.install()
