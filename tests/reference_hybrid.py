@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 import numpy as np
-from sightline.analyzer import Analyzer
 
 from reference_filters import matches
+from sightline.analyzer import Analyzer
 
 WORDS = 5.0  # Convex's documented default scale is 5 ln(1 + N)
 

@@ -11,6 +11,7 @@ import sys
 import sysconfig
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -21,22 +22,38 @@ from sightline.documents import Document
 __all__ = ["collect"]
 
 # Tests, vendored copies, tools with a window: nothing that a question about Python is meant for.
-_SKIPPED_FOLDERS = {"__pycache__", "site-packages", "dist-packages", "test", "tests", "idle_test", "idlelib", "lib2to3",
-                    "turtledemo", "_bundled", "pydoc_data"}  # fmt: skip
-_MODULES_IN_C = ("builtins", "array", "binascii", "cmath", "collections", "datetime", "decimal", "functools", "gc", "itertools",
-                 "marshal", "math", "mmap", "operator", "random", "select", "socket", "ssl", "struct", "sys", "time",
-                 "unicodedata", "zlib", "_bisect", "_codecs", "_heapq", "_io", "_json", "_thread", "_weakref", "_asyncio",
-                 "_csv", "_hashlib", "_sqlite3", "_queue", "posix", "errno", "signal", "atexit")  # fmt: skip
-_MIN_CHARACTERS = 25  # "Return self==value." helps nobody
-_CHUNK_CHARACTERS = 1500
+_SKIPPED_FOLDERS = {
+    *("__pycache__", "site-packages", "dist-packages", "test", "tests", "idle_test", "lib2to3", "turtledemo"),
+    *("_bundled", "pydoc_data"),
+}
+_MODULES_IN_C = (
+    *("builtins", "array", "binascii", "cmath", "collections", "datetime", "decimal", "functools", "gc", "itertools"),
+    *("marshal", "math", "mmap", "operator", "random", "select", "socket", "ssl", "struct", "sys", "time", "zlib"),
+    *("unicodedata", "errno", "signal", "atexit", "posix", "_asyncio", "_bisect", "_codecs", "_csv", "_hashlib"),
+    *("_heapq", "_io", "_json", "_queue", "_sqlite3", "_thread", "_weakref"),
+)
+_MIN_CHARACTERS = 15  # "Return self==value." helps nobody
+_CHUNK_CHARACTERS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One docstring, or one topic of pydoc."""
+
+    name: str
+    title: str
+    signature: str
+    text: str
+    metadata: dict[str, Any]
 
 
 def collect(report: Callable[[int, int], None] = lambda done, total: None) -> list[Document]:
     """Read the documentation of this Python installation.
 
     Parameters: report : called with (files read, files)
-    Returns:    documents without vectors, ids such as "json.dumps" and "topic:with", no text twice; metadata: ``kind``
-                (module, class, function, method, topic), ``module``, ``source`` and, where it has one, ``line``
+    Returns:    documents without vectors, no text twice, long ones in parts; ids such as "json.dumps", "topic:with"
+                and, for its second part, "topic:with#2"; metadata: ``kind`` (module, class, function, method, topic),
+                ``module``, ``source``, ``signature``, ``part`` and, where it has one, ``line``
     """
     documents: dict[str, Document] = {}
     texts: set[str] = set()
@@ -55,12 +72,29 @@ def collect(report: Callable[[int, int], None] = lambda done, total: None) -> li
     return list(documents.values())
 
 
-def _keep(documents: dict[str, Document], texts: set[str], found: Iterator[Document]) -> None:
-    for document in found:
-        text = " ".join(document.text.split())
-        if len(text) >= _MIN_CHARACTERS and text not in texts and document.id not in documents:
-            texts.add(text)
-            documents[document.id] = document
+def _keep(documents: dict[str, Document], texts: set[str], found: Iterator[_Entry]) -> None:
+    for entry in found:
+        text = " ".join(entry.text.split())
+        if len(text) < _MIN_CHARACTERS or text in texts or entry.name in documents:
+            continue
+        texts.add(text)
+        for number, chunk in enumerate(_chunks(entry.text)):
+            name = entry.name if number == 0 else f"{entry.name}#{number + 1}"
+            metadata = entry.metadata | {"signature": entry.signature, "part": number + 1}
+            heading = f"{entry.signature}\n" if entry.signature else ""
+            documents[name] = Document(name, heading + chunk, metadata, title=entry.title)
+
+
+def _chunks(text: str) -> Iterator[str]:
+    """Cut a long text into parts that end with a paragraph."""
+    chunk = ""
+    for paragraph in text.split("\n\n"):
+        if chunk and len(chunk) + len(paragraph) > _CHUNK_CHARACTERS:
+            yield chunk
+            chunk = ""
+        chunk += ("\n\n" if chunk else "") + paragraph
+    if chunk.strip():
+        yield chunk
 
 
 def _source_files(library: Path) -> Iterator[Path]:
@@ -73,7 +107,7 @@ def _source_files(library: Path) -> Iterator[Path]:
             yield path
 
 
-def _from_source(path: Path, library: Path) -> Iterator[Document]:
+def _from_source(path: Path, library: Path) -> Iterator[_Entry]:
     relative = path.relative_to(library)
     parts = list(relative.with_suffix("").parts)
     if parts[-1] == "__init__":
@@ -90,12 +124,16 @@ def _from_source(path: Path, library: Path) -> Iterator[Document]:
     yield from _walk(tree, module, module, str(relative), "module")
 
 
-def _walk(node: Any, name: str, module: str, source: str, kind: str) -> Iterator[Document]:
+def _walk(node: Any, name: str, module: str, source: str, kind: str) -> Iterator[_Entry]:
     doc = ast.get_docstring(node)
     if doc:
-        metadata: dict[str, Any] = {"kind": kind, "module": module, "source": source, "line": getattr(node, "lineno", 1)}
-        heading = "" if kind == "module" else _signature(node) + "\n"
-        yield Document(name, heading + doc, metadata, title=name)
+        metadata: dict[str, Any] = {
+            "kind": kind,
+            "module": module,
+            "source": source,
+            "line": getattr(node, "lineno", 1),
+        }
+        yield _Entry(name, name, "" if kind == "module" else _signature(node), doc, metadata)
     for child in node.body:
         if isinstance(child, ast.ClassDef):
             yield from _walk(child, f"{name}.{child.name}", module, source, "class")
@@ -110,7 +148,7 @@ def _signature(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> s
     return f"{prefix} {node.name}({ast.unparse(node.args)})"
 
 
-def _from_module(module: ModuleType) -> Iterator[Document]:
+def _from_module(module: ModuleType) -> Iterator[_Entry]:
     name = module.__name__
     yield from _from_object(module, name, name, "module")
     for key, value in sorted(vars(module).items()):
@@ -125,32 +163,17 @@ def _from_module(module: ModuleType) -> Iterator[Document]:
             yield from _from_object(value, f"{name}.{key}", name, "function")
 
 
-def _from_object(value: object, name: str, module: str, kind: str) -> Iterator[Document]:
+def _from_object(value: object, name: str, module: str, kind: str) -> Iterator[_Entry]:
     doc = getattr(value, "__doc__", None)
     if isinstance(doc, str):
         signature = getattr(value, "__text_signature__", None)
-        heading = f"{name.rpartition('.')[2]}{signature}\n" if isinstance(signature, str) else ""
+        heading = f"{name.rpartition('.')[2]}{signature}" if isinstance(signature, str) else ""
         source = f"{module} ({sys.implementation.name}, in C)"
-        yield Document(name, heading + doc, {"kind": kind, "module": module, "source": source}, title=name)
+        yield _Entry(name, name, heading, doc, {"kind": kind, "module": module, "source": source})
 
 
-def _topics() -> Iterator[Document]:
-    """Yield pydoc's topics, long ones in parts that end with a paragraph."""
+def _topics() -> Iterator[_Entry]:
     topics: dict[str, str] = import_module("pydoc_data.topics").topics
     for topic, text in sorted(topics.items()):
-        chunks = list(_chunks(text))
-        for number, chunk in enumerate(chunks, start=1):
-            suffix = "" if number == 1 else f"#{number}"
-            metadata = {"kind": "topic", "module": "pydoc", "source": f"pydoc topic {topic!r}", "part": number}
-            yield Document(f"topic:{topic}{suffix}", chunk, metadata, title=f"{topic} (language reference)")
-
-
-def _chunks(text: str) -> Iterator[str]:
-    chunk = ""
-    for paragraph in text.split("\n\n"):
-        if chunk and len(chunk) + len(paragraph) > _CHUNK_CHARACTERS:
-            yield chunk
-            chunk = ""
-        chunk += ("\n\n" if chunk else "") + paragraph
-    if chunk.strip():
-        yield chunk
+        metadata = {"kind": "topic", "module": "pydoc", "source": f"pydoc topic {topic!r}"}
+        yield _Entry(f"topic:{topic}", f"{topic} (language reference)", "", text, metadata)

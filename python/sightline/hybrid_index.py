@@ -25,7 +25,7 @@ from sightline.table import Table
 
 if TYPE_CHECKING:
     from sightline.analyzer import Analyzer
-    from sightline.bm25_index import BM25Index
+    from sightline.bm25_index import BM25Index, Variant
     from sightline.vector_index import VectorIndex
 
 __all__ = ["HybridIndex"]
@@ -61,7 +61,7 @@ class HybridIndex:
         k1: float = 1.2,
         b: float = 0.75,
         delta: float = 0.5,
-        variant: str = "lucene",
+        variant: Variant = "lucene",
         batch_size: int = 256,
     ) -> None:
         from sightline.analyzer import Analyzer
@@ -179,7 +179,7 @@ class HybridIndex:
         ids = np.arange(table.next_id, table.next_id + count, dtype=np.int64)
         dense_ids, lexical_ids = ids[prepared.has_vector], ids[prepared.has_text]
         try:
-            if dense is not None and len(dense_ids):
+            if dense is not None and prepared.vectors is not None:
                 dense.add(prepared.vectors, dense_ids)
             if len(lexical_ids):
                 self._lexical.add(prepared.texts, lexical_ids)
