@@ -74,13 +74,13 @@ def collect(report: Callable[[int, int], None] = lambda done, total: None) -> li
 
 def _keep(documents: dict[str, Document], texts: set[str], found: Iterator[_Entry]) -> None:
     for entry in found:
-        text = " ".join(entry.text.split())
-        if len(text) < _MIN_CHARACTERS or text in texts or entry.name in documents:
-            continue
-        texts.add(text)
-        for number, chunk in enumerate(_chunks(entry.text)):
-            name = entry.name if number == 0 else f"{entry.name}#{number + 1}"
-            metadata = entry.metadata | {"signature": entry.signature, "part": number + 1}
+        for part, chunk in enumerate(_chunks(entry.text), start=1):
+            name = entry.name if part == 1 else f"{entry.name}#{part}"
+            text = " ".join(chunk.split())
+            if len(text) < _MIN_CHARACTERS or text in texts or name in documents:
+                continue
+            texts.add(text)
+            metadata = entry.metadata | {"signature": entry.signature, "part": part}
             heading = f"{entry.signature}\n" if entry.signature else ""
             documents[name] = Document(name, heading + chunk, metadata, title=entry.title)
 
