@@ -7,6 +7,7 @@ PYBIND11_MODULE(_core, m) {
   m.attr("__version__") = SIGHTLINE_VERSION;
   sightline::bindings::register_errors();
   sightline::bindings::register_runtime(m);
+  sightline::bindings::register_limits(m);
   sightline::bindings::register_vector_index(m);
   sightline::bindings::register_analyzer(m);
   sightline::bindings::register_bm25_index(m);

@@ -7,6 +7,7 @@ namespace sightline::bindings {
 
 void register_errors();                          // errors.cpp: C++ exceptions to the classes of sightline.errors
 void register_runtime(pybind11::module_& m);     // runtime.cpp: threads and kernels
+void register_limits(pybind11::module_& m);      // limits.cpp: probes of what the machine can do, for benchmarks
 void register_vector_index(pybind11::module_& m);
 void register_analyzer(pybind11::module_& m);
 void register_bm25_index(pybind11::module_& m);

@@ -28,8 +28,8 @@ struct Job {
   // Guarded by Pool::mutex:
   std::size_t joined = 1;   // worker indices handed out; the caller is worker 0
   std::size_t helpers = 0;  // pool threads inside run()
-  std::exception_ptr failure;
-  std::condition_variable helpers_done;
+  std::exception_ptr failure{};
+  std::condition_variable helpers_done{};
 
   // Never throws: a failure is kept for the caller.
   void run(std::size_t worker, std::mutex& mutex) noexcept {
@@ -62,11 +62,9 @@ struct Pool {
 
   void release_slot() {  // mutex held
     --active;
-    if (waiting_callers > 0) {
-      slot_available.notify_one();
-    } else if (!jobs.empty()) {
-      work_available.notify_one();
-    }
+    if (waiting_callers > 0) slot_available.notify_one();
+    // A caller counts as waiting until it has woken up, so a second slot freed before that must wake a pool thread.
+    if (!jobs.empty() && active + waiting_callers < limit.load(std::memory_order_relaxed)) work_available.notify_one();
   }
 
   void worker_loop() {
@@ -90,11 +88,16 @@ struct Pool {
     }
   }
 
-  void ensure_threads(std::size_t wanted) {  // mutex held
-    while (thread_count < wanted) {
-      std::thread([this] { worker_loop(); }).detach();
-      ++thread_count;
+  // Lets pool threads join the job. Where the system gives no thread or no memory, the caller does with fewer helpers.
+  void offer(Job& job) noexcept {  // mutex held
+    try {
+      jobs.push_back(&job);
+      for (const std::size_t wanted = limit.load(std::memory_order_relaxed) - 1; thread_count < wanted; ++thread_count) {
+        std::thread([this] { worker_loop(); }).detach();
+      }
+    } catch (const std::exception&) {
     }
+    for (std::size_t i = 1; i < job.max_workers; ++i) work_available.notify_one();
   }
 };
 
@@ -183,11 +186,7 @@ void parallel_for(std::size_t task_count, std::size_t workers,
   p.slot_available.wait(lock, [&] { return p.active < p.limit.load(std::memory_order_relaxed); });
   --p.waiting_callers;
   ++p.active;
-  if (job.max_workers > 1) {
-    p.ensure_threads(p.limit.load(std::memory_order_relaxed) - 1);
-    p.jobs.push_back(&job);
-    for (std::size_t i = 1; i < job.max_workers; ++i) p.work_available.notify_one();
-  }
+  if (job.max_workers > 1) p.offer(job);
   lock.unlock();
   job.run(0, p.mutex);
   lock.lock();

@@ -1,7 +1,8 @@
 // One pool of threads for the whole process.
 //
 // Thread safety: every function here may be called from any thread at any time, also after fork(): a child starts with
-// an empty pool of its own and never waits for threads that only its parent has.
+// an empty pool of its own and never waits for threads that only its parent has. (A child forked from inside a task must
+// exec or exit there: the rest of that parallel_for needs the parent's threads.)
 // Invariant: at most num_threads() threads run tasks at once, callers included, however many threads call parallel_for
 // together; a caller beyond that waits for its turn. So many searching Python threads never oversubscribe the machine.
 #pragma once

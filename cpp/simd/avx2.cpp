@@ -285,6 +285,26 @@ void scan_block_high_avx2(const std::uint8_t* high, std::size_t octets, const Co
   }
 }
 
+// 8 independent sums hide the latency of the three instructions.
+std::uint64_t probe_operations_avx2(std::size_t rounds) noexcept {
+  constexpr int kSums = 8;
+  const __m256i ones = _mm256_set1_epi16(1);
+  __m256i rows = _mm256_set1_epi8(3);
+  const __m256i query = _mm256_set1_epi8(5);
+  __m256i sums[kSums];
+#pragma GCC unroll 8
+  for (int i = 0; i < kSums; ++i) sums[i] = _mm256_setzero_si256();
+  for (std::size_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kSums; ++i) {
+      asm volatile("" : "+x"(rows));  // keeps the compiler from multiplying once
+      sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(_mm256_maddubs_epi16(rows, query), ones));
+      asm volatile("" : "+x"(sums[i]));
+    }
+  }
+  return rounds * kSums * 32 * 2;
+}
+
 }  // namespace
 
 const Kernels kAvx2Kernels = {
@@ -298,6 +318,7 @@ const Kernels kAvx2Kernels = {
     .unpack_block = unpack_block_avx2,
     .scan_block = scan_block_avx2,
     .scan_block_high = scan_block_high_avx2,
+    .probe_operations = probe_operations_avx2,
 };
 
 }  // namespace sightline::simd

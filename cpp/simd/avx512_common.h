@@ -250,6 +250,25 @@ void scan_block_high_avx512(const std::uint8_t* high, std::size_t octets, const 
   }
 }
 
+// 16 independent sums hide the latency of the instruction.
+template <typename Dot>
+std::uint64_t probe_operations_avx512(std::size_t rounds) noexcept {
+  constexpr int kSums = 16;
+  __m512i sums[kSums];
+#pragma GCC unroll 16
+  for (int i = 0; i < kSums; ++i) sums[i] = _mm512_setzero_si512();
+  const __m512i rows = _mm512_set1_epi8(3);
+  const __m512i query = _mm512_set1_epi8(5);
+  for (std::size_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kSums; ++i) {
+      Dot::accumulate(sums[i], rows, query);
+      asm volatile("" : "+v"(sums[i]));  // keeps the compiler from computing the sum once
+    }
+  }
+  return rounds * kSums * 64 * 2;
+}
+
 template <typename Dot>
 constexpr Kernels make_avx512_kernels(const char* name) {
   return {
@@ -263,6 +282,7 @@ constexpr Kernels make_avx512_kernels(const char* name) {
       .unpack_block = unpack_block_avx512,
       .scan_block = scan_block_avx512<Dot>,
       .scan_block_high = scan_block_high_avx512<Dot>,
+      .probe_operations = probe_operations_avx512<Dot>,
   };
 }
 

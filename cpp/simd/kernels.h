@@ -83,6 +83,11 @@ struct Kernels {
   void (*scan_block_high)(const std::uint8_t* high, std::size_t octets, const CoarseRows& rows, const std::int8_t* queries,
                           const CoarseQuery* constants, std::size_t width, std::uint64_t* survivors,
                           float* upper) noexcept;
+
+  // --- measuring -----------------------------------------------------------------------------------------------------
+  // Multiplies and adds bytes in registers as fast as this instruction set can, without touching memory; returns how many
+  // operations that was (a multiplication and an addition count as two). Benchmarks take it for the limit of scan_block.
+  std::uint64_t (*probe_operations)(std::size_t rounds) noexcept;
 };
 
 // One definition each, in the file of that name; only those compiled for this architecture exist.

@@ -115,6 +115,17 @@ void scan_block_high_scalar(const std::uint8_t* high, std::size_t octets, const 
   }
 }
 
+std::uint64_t probe_operations_scalar(std::size_t rounds) noexcept {
+  std::int32_t sums[4] = {};
+  for (std::size_t i = 0; i < rounds; ++i) {
+    for (std::int32_t& sum : sums) {
+      sum += static_cast<std::int32_t>(i & 255) * 3;
+      asm volatile("" : "+r"(sum));  // keeps the loop from being solved in closed form
+    }
+  }
+  return rounds * 4 * 2;
+}
+
 }  // namespace
 
 const Kernels kScalarKernels = {
@@ -128,6 +139,7 @@ const Kernels kScalarKernels = {
     .unpack_block = unpack_block_scalar,
     .scan_block = scan_block_scalar,
     .scan_block_high = scan_block_high_scalar,
+    .probe_operations = probe_operations_scalar,
 };
 
 }  // namespace sightline::simd

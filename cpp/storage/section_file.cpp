@@ -178,8 +178,6 @@ SectionFileWriter::SectionFileWriter(std::filesystem::path path, ContentKind kin
   temporary_path_ += ".tmp-" + std::to_string(::getpid()) + "-" + std::to_string(random());
   descriptor_ = ::open(temporary_path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (descriptor_ < 0) fail("create");
-  const Header placeholder{};
-  write(&placeholder, sizeof placeholder);
 }
 
 SectionFileWriter::~SectionFileWriter() {
@@ -193,29 +191,37 @@ void SectionFileWriter::fail(const char* action) const {
   fail_errno(temporary_path_, action);
 }
 
-void SectionFileWriter::write(const void* data, std::size_t size_bytes) {
+// Writes at a position instead of after the last write: a call that failed half-way can be tried again.
+void SectionFileWriter::write_at(std::uint64_t position, const void* data, std::size_t size_bytes) const {
   const char* p = static_cast<const char*>(data);
   for (std::size_t left = size_bytes; left > 0;) {
     // One call writes at most 2 GB on Linux; smaller pieces keep the loop the same everywhere.
-    const ssize_t written = ::write(descriptor_, p, std::min<std::size_t>(left, std::size_t{1} << 30));
+    const std::size_t piece = std::min<std::size_t>(left, std::size_t{1} << 30);
+    const ssize_t written = ::pwrite(descriptor_, p, piece, static_cast<off_t>(position));
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) fail("write");
     p += written;
+    position += static_cast<std::uint64_t>(written);
     left -= static_cast<std::size_t>(written);
   }
+}
+
+void SectionFileWriter::append(const void* data, std::size_t size_bytes) {
+  write_at(position_, data, size_bytes);
   position_ += size_bytes;
 }
 
 void SectionFileWriter::pad() {
   constexpr char kZeros[kSectionAlignment] = {};
   const std::uint64_t excess = position_ % kSectionAlignment;
-  if (excess != 0) write(kZeros, kSectionAlignment - excess);
+  if (excess != 0) append(kZeros, kSectionAlignment - excess);
 }
 
 void SectionFileWriter::add(std::uint32_t kind, std::uint32_t index, std::span<const std::byte> content) {
   pad();
-  entries_.push_back({kind, index, position_, content.size(), xxh64(content.data(), content.size())});
-  write(content.data(), content.size());
+  const SectionEntry entry{kind, index, position_, content.size(), xxh64(content.data(), content.size())};
+  append(content.data(), content.size());
+  entries_.push_back(entry);
 }
 
 void SectionFileWriter::commit() {
@@ -228,10 +234,10 @@ void SectionFileWriter::commit() {
   header.table_offset = position_;
   const std::size_t table_bytes = entries_.size() * sizeof(SectionEntry);
   header.table_checksum = xxh64(entries_.data(), table_bytes);
-  write(entries_.data(), table_bytes);
+  append(entries_.data(), table_bytes);
   header.file_size = position_;
   header.header_checksum = header_checksum(header);
-  if (::pwrite(descriptor_, &header, sizeof header, 0) != static_cast<ssize_t>(sizeof header)) fail("write");
+  write_at(0, &header, sizeof header);
   if (::fsync(descriptor_) != 0) fail("fsync");
   if (::rename(temporary_path_.c_str(), path_.c_str()) != 0) fail("rename");
   ::close(descriptor_);

@@ -93,18 +93,20 @@ class SectionFileWriter {
   SectionFileWriter(const SectionFileWriter&) = delete;
   SectionFileWriter& operator=(const SectionFileWriter&) = delete;
 
-  // Appends a section. Throws StorageError (disk full, ...).
+  // Appends a section. Throws StorageError (disk full, ...); the writer is then as before the call.
   void add(std::uint32_t kind, std::uint32_t index, std::span<const std::byte> content);
   template <typename T>
   void add_array(std::uint32_t kind, std::uint32_t index, std::span<const T> values) {
     add(kind, index, std::as_bytes(values));
   }
 
-  // Writes table and header, fsyncs, renames over `path`, fsyncs the directory. Throws StorageError; `path` is then as before.
+  // Writes table and header, fsyncs, renames over `path`, fsyncs the directory. Throws StorageError; `path` is then as before,
+  // unless only the last step failed: then it holds the new file, which may not survive a loss of power.
   void commit();
 
  private:
-  void write(const void* data, std::size_t size_bytes);
+  void write_at(std::uint64_t position, const void* data, std::size_t size_bytes) const;
+  void append(const void* data, std::size_t size_bytes);
   void pad();
   [[noreturn]] void fail(const char* action) const;
 
@@ -112,7 +114,7 @@ class SectionFileWriter {
   std::filesystem::path temporary_path_;
   ContentKind kind_;
   int descriptor_ = -1;
-  std::uint64_t position_ = 0;
+  std::uint64_t position_ = 64;  // end of what is written; starts after the header, which commit() writes last
   std::vector<SectionEntry> entries_;
 };
 
