@@ -86,7 +86,9 @@ def masks(value: Any, query_count: int) -> tuple[BoolArray | None, list[IdArray]
     if value is None:
         return None, None
     is_nested = (
-        isinstance(value, (list, tuple)) and len(value) > 0 and all(isinstance(part, (list, tuple, np.ndarray)) for part in value)
+        isinstance(value, (list, tuple))
+        and len(value) > 0
+        and all(isinstance(part, (list, tuple, np.ndarray)) for part in value)
     )
     if is_nested and len(value) == query_count:
         parts = [np.asarray(part) for part in value]
@@ -95,7 +97,9 @@ def masks(value: Any, query_count: int) -> tuple[BoolArray | None, list[IdArray]
     try:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:
-        raise InvalidInputError(f"mask: expected a bool array or an array of ids, got {_describe(value)}: {error}") from None
+        raise InvalidInputError(
+            f"mask: expected a bool array or an array of ids, got {_describe(value)}: {error}"
+        ) from None
     if array.dtype == np.bool_:
         if array.ndim == 1:
             array = array.reshape(1, -1)
