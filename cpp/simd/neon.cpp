@@ -170,7 +170,7 @@ void scan_block_high_neon(const std::uint8_t* high, std::size_t octets, const Co
 }  // namespace
 
 const Kernels kNeonKernels = {
-    .name = "neon",
+    .name = "neonnodotprod",
     .dot_f64 = dot_f64_neon,
     .squared_distance_f64 = squared_distance_f64_neon,
     .max_abs_f32 = max_abs_f32_neon,

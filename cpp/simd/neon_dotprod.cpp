@@ -138,7 +138,7 @@ void scan_block_high_neon_dotprod(const std::uint8_t* high, std::size_t octets, 
 }  // namespace
 
 const Kernels kNeonDotprodKernels = {
-    .name = "neon_dotprod",
+    .name = "neon",
     .dot_f64 = dot_f64_neon,
     .squared_distance_f64 = squared_distance_f64_neon,
     .max_abs_f32 = max_abs_f32_neon,
