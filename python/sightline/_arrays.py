@@ -27,13 +27,10 @@ def float_matrix(value: Any, argument: str, dim: int) -> tuple[FloatArray, bool]
     """
     if isinstance(value, np.ndarray) and value.dtype == np.float32:
         array: npt.NDArray[Any] = value
+        if array.shape == (0,):
+            array = array.reshape(0, dim)
     else:
-        try:
-            array = np.asarray(value)
-        except (ValueError, TypeError) as error:
-            raise InvalidInputError(
-                f"{argument}: expected numbers of shape (n, {dim}) or ({dim},), got {_describe(value)}: {error}"
-            ) from None
+        array = _array(value, argument, f"numbers of shape (n, {dim}) or ({dim},)")
         if array.size == 0 and array.ndim <= 1:
             array = np.zeros((0, dim), dtype=np.float32)
         if array.dtype.kind not in "fiu":
@@ -57,10 +54,7 @@ def id_array(value: Any, argument: str) -> IdArray:
     """Return a contiguous int64 array of ids, one-dimensional. Booleans and fractions are not ids."""
     if isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_)):
         value = [value]
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise InvalidInputError(f"{argument}: expected integers, got {_describe(value)}: {error}") from None
+    array = _array(value, argument, "integers")
     if array.size == 0 and array.ndim <= 1:
         return np.zeros(0, dtype=np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iu":
@@ -91,15 +85,10 @@ def masks(value: Any, query_count: int) -> tuple[BoolArray | None, list[IdArray]
         and all(isinstance(part, (list, tuple, np.ndarray)) for part in value)
     )
     if is_nested and len(value) == query_count:
-        parts = [np.asarray(part) for part in value]
+        parts = [_array(part, "mask", "a bool array or an array of ids") for part in value]
         if not all(part.dtype == np.bool_ for part in parts):
             return None, [id_array(part, "mask") for part in parts]
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError) as error:
-        raise InvalidInputError(
-            f"mask: expected a bool array or an array of ids, got {_describe(value)}: {error}"
-        ) from None
+    array = _array(value, "mask", "a bool array or an array of ids")
     if array.dtype == np.bool_:
         if array.ndim == 1:
             array = array.reshape(1, -1)
@@ -116,6 +105,13 @@ def masks(value: Any, query_count: int) -> tuple[BoolArray | None, list[IdArray]
         "mask: expected a bool array with one entry for each row (in the order of ids), an integer array of the ids "
         f"allowed, or one of them for each query; got {_describe(value)}"
     )
+
+
+def _array(value: Any, argument: str, expected: str) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError, OverflowError) as error:  # ragged lists, say
+        raise InvalidInputError(f"{argument}: expected {expected}, got {_describe(value)}: {error}") from None
 
 
 def _describe(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any, Literal, overload
 
@@ -139,10 +140,14 @@ class VectorIndex:
             raise InvalidInputError(f"query: expected one vector, got {len(matrix)}; call range_search once for each")
         if isinstance(threshold, (bool, np.bool_)) or not isinstance(threshold, (int, float, np.integer, np.floating)):
             raise InvalidInputError(f"threshold: expected a number, got {threshold!r}")
-        if np.isnan(threshold):
+        try:
+            least = float(threshold)
+        except OverflowError:  # an integer past float64
+            least = math.inf if threshold > 0 else -math.inf
+        if math.isnan(least):
             raise InvalidInputError("threshold: expected a number, got NaN")
         bits, id_lists = masks(mask, 1)
-        return self._core.range_search(matrix, float(threshold), bits, id_lists)
+        return self._core.range_search(matrix, least, bits, id_lists)
 
     def score(self, query: npt.ArrayLike, ids: npt.ArrayLike) -> FloatArray:
         """Return the exact scores of given rows, as ``search`` would.
