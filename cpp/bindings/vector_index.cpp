@@ -116,7 +116,7 @@ py::tuple search(const VectorIndex& index, const py::array& queries, std::size_t
     snapshot = index.snapshot();
     const std::vector<RowFilter> filters = mask.resolve(*snapshot);
     dense::search(*snapshot, matrix.data, matrix.rows, k, filters, score_data, id_data, stats);
-    snapshot->note_vectors_read(stats.rows_exact);
+    snapshot->note_vectors_read(stats.rows_exact, matrix.rows);
   }
   return py::make_tuple(scores, ids, stats_dict(stats, *snapshot));
 }
@@ -133,7 +133,7 @@ py::tuple range_search(const VectorIndex& index, const py::array& query, float t
     const auto snapshot = index.snapshot();
     SearchStats stats;
     const auto hits = dense::range_search(*snapshot, matrix.data, threshold, mask.resolve(*snapshot), stats);
-    snapshot->note_vectors_read(stats.rows_exact);
+    snapshot->note_vectors_read(stats.rows_exact, 1);
     scores.reserve(hits.size());
     ids.reserve(hits.size());
     for (const Hit& hit : hits) {
@@ -153,7 +153,7 @@ py::array_t<float> score(const VectorIndex& index, const py::array& query, const
     py::gil_scoped_release release;
     const auto snapshot = index.snapshot();
     dense::score(*snapshot, matrix.data, wanted, scores.data());
-    snapshot->note_vectors_read(wanted.size());
+    snapshot->note_vectors_read(wanted.size(), 1);
   }
   return to_array(std::move(scores));
 }
@@ -173,7 +173,7 @@ py::array_t<float> get(const VectorIndex& index, const py::array& ids) {
     if (values != out) std::copy_n(values, index.dim(), out);
     out += index.dim();
   }
-  snapshot->note_vectors_read(wanted.size());
+  snapshot->note_vectors_read(wanted.size(), 1);
   return vectors;
 }
 

@@ -19,11 +19,13 @@ enum Section : std::uint32_t {
   kNorms,
 };
 
-// A page fault in a mapped file brings in up to this much around it (Linux: fault_around_bytes).
-constexpr std::size_t kBytesAFault = 64 << 10;
-// Pages of vectors are given back when they may have grown past this part of codes and bounds.
+// What a page fault in a mapped file may bring in: the page cache keeps files in folios of up to this size, and a fault
+// maps whole ones.
+constexpr std::size_t kBytesAFault = std::size_t{2} << 20;
+// Pages of vectors are given back when they may have grown past this part of the codes, and past this many bytes.
 constexpr std::size_t kResidentShare = 4;
-// A call that reads more than one in this many rows keeps them.
+constexpr std::size_t kLeastResidentBytes = std::size_t{32} << 20;
+// Queries that read more than one in this many rows keep them.
 constexpr std::size_t kScanShare = 4;
 
 struct SegmentHeader {
@@ -45,10 +47,11 @@ std::optional<RowIndex> Segment::find(DocId id) const noexcept {
   return static_cast<RowIndex>(found - ids_.data());
 }
 
-void Segment::note_vectors_read(std::size_t count) const noexcept {
-  if (!file_ || !file_->is_mapped() || count > row_count() / kScanShare) return;
-  const std::size_t allowed = (high_.size_bytes() + low_.size_bytes()) / kResidentShare / kBytesAFault;
-  if (rows_read_.fetch_add(count, std::memory_order_relaxed) + count <= allowed) return;
+void Segment::note_vectors_read(std::size_t count, std::size_t query_count) const noexcept {
+  if (!file_ || !file_->is_mapped() || count / std::max<std::size_t>(1, query_count) > row_count() / kScanShare) return;
+  const std::size_t allowed = std::max((high_.size_bytes() + low_.size_bytes()) / kResidentShare, kLeastResidentBytes);
+  if (vectors_.size_bytes() <= allowed) return;
+  if (rows_read_.fetch_add(count, std::memory_order_relaxed) + count <= allowed / kBytesAFault) return;
   rows_read_.store(0, std::memory_order_relaxed);
   file_->release_pages(kVectors, file_index_);
 }

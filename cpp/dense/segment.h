@@ -3,8 +3,8 @@
 // Thread safety: a Segment never changes after build() or read(); any number of threads may use it.
 // Invariants: ids ascend strictly, so within a segment the order of rows is the order of ids and ties need no look-up.
 // The arrays either belong to the segment or lie in a mapped file that the segment keeps alive. The vectors of a mapped file
-// are left to the disk: their pages are given back after the checksums were verified, and again whenever searches have
-// brought in as much as kResidentShare says; see note_vectors_read().
+// are left to the disk: their pages are given back after the checksums were verified, and again when searches have brought
+// them in; see note_vectors_read().
 #pragma once
 
 #include <atomic>
@@ -84,10 +84,10 @@ class Segment {
   };
   Memory memory() const noexcept;
 
-  // A search says how many stored rows it read. In a mapped file their pages are given back once they may take more than a
-  // share of what is resident anyway, so that an index stays near 1 byte a dimension a row however long it is searched.
-  // A call that read much of the rows by itself is no reason: where the data prunes so little, the next one will need them too.
-  void note_vectors_read(std::size_t count) const noexcept;
+  // A call says how many stored rows it read, for how many queries. In a mapped file their pages are given back once they may
+  // take more than a share of what is resident anyway, so that an index stays near 1 byte a dimension a row however long it
+  // is searched. Not where a query read much of the rows: the data prunes so little that the next one will need them too.
+  void note_vectors_read(std::size_t count, std::size_t query_count) const noexcept;
 
   void write(storage::SectionFileWriter& writer, std::uint32_t index) const;
   // Throws CorruptIndexError if sizes or invariants do not hold.
