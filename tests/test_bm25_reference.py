@@ -142,7 +142,7 @@ def test_parameters_of_a_search_replace_those_of_the_index():
 
 
 def test_large_collections_use_several_windows_and_ties_go_by_id():
-    n = 40_000
+    n = 80_000
     documents = [
         ["common", *(["rare"] if i % 1000 == 0 else []), *(["pair"] * (1 + i % 3))] for i in range(n)
     ]
