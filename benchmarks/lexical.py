@@ -1,4 +1,4 @@
-"""``python -m benchmarks lexical``: BM25Index against bm25s (numba backend), by default on one thread each."""
+"""``python -m benchmarks lexical``: BM25Index against bm25s (numba backend), one thread each by default."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ def compare_queries(
     )
     our_rate, their_rate = (len(queries) / times[engine].median * 1e3 for engine in ("sightline", "bm25s"))
     print(
-        f"  {len(queries)} {name}, k = {k}: sightline {our_rate:.0f} queries/s | bm25s {their_rate:.0f} queries/s: "
-        f"{our_rate / their_rate:.2f} times (same top {k})"
+        f"  {len(queries)} {name}, k = {k}: sightline {our_rate:.0f} queries/s | "
+        f"bm25s {their_rate:.0f} queries/s: {our_rate / their_rate:.2f} times (same top {k})"
     )
     return {
         "what": name,
