@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Sized
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -68,7 +68,7 @@ def prepare(
             vectors.append(row)
         for document, text, name, row in zip(batch, searched, names, rows, strict=True):
             check_paths(document.metadata, f"{name}: metadata")
-            kept.append(replace(document, vector=None))
+            kept.append(Document(document.id, document.text, document.metadata, None, document.title))
             has_vector.append(row is not None)
             has_text.append(bool(text.strip()))
             if has_text[-1]:
