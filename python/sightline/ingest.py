@@ -10,12 +10,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.columns import Mask, check_paths
+from sightline.columns import Columns, Mask, check_paths
 from sightline.documents import Document, read_documents, searched_text
 from sightline.embed import embed_documents
 from sightline.errors import DuplicateIdError, InvalidInputError, MissingExtraError
+from sightline.filters import Filter
 
-__all__ = ["Prepared", "Progress", "prepare", "show_progress"]
+__all__ = ["Prepared", "Progress", "check_scope", "prepare", "show_progress"]
 
 # (stage, done, total or None if unknown)
 Progress: TypeAlias = "Callable[[str, int, int | None], None]"
@@ -81,6 +82,21 @@ def prepare(
         np.array(has_vector, dtype=np.bool_),
         np.array(has_text, dtype=np.bool_),
     )
+
+
+def check_scope(documents: list[Document], scope: Filter) -> None:
+    """Refuse documents that a filter does not match.
+
+    Raises:     InvalidInputError naming the first of them
+    """
+    columns = Columns()
+    columns.extend([document.metadata for document in documents])
+    inside = scope.mask(columns)
+    if not inside.all():
+        position = int(np.argmin(inside))
+        raise InvalidInputError(
+            f"documents[{position}] (id {documents[position].id!r}): its metadata is outside the scope of this view"
+        )
 
 
 def _check_ids(batch: list[Document], names: list[str], seen: set[str], known: Container[str] | None) -> None:
