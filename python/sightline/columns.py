@@ -206,13 +206,14 @@ class NumberStream(Stream):
 class StringStream(Stream):
     """Strings as codes into a dictionary of the distinct ones; those that are ISO dates also as instants."""
 
-    __slots__ = ("_code_of", "_codes", "_instants", "_strings")
+    __slots__ = ("_code_of", "_codes", "_instant_of", "_instants", "_strings")
 
     def __init__(self) -> None:
         super().__init__()
         self._codes = Growable(np.int32)
         self._code_of: dict[str, int] = {}
         self._strings: list[str] = []
+        self._instant_of: list[int] = []  # by code
         self._instants: Growable | None = None  # one per value, made when the first date arrives
 
     def extend(self, rows: list[int], values: list[Any]) -> None:
@@ -222,12 +223,14 @@ class StringStream(Stream):
             code = self._code_of.setdefault(value, len(self._strings))
             if code == len(self._strings):
                 self._strings.append(value)
+                instant = parse_instant(value)
+                self._instant_of.append(_NO_INSTANT if instant is None else instant)
             codes.append(code)
-        self._extend_instants(values)
+        self._extend_instants(codes)
         self._codes.extend(codes)
 
-    def _extend_instants(self, values: list[str]) -> None:
-        instants = [_NO_INSTANT if (instant := parse_instant(value)) is None else instant for value in values]
+    def _extend_instants(self, codes: list[int]) -> None:
+        instants = [self._instant_of[code] for code in codes]
         if self._instants is None:
             if all(instant == _NO_INSTANT for instant in instants):
                 return
@@ -329,6 +332,8 @@ class Columns:
 
 def check_paths(metadata: Mapping[str, Any], where: str) -> None:
     """Refuse metadata where a key with dots and a nested object spell one path: {"a.b": 1, "a": {"b": 2}}."""
+    if not any("." in key or isinstance(value, dict) for key, value in metadata.items()):
+        return
     seen: set[str] = set()
     pending: list[tuple[str, Mapping[str, Any]]] = [("", metadata)]
     while pending:
@@ -343,9 +348,11 @@ def check_paths(metadata: Mapping[str, Any], where: str) -> None:
 
 
 def _stage(staged: _Staged, path: str, group: str, kind: Kind, row: int, value: Any) -> None:
-    rows, values = staged.setdefault((path, group, kind), ([], []))
-    rows.append(row)
-    values.append(value)
+    entry = staged.get((path, group, kind))
+    if entry is None:
+        entry = staged[path, group, kind] = ([], [])
+    entry[0].append(row)
+    entry[1].append(value)
 
 
 def _stage_object(staged: _Staged, row: int, prefix: str, metadata: Mapping[str, Any]) -> None:

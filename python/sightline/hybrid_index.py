@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from sightline.documents import Document, Hit, copy_plain, document_id
 from sightline.errors import DuplicateIdError, InvalidInputError, SightlineError
-from sightline.filters import parse_filter
+from sightline.filters import Filter, parse_filter
 from sightline.fusion import RRF, Convex
-from sightline.ingest import Prepared, Progress, prepare, show_progress
+from sightline.ingest import Prepared, Progress, check_scope, prepare, show_progress
 from sightline.locks import ReadWriteLock
-from sightline.request import Mode, parse_request, positive
+from sightline.request import Mode, parse_request, parse_selection, positive
 from sightline.rerank import Reranker
 from sightline.retrieval import View, finish, retrieve
 from sightline.table import Table
@@ -26,6 +26,7 @@ from sightline.table import Table
 if TYPE_CHECKING:
     from sightline.analyzer import Analyzer
     from sightline.bm25_index import BM25Index, Variant
+    from sightline.scoped import ScopedIndex
     from sightline.vector_index import VectorIndex
 
 __all__ = ["HybridIndex"]
@@ -66,6 +67,7 @@ class HybridIndex:
     ) -> None:
         from sightline.analyzer import Analyzer
         from sightline.bm25_index import BM25Index
+        from sightline.vector_index import VectorIndex
 
         if path is not None:
             raise InvalidInputError(
@@ -73,18 +75,18 @@ class HybridIndex:
             )
         if embedder is not None and not callable(embedder):
             raise InvalidInputError(f"embedder: expected a callable or None, got {type(embedder).__name__}")
+        if isinstance(analyzer, str):
+            analyzer = Analyzer(analyzer)
+        if not isinstance(analyzer, Analyzer):
+            raise InvalidInputError(
+                f"analyzer: expected an Analyzer or the name of a language, got {type(analyzer).__name__}"
+            )
         self._embedder = embedder
         self._batch_size = positive("batch_size", batch_size)
-        self._lexical: BM25Index = BM25Index(
-            analyzer=Analyzer(analyzer) if isinstance(analyzer, str) else analyzer,
-            k1=k1,
-            b=b,
-            delta=delta,
-            variant=variant,
-        )
+        self._lexical: BM25Index = BM25Index(analyzer, k1=k1, b=b, delta=delta, variant=variant)
         self._tf_limit = _tf_limit(variant, k1, delta)
-        self._dense: VectorIndex | None = None
-        self._dim = None if dim is None else positive("dim", dim)
+        self._dense: VectorIndex | None = None if dim is None else VectorIndex(dim, metric="cosine")
+        self._dim = dim
         self._table = Table()
         self._lock = ReadWriteLock()
         self._closed = False
@@ -105,7 +107,7 @@ class HybridIndex:
         Raises:     DuplicateIdError if an id occurs twice or is present; InvalidInputError naming the document
                     otherwise
         """
-        return self._write(documents, progress, replace=False)
+        return self._write(documents, progress, replace=False, scope=None)
 
     def upsert(
         self, documents: Iterable[Document | Mapping[str, Any] | str], *, progress: bool | Progress = False
@@ -116,7 +118,7 @@ class HybridIndex:
         Returns:    the ids, in order
         Raises:     DuplicateIdError if an id occurs twice in the call; InvalidInputError naming the document otherwise
         """
-        return self._write(documents, progress, replace=True)
+        return self._write(documents, progress, replace=True, scope=None)
 
     def delete(self, ids: str | Iterable[str] | None = None, where: Mapping[str, Any] | None = None) -> int:
         """Remove documents by id, by filter, or those of the ids that a filter matches.
@@ -143,22 +145,24 @@ class HybridIndex:
             table.remove(rows)
             return len(rows)
 
-    def _write(self, documents: object, progress: bool | Progress, *, replace: bool) -> list[str]:
+    def _write(self, documents: object, progress: bool | Progress, *, replace: bool, scope: Filter | None) -> list[str]:
         self._check_open()
         with show_progress(progress) as report:
             known = None if replace else self._table.row_of
             prepared = prepare(documents, self._embedder, self._dim, self._batch_size, known, report)
             if not prepared.documents:
                 return []
+            if scope is not None:
+                check_scope(prepared.documents, scope)
             count = len(prepared.documents)
             report("index", 0, count)  # outside the lock: a caller's function may itself search
             with self._lock.exclusive():
                 self._check_open()
-                self._commit(prepared, replace)
+                self._commit(prepared, replace, scope)
             report("index", count, count)
         return [document.id for document in prepared.documents]
 
-    def _commit(self, prepared: Prepared, replace: bool) -> None:
+    def _commit(self, prepared: Prepared, replace: bool, scope: Filter | None) -> None:
         """Take prepared documents into both engines and the table; undo what was done if any of them fails."""
         table = self._table
         replaced = [row for document in prepared.documents if (row := table.row_of.get(document.id)) is not None]
@@ -166,6 +170,13 @@ class HybridIndex:
             document = table.documents[replaced[0]]
             name = "" if document is None else document.id
             raise DuplicateIdError(f"documents: id {name!r} is already in the index; use upsert to replace it")
+        if replaced and scope is not None:
+            inside = scope.mask(table.columns, table.live)
+            outside = [row for row in replaced if not inside[row]]
+            if outside:
+                document = table.documents[outside[0]]
+                name = "" if document is None else document.id
+                raise DuplicateIdError(f"documents: id {name!r} is taken by a document outside the scope")
         dense = self._dense
         if prepared.vectors is not None:
             dim = prepared.vectors.shape[1]
@@ -209,11 +220,17 @@ class HybridIndex:
 
     def get(self, ids: str | Iterable[str]) -> list[Document | None]:
         """Return documents by id, aligned with ``ids``, None where unknown; ``vector`` is the stored one or None."""
+        return self._get(ids, None)
+
+    def _get(self, ids: object, scope: Filter | None) -> list[Document | None]:
         wanted = _ids(ids)
         with self._lock.shared():
             self._check_open()
             table = self._table
             rows = [table.row_of.get(name) for name in wanted]
+            if scope is not None:
+                inside = scope.mask(table.columns, table.live)
+                rows = [row if row is not None and inside[row] else None for row in rows]
             vectors: dict[int, NDArray[np.float32]] = {}
             with_vector = sorted({row for row in rows if row is not None and table.has_vector[row]})
             if self._dense is not None and with_vector:
@@ -254,6 +271,9 @@ class HybridIndex:
         fusion: Convex | RRF | None = ...,
         rerank: Reranker | None = ...,
         rerank_depth: int = ...,
+        diversity: float | None = ...,
+        group_by: str | None = ...,
+        per_group: int = ...,
         explain: bool = ...,
     ) -> list[Hit]: ...
 
@@ -269,6 +289,9 @@ class HybridIndex:
         fusion: Convex | RRF | None = ...,
         rerank: Reranker | None = ...,
         rerank_depth: int = ...,
+        diversity: float | None = ...,
+        group_by: str | None = ...,
+        per_group: int = ...,
         explain: bool = ...,
     ) -> list[list[Hit]]: ...
 
@@ -283,6 +306,9 @@ class HybridIndex:
         fusion: Convex | RRF | None = None,
         rerank: Reranker | None = None,
         rerank_depth: int = 50,
+        diversity: float | None = None,
+        group_by: str | None = None,
+        per_group: int = 1,
         explain: bool = False,
     ) -> list[Hit] | list[list[Hit]]:
         """Return the best k documents of a query, or a list of such lists for a list of queries.
@@ -293,16 +319,12 @@ class HybridIndex:
                     "lexical", default hybrid, and lexical for an index without embedder and vectors; vector : (dim,),
                     or (q, dim) for a list, default the embedder's; where : filter, see sightline.filters; fusion :
                     Convex() by default, or RRF(); rerank : ``(query, texts) -> scores``, reorders the best
-                    ``rerank_depth``; explain : fill ``Hit.explanation``
+                    ``rerank_depth``; diversity : 0 to 1, trades relevance for hits that differ from those above them
+                    (maximal marginal relevance over the best 50 or 4 k); group_by : metadata field, at most
+                    ``per_group`` hits of each of its values; explain : fill ``Hit.explanation``
         Returns:    at most k hits, fewer if fewer documents take part
         Raises:     InvalidInputError on any argument that does not fit, such as a dense query without an embedder
         """
-        positive("k", k)
-        positive("rerank_depth", rerank_depth)
-        if rerank is not None and not callable(rerank):
-            raise InvalidInputError(
-                f"rerank: expected a callable (query, texts) -> scores, got {type(rerank).__name__}"
-            )
         self._check_open()
         request = parse_request(
             query,
@@ -311,6 +333,14 @@ class HybridIndex:
             where=where,
             fusion=fusion,
             explain=explain,
+            selection=parse_selection(
+                k=k,
+                rerank=rerank,
+                rerank_depth=rerank_depth,
+                diversity=diversity,
+                group_by=group_by,
+                per_group=per_group,
+            ),
             embedder=self._embedder,
             dim=self._dim,
             empty=not len(self._table),
@@ -319,8 +349,8 @@ class HybridIndex:
             return []
         with self._lock.shared():
             self._check_open()
-            found = retrieve(self._view(), request, k if rerank is None else max(k, rerank_depth))
-        hits = finish(request.texts, found, k, rerank, rerank_depth)
+            found = retrieve(self._view(), request)
+        hits = finish(request, found)
         return hits[0] if request.single else hits
 
     async def asearch(self, query: Any, k: int = 10, **options: Any) -> Any:
@@ -334,6 +364,33 @@ class HybridIndex:
             self._lexical,
             _SCALE_WORDS * self._tf_limit * math.log1p(max(len(self._lexical), 1)),
         )
+
+    def scoped(self, where: Mapping[str, Any]) -> ScopedIndex:
+        """Return a view confined to a filter, such as one tenant's documents, which no call on it can leave.
+
+        Raises:     InvalidInputError if the filter is malformed
+        """
+        from sightline.scoped import ScopedIndex
+
+        return ScopedIndex(self, where)
+
+    def stats(self) -> dict[str, Any]:
+        """Return counts and sizes: ``documents``, ``with_vector``, ``with_text``, ``dim`` and ``bytes`` by engine."""
+        with self._lock.shared():
+            self._check_open()
+            return {
+                "documents": len(self._table),
+                "with_vector": 0 if self._dense is None else len(self._dense),
+                "with_text": len(self._lexical),
+                "dim": self._dim,
+                "bytes": {
+                    "dense": {} if self._dense is None else self._dense.memory(),
+                    "lexical": self._lexical.memory(),
+                },
+            }
+
+    def __repr__(self) -> str:
+        return f"HybridIndex(dim={self._dim}) with {len(self)} documents"
 
     # Life cycle
 

@@ -7,7 +7,6 @@ a reranker is foreign code and may take seconds.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +16,18 @@ from numpy.typing import NDArray
 from sightline.columns import Mask
 from sightline.documents import Document, Hit, copy_plain, searched_text
 from sightline.fusion import Floats, Fused, Ids, fuse
-from sightline.request import Request
-from sightline.rerank import Reranker, rerank_scores
-from sightline.table import Table
+from sightline.request import Request, Selection
+from sightline.rerank import rerank_scores
+from sightline.selection import group_count, limit_groups, mmr
+from sightline.table import Rows, Table
 
 if TYPE_CHECKING:
     from sightline.bm25_index import BM25Index
     from sightline.vector_index import VectorIndex
 
 __all__ = ["Candidate", "View", "finish", "retrieve"]
+
+_GROWTH = 4  # of the depth, while grouping lacks groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Candidate:
     dense: float
     lexical: float
     explanation: dict[str, Any] | None
+    vector: NDArray[np.float32] | None  # only where diversity needs it
 
 
 class _Source:
@@ -118,8 +121,26 @@ class _LexicalSource(_Source):
         return scores
 
 
-def retrieve(view: View, request: Request, k: int) -> list[list[Candidate]]:
-    """Return the best k documents of each query, best first."""
+def retrieve(view: View, request: Request) -> list[list[Candidate]]:
+    """Return for each query the best documents, best first, as many as its selection may need.
+
+    Grouping needs more than k; how many more only the documents tell, so the depth grows until there are enough.
+    """
+    selection = request.selection
+    depth = selection.depth
+    wanted = selection.k if selection.diversity is None else depth
+    while True:
+        found = _retrieve(view, request, depth)
+        if selection.group_by is None or all(
+            len(candidates) < depth
+            or group_count([c.document.metadata for c in candidates], selection.group_by, selection.per_group) >= wanted
+            for candidates in found
+        ):
+            return found
+        depth *= _GROWTH
+
+
+def _retrieve(view: View, request: Request, k: int) -> list[list[Candidate]]:
     selected = view.table.select(request.where)
     filtered = request.where is not None
     lexical = _LexicalSource(view, request.texts, selected, filtered)
@@ -147,6 +168,7 @@ def _single(source: _DenseSource | _LexicalSource, query_count: int, k: int, *, 
 def _candidates(view: View, request: Request, query: int, answer: Fused) -> list[Candidate]:
     found = []
     rows = view.table.rows(answer.ids)
+    vectors = _stored_vectors(view, answer.ids, rows) if request.selection.diversity is not None else {}
     for position, row in enumerate(rows.tolist()):
         document = view.table.documents[row]
         if document is None:  # cannot be while the view holds still: engines and table are written together
@@ -166,46 +188,57 @@ def _candidates(view: View, request: Request, query: int, answer: Fused) -> list
                 float(answer.dense[position]),
                 float(answer.lexical[position]),
                 explanation,
+                vectors.get(position),
             )
         )
     return found
 
 
-def finish(
-    texts: Sequence[str], found: list[list[Candidate]], k: int, rerank: Reranker | None, rerank_depth: int
-) -> list[list[Hit]]:
-    """Rerank the head of each list, where there is a reranker, and make hits of the best k.
-
-    What lies beyond ``rerank_depth`` follows in the order of retrieval.
-    """
-    return [_hits(text, candidates, k, rerank, rerank_depth) for text, candidates in zip(texts, found, strict=True)]
+def _stored_vectors(view: View, ids: Ids, rows: Rows) -> dict[int, NDArray[np.float32]]:
+    """Return the vectors by position, of the documents that have one."""
+    positions = np.flatnonzero(view.table.has_vector[rows])
+    if view.dense is None or not len(positions):
+        return {}
+    return dict(zip(positions.tolist(), view.dense.get(ids[positions]), strict=True))
 
 
-def _hits(text: str, candidates: list[Candidate], k: int, rerank: Reranker | None, rerank_depth: int) -> list[Hit]:
+def finish(request: Request, found: list[list[Candidate]]) -> list[list[Hit]]:
+    """Rerank the head of each list, group, diversify, and make hits of the best k."""
+    return [_hits(text, candidates, request.selection) for text, candidates in zip(request.texts, found, strict=True)]
+
+
+def _hits(text: str, candidates: list[Candidate], selection: Selection) -> list[Hit]:
     order = list(range(len(candidates)))
     rerank_score: dict[int, float] = {}
-    if rerank is not None and candidates:
-        head = order[:rerank_depth]
-        scores = rerank_scores(rerank, text, [searched_text(candidates[i].document) for i in head])
+    if selection.rerank is not None and candidates:
+        # Diversity weighs relevances against each other, so all of its candidates need scores of one kind.
+        head = order if selection.diversity is not None else order[: selection.rerank_depth]
+        scores = rerank_scores(selection.rerank, text, [searched_text(candidates[i].document) for i in head])
         rerank_score = dict(zip(head, scores.tolist(), strict=True))
         # A stable sort: equal scores stay in the order of retrieval.
         order[: len(head)] = sorted(head, key=lambda i: -rerank_score[i])
-    hits = []
-    for rank, i in enumerate(order[:k], start=1):
-        candidate = candidates[i]
-        document = candidate.document
-        hits.append(
-            Hit(
-                id=document.id,
-                text=document.text,
-                title=document.title,
-                metadata=copy_plain(document.metadata),
-                score=candidate.score,
-                rank=rank,
-                dense_score=None if math.isnan(candidate.dense) else candidate.dense,
-                lexical_score=None if math.isnan(candidate.lexical) else candidate.lexical,
-                rerank_score=rerank_score.get(i),
-                explanation=candidate.explanation,
-            )
-        )
-    return hits
+    if selection.group_by is not None:
+        metadatas = [candidates[i].document.metadata for i in order]
+        order = [order[j] for j in limit_groups(metadatas, selection.group_by, selection.per_group)]
+    if selection.diversity is not None:
+        relevance = np.array([rerank_score.get(i, candidates[i].score) for i in order])
+        order = [
+            order[j] for j in mmr(relevance, [candidates[i].vector for i in order], selection.diversity, selection.k)
+        ]
+    return [_hit(candidates[i], rank, rerank_score.get(i)) for rank, i in enumerate(order[: selection.k], start=1)]
+
+
+def _hit(candidate: Candidate, rank: int, rerank_score: float | None) -> Hit:
+    document = candidate.document
+    return Hit(
+        id=document.id,
+        text=document.text,
+        title=document.title,
+        metadata=copy_plain(document.metadata),
+        score=candidate.score,
+        rank=rank,
+        dense_score=None if math.isnan(candidate.dense) else candidate.dense,
+        lexical_score=None if math.isnan(candidate.lexical) else candidate.lexical,
+        rerank_score=rerank_score,
+        explanation=candidate.explanation,
+    )
