@@ -125,7 +125,7 @@ def without_zero_vectors(rows: Matrix) -> Matrix:
 
 
 def make(name: str, metric: str, n: int, dim: int, seed: int) -> tuple[Matrix, Matrix]:
-    """Return (n, dim) rows and a dozen queries: equal to rows, opposite, like them, tiny, huge, along one axis, zero."""
+    """Return (n, dim) rows and a dozen queries: equal to rows, opposite, like them, tiny, huge, on an axis, zero."""
     rng = np.random.default_rng(seed)
     rows = RECIPES[name](rng, n, dim)
     own = rows[rng.integers(0, n, 3)] if n else gaussian(rng, 3, dim)
