@@ -6,6 +6,7 @@ work, and explains what cannot be converted.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from sightline.errors import InvalidInputError
 
-__all__ = ["check_k", "float_matrix", "id_array", "masks"]
+__all__ = ["check_k", "float_matrix", "id_array", "masks", "path_bytes"]
 
 FloatArray = npt.NDArray[np.float32]
 IdArray = npt.NDArray[np.int64]
@@ -39,12 +40,13 @@ def float_matrix(value: Any, argument: str, dim: int) -> tuple[FloatArray, bool]
             )
         with np.errstate(over="ignore"):  # becomes infinity, which the core reports with its row
             array = array.astype(np.float32)
+    shape = array.shape
     single = array.ndim == 1
     if single:
         array = array.reshape(1, -1)
     if array.ndim != 2 or array.shape[1] != dim:
         raise InvalidInputError(
-            f"{argument}: expected shape (n, {dim}) or ({dim},), got {_shape(value, array)}; "
+            f"{argument}: expected shape (n, {dim}) or ({dim},), got shape {shape}; "
             "the dimension of an index is fixed when it is created"
         )
     return np.ascontiguousarray(array), single
@@ -71,6 +73,17 @@ def check_k(k: Any) -> int:
     return int(k)
 
 
+def path_bytes(value: Any) -> bytes:
+    """Return a path as the file system encodes it; names that are not valid Unicode survive."""
+    try:
+        path = os.fsencode(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"path: expected str, bytes or os.PathLike, got {_describe(value)}: {error}") from None
+    if b"\0" in path:
+        raise InvalidInputError(f"path: expected no null character, got {value!r}")
+    return path
+
+
 def masks(value: Any, query_count: int) -> tuple[BoolArray | None, list[IdArray] | None]:
     """Split a user's mask into (bool matrix, None) or (None, id lists) or (None, None).
 
@@ -90,11 +103,12 @@ def masks(value: Any, query_count: int) -> tuple[BoolArray | None, list[IdArray]
             return None, [id_array(part, "mask") for part in parts]
     array = _array(value, "mask", "a bool array or an array of ids")
     if array.dtype == np.bool_:
+        shape = array.shape
         if array.ndim == 1:
             array = array.reshape(1, -1)
         if array.ndim != 2 or array.shape[0] not in (1, query_count):
             raise InvalidInputError(
-                f"mask: expected a bool array of shape (n,) or ({query_count}, n), got {_shape(value, array)}"
+                f"mask: expected a bool array of shape (n,) or ({query_count}, n), got shape {shape}"
             )
         return np.ascontiguousarray(array), None
     if array.ndim == 2 and array.dtype.kind in "iu" and array.shape[0] == query_count:
@@ -119,7 +133,3 @@ def _describe(value: Any) -> str:
         return f"{value.dtype} array of shape {value.shape}"
     text = repr(value)
     return f"{type(value).__name__} {text if len(text) <= 80 else text[:77] + '...'}"
-
-
-def _shape(value: Any, array: npt.NDArray[Any]) -> str:
-    return f"shape {np.shape(value) if isinstance(value, np.ndarray) else array.shape}"

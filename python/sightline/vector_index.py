@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline import _core
-from sightline._arrays import FloatArray, IdArray, check_k, float_matrix, id_array, masks
+from sightline._arrays import FloatArray, IdArray, check_k, float_matrix, id_array, masks, path_bytes
 from sightline.errors import InvalidInputError
 
 __all__ = ["VectorIndex"]
@@ -180,7 +180,7 @@ class VectorIndex:
 
         Raises:     StorageError if the file cannot be written; ``path`` is then as it was
         """
-        self._core.save(os.fspath(path))
+        self._core.save(path_bytes(path))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], mmap: bool = True) -> VectorIndex:
@@ -190,5 +190,5 @@ class VectorIndex:
         Raises:     StorageError, CorruptIndexError, IncompatibleIndexError
         """
         index = cls.__new__(cls)
-        index._core = _core.VectorIndex.load(os.fspath(path), bool(mmap))
+        index._core = _core.VectorIndex.load(path_bytes(path), bool(mmap))
         return index
