@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 import sightline as sl
 from benchmarks import limits, vectors
+from benchmarks.dense_cases import run_cases
 from benchmarks.timing import measure
 
 FloatArray = npt.NDArray[np.float32]
@@ -117,6 +118,8 @@ def compare(name: str, rows: FloatArray, queries: FloatArray, options: argparse.
             line += f" | {row['share_of_int8_peak']:.0%} of the int8 limit"
         print(f"{line} | exact scores a query: {stats['rows_exact'] / batch:.0f}")
         report.append(row)
+    if options.cases:
+        report += run_cases(rows, queries, index, repeats=options.repeats)
     return report
 
 
@@ -133,6 +136,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--seconds", type=float, default=40, help="at most this long a row of the table")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-numpy", action="store_true")
+    parser.add_argument("--cases", action="store_true", help="also masks, large k, threads, adding and the worst cases")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args(argv)
     report = []

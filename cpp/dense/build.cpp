@@ -57,7 +57,7 @@ class SegmentBuilder {
     segment_->scale_.allocate(padded_rows);
     segment_->residual_full_.allocate(padded_rows);
     segment_->residual_high_.allocate(padded_rows);
-    segment_->bias_.allocate(padded_rows);
+    if (metric == Metric::kSquaredL2) segment_->bias_.allocate(padded_rows);
     if (metric == Metric::kCosine) segment_->norms_.allocate(ids.size());
   }
 
@@ -124,8 +124,8 @@ class SegmentBuilder {
       float* const scale = segment_->scale_.mutable_data() + row;
       float* const residual_full = segment_->residual_full_.mutable_data() + row;
       float* const residual_high = segment_->residual_high_.mutable_data() + row;
-      float* const bias = segment_->bias_.mutable_data() + row;
-      *scale = *residual_full = *residual_high = *bias = 0;
+      *scale = *residual_full = *residual_high = 0;
+      if (metric_ == Metric::kSquaredL2) segment_->bias_.mutable_data()[row] = 0;
       if (row >= segment_->row_count()) continue;
       float* const x = segment_->vectors_.mutable_data() + row * dim;
       std::copy_n(row_(row), dim, x);
@@ -142,7 +142,7 @@ class SegmentBuilder {
         segment_->norms_.mutable_data()[row] = norm;
         norm_factor = 1 / norm;
       } else if (metric_ == Metric::kSquaredL2) {
-        *bias = round_up_negative(-squared * norm_factor * norm_factor);
+        segment_->bias_.mutable_data()[row] = round_up_negative(-squared * norm_factor * norm_factor);
       }
       // Scale and its inverse need only fit each other: the residual below is that of the codes as they are.
       // A row whose inverse scale would not be finite (all zeros, or all denormal) is coded as zeros; its residual says so.

@@ -23,7 +23,15 @@ struct SearchStats {
   std::uint64_t rows_high = 0;   // bounded by the high plane
   std::uint64_t rows_full = 0;   // bounded by both planes (some of them after the high plane)
   std::uint64_t rows_exact = 0;  // scored exactly
-  std::uint64_t bytes = 0;       // of codes, constants and vectors read, counted once a tile of queries
+  std::uint64_t bytes = 0;       // of codes, constants and vectors read
+
+  SearchStats& operator+=(const SearchStats& other) noexcept {
+    rows_high += other.rows_high;
+    rows_full += other.rows_full;
+    rows_exact += other.rows_exact;
+    bytes += other.bytes;
+    return *this;
+  }
 };
 
 // queries: row-major (query_count, dim). filters: none, one for all queries, or one a query.

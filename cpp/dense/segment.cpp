@@ -89,7 +89,7 @@ std::shared_ptr<const Segment> Segment::read(std::shared_ptr<const storage::Sect
   segment->scale_.borrow(file->array<float>(kScale, index, padded_rows));
   segment->residual_full_.borrow(file->array<float>(kResidualFull, index, padded_rows));
   segment->residual_high_.borrow(file->array<float>(kResidualHigh, index, padded_rows));
-  segment->bias_.borrow(file->array<float>(kBias, index, padded_rows));
+  segment->bias_.borrow(file->array<float>(kBias, index, metric == Metric::kSquaredL2 ? padded_rows : 0));
   segment->norms_.borrow(file->array<double>(kNorms, index, metric == Metric::kCosine ? header.row_count : 0));
   segment->file_ = std::move(file);
   return segment;

@@ -107,8 +107,11 @@ class Segment {
 
   simd::CoarseRows rows_at(std::size_t block, const Array<float>& residual) const noexcept {
     const std::size_t first = block * simd::kBlockRows;
-    return {scale_.data() + first, residual.data() + first, bias_.data() + first};
+    return {scale_.data() + first, residual.data() + first, bias_.size() == 0 ? kNoBias : bias_.data() + first};
   }
+
+  // One block of zeros for all: a scan that waits for memory should not read a zero for each row.
+  alignas(64) static constexpr float kNoBias[simd::kBlockRows] = {};
 
   std::size_t dim_ = 0;
   double unit_ = 1;
@@ -121,7 +124,7 @@ class Segment {
   Array<float> scale_;
   Array<float> residual_full_;  // >= |x~ - decoded|, both planes
   Array<float> residual_high_;  // the same for the high plane alone
-  Array<float> bias_;           // l2: >= -|x~|^2; else 0
+  Array<float> bias_;           // l2 only: >= -|x~|^2
   Array<double> norms_;         // cosine only
   std::shared_ptr<const storage::SectionFile> file_;
 };

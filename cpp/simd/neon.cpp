@@ -170,7 +170,7 @@ void scan_block_high_neon(const std::uint8_t* high, std::size_t octets, const Co
 // 8 independent sums hide the latency of the two instructions.
 std::uint64_t probe_operations_neon(std::size_t rounds) noexcept {
   constexpr int kSums = 8;
-  const int8x16_t rows = vdupq_n_s8(3);
+  int8x16_t rows = vdupq_n_s8(3);
   const int8x8_t query = vdup_n_s8(5);
   int32x4_t sums[kSums];
   SIGHTLINE_UNROLL
@@ -179,7 +179,7 @@ std::uint64_t probe_operations_neon(std::size_t rounds) noexcept {
     SIGHTLINE_UNROLL
     for (int i = 0; i < kSums; ++i) {
       sums[i] = vpadalq_s16(sums[i], vmull_s8(vget_low_s8(rows), query));
-      asm volatile("" : "+w"(sums[i]));  // keeps the compiler from computing the sum once
+      asm volatile("" : "+w"(sums[i]), "+w"(rows));  // keeps the compiler from computing product or sum once
     }
   }
   return rounds * kSums * 8 * 2;
@@ -188,7 +188,7 @@ std::uint64_t probe_operations_neon(std::size_t rounds) noexcept {
 }  // namespace
 
 const Kernels kNeonKernels = {
-    .name = "neon",
+    .name = "neonnodotprod",
     .dot_f64 = dot_f64_neon,
     .squared_distance_f64 = squared_distance_f64_neon,
     .max_abs_f32 = max_abs_f32_neon,

@@ -156,7 +156,7 @@ std::uint64_t probe_operations_neon_dotprod(std::size_t rounds) noexcept {
 }  // namespace
 
 const Kernels kNeonDotprodKernels = {
-    .name = "neon_dotprod",
+    .name = "neon",
     .dot_f64 = dot_f64_neon,
     .squared_distance_f64 = squared_distance_f64_neon,
     .max_abs_f32 = max_abs_f32_neon,

@@ -6,6 +6,7 @@ work, and explains what cannot be converted.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from sightline.errors import InvalidInputError
 
-__all__ = ["check_k", "float_matrix", "id_array", "masks"]
+__all__ = ["check_k", "float_matrix", "id_array", "masks", "path_bytes"]
 
 FloatArray = npt.NDArray[np.float32]
 IdArray = npt.NDArray[np.int64]
@@ -27,13 +28,10 @@ def float_matrix(value: Any, argument: str, dim: int) -> tuple[FloatArray, bool]
     """
     if isinstance(value, np.ndarray) and value.dtype == np.float32:
         array: npt.NDArray[Any] = value
+        if array.shape == (0,):
+            array = array.reshape(0, dim)
     else:
-        try:
-            array = np.asarray(value)
-        except (ValueError, TypeError) as error:
-            raise InvalidInputError(
-                f"{argument}: expected numbers of shape (n, {dim}) or ({dim},), got {_describe(value)}: {error}"
-            ) from None
+        array = _array(value, argument, f"numbers of shape (n, {dim}) or ({dim},)")
         if array.size == 0 and array.ndim <= 1:
             array = np.zeros((0, dim), dtype=np.float32)
         if array.dtype.kind not in "fiu":
@@ -42,12 +40,13 @@ def float_matrix(value: Any, argument: str, dim: int) -> tuple[FloatArray, bool]
             )
         with np.errstate(over="ignore"):  # becomes infinity, which the core reports with its row
             array = array.astype(np.float32)
+    shape = array.shape
     single = array.ndim == 1
     if single:
         array = array.reshape(1, -1)
     if array.ndim != 2 or array.shape[1] != dim:
         raise InvalidInputError(
-            f"{argument}: expected shape (n, {dim}) or ({dim},), got {_shape(value, array)}; "
+            f"{argument}: expected shape (n, {dim}) or ({dim},), got shape {shape}; "
             "the dimension of an index is fixed when it is created"
         )
     return np.ascontiguousarray(array), single
@@ -57,10 +56,7 @@ def id_array(value: Any, argument: str) -> IdArray:
     """Return a contiguous int64 array of ids, one-dimensional. Booleans and fractions are not ids."""
     if isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_)):
         value = [value]
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise InvalidInputError(f"{argument}: expected integers, got {_describe(value)}: {error}") from None
+    array = _array(value, argument, "integers")
     if array.size == 0 and array.ndim <= 1:
         return np.zeros(0, dtype=np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iu":
@@ -77,6 +73,17 @@ def check_k(k: Any) -> int:
     return int(k)
 
 
+def path_bytes(value: Any) -> bytes:
+    """Return a path as the file system encodes it; names that are not valid Unicode survive."""
+    try:
+        path = os.fsencode(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"path: expected str, bytes or os.PathLike, got {_describe(value)}: {error}") from None
+    if b"\0" in path:
+        raise InvalidInputError(f"path: expected no null character, got {value!r}")
+    return path
+
+
 def masks(value: Any, query_count: int) -> tuple[BoolArray | None, list[IdArray] | None]:
     """Split a user's mask into (bool matrix, None) or (None, id lists) or (None, None).
 
@@ -86,22 +93,22 @@ def masks(value: Any, query_count: int) -> tuple[BoolArray | None, list[IdArray]
     if value is None:
         return None, None
     is_nested = (
-        isinstance(value, (list, tuple)) and len(value) > 0 and all(isinstance(part, (list, tuple, np.ndarray)) for part in value)
+        isinstance(value, (list, tuple))
+        and len(value) > 0
+        and all(isinstance(part, (list, tuple, np.ndarray)) for part in value)
     )
     if is_nested and len(value) == query_count:
-        parts = [np.asarray(part) for part in value]
+        parts = [_array(part, "mask", "a bool array or an array of ids") for part in value]
         if not all(part.dtype == np.bool_ for part in parts):
             return None, [id_array(part, "mask") for part in parts]
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError) as error:
-        raise InvalidInputError(f"mask: expected a bool array or an array of ids, got {_describe(value)}: {error}") from None
+    array = _array(value, "mask", "a bool array or an array of ids")
     if array.dtype == np.bool_:
+        shape = array.shape
         if array.ndim == 1:
             array = array.reshape(1, -1)
         if array.ndim != 2 or array.shape[0] not in (1, query_count):
             raise InvalidInputError(
-                f"mask: expected a bool array of shape (n,) or ({query_count}, n), got {_shape(value, array)}"
+                f"mask: expected a bool array of shape (n,) or ({query_count}, n), got shape {shape}"
             )
         return np.ascontiguousarray(array), None
     if array.ndim == 2 and array.dtype.kind in "iu" and array.shape[0] == query_count:
@@ -114,12 +121,15 @@ def masks(value: Any, query_count: int) -> tuple[BoolArray | None, list[IdArray]
     )
 
 
+def _array(value: Any, argument: str, expected: str) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError, OverflowError) as error:  # ragged lists, say
+        raise InvalidInputError(f"{argument}: expected {expected}, got {_describe(value)}: {error}") from None
+
+
 def _describe(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"{value.dtype} array of shape {value.shape}"
     text = repr(value)
     return f"{type(value).__name__} {text if len(text) <= 80 else text[:77] + '...'}"
-
-
-def _shape(value: Any, array: npt.NDArray[Any]) -> str:
-    return f"shape {np.shape(value) if isinstance(value, np.ndarray) else array.shape}"

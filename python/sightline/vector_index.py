@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any, Literal, overload
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline import _core
-from sightline._arrays import FloatArray, IdArray, check_k, float_matrix, id_array, masks
+from sightline._arrays import FloatArray, IdArray, check_k, float_matrix, id_array, masks, path_bytes
 from sightline.errors import InvalidInputError
 
 __all__ = ["VectorIndex"]
@@ -139,10 +140,14 @@ class VectorIndex:
             raise InvalidInputError(f"query: expected one vector, got {len(matrix)}; call range_search once for each")
         if isinstance(threshold, (bool, np.bool_)) or not isinstance(threshold, (int, float, np.integer, np.floating)):
             raise InvalidInputError(f"threshold: expected a number, got {threshold!r}")
-        if np.isnan(threshold):
+        try:
+            least = float(threshold)
+        except OverflowError:  # an integer past float64
+            least = math.inf if threshold > 0 else -math.inf
+        if math.isnan(least):
             raise InvalidInputError("threshold: expected a number, got NaN")
         bits, id_lists = masks(mask, 1)
-        return self._core.range_search(matrix, float(threshold), bits, id_lists)
+        return self._core.range_search(matrix, least, bits, id_lists)
 
     def score(self, query: npt.ArrayLike, ids: npt.ArrayLike) -> FloatArray:
         """Return the exact scores of given rows, as ``search`` would.
@@ -175,7 +180,7 @@ class VectorIndex:
 
         Raises:     StorageError if the file cannot be written; ``path`` is then as it was
         """
-        self._core.save(os.fspath(path))
+        self._core.save(path_bytes(path))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], mmap: bool = True) -> VectorIndex:
@@ -185,5 +190,5 @@ class VectorIndex:
         Raises:     StorageError, CorruptIndexError, IncompatibleIndexError
         """
         index = cls.__new__(cls)
-        index._core = _core.VectorIndex.load(os.fspath(path), bool(mmap))
+        index._core = _core.VectorIndex.load(path_bytes(path), bool(mmap))
         return index

@@ -1,0 +1,251 @@
+#include "dense/pass.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "parallel/thread_pool.h"
+#include "simd/dispatch.h"
+
+namespace sightline::dense {
+namespace {
+
+// Up to this many queries the scan waits for memory, so it reads the high plane first; beyond, for arithmetic.
+constexpr std::size_t kMaxQueriesHighFirst = 4;
+// A block with more survivors of the high plane than this is bounded again with both planes: a row of the low plane is
+// spread over as many cache lines as the block has octets, so for a few rows the float32 vectors are the cheaper read.
+constexpr int kMaxHighSurvivors = 8;
+// Where the high plane leaves more rows a block than this on average, reading both planes at once is cheaper.
+constexpr double kHighPlaneTolerates = 4.0;
+// Where both planes leave more than this share of the rows, they are not worth reading.
+constexpr double kBothPlanesTolerate = 0.5;
+// Blocks looked at before a stage is judged, and skipped after it was judged useless until it is tried again.
+constexpr std::size_t kWindowBlocks = 16;
+constexpr std::size_t kMaxRestWindows = 16;
+
+}  // namespace
+
+void Pass::LevelBounds::reset(const Snapshot& snapshot, const std::deque<Query>& queries, const Segment& segment, Level level) {
+  bounds.clear();
+  constants.clear();
+  thresholds.clear();
+  for (const Query& query : queries) {
+    bounds.emplace_back(snapshot.metric(), query.coded, segment, level);
+    thresholds.push_back(query.threshold.load());
+    constants.push_back(bounds.back().constants(thresholds.back()));
+  }
+}
+
+// Thresholds rise rarely after the first blocks, and a division a query and block would show.
+void Pass::LevelBounds::follow(std::size_t q, float threshold) {
+  if (threshold == thresholds[q]) return;
+  thresholds[q] = threshold;
+  constants[q].threshold = bounds[q].coarse_threshold(threshold);
+}
+
+void Pass::Usefulness::record(std::size_t left, std::size_t window, double tolerated_a_block) noexcept {
+  rows_left += left;
+  if (++blocks_seen < window) return;
+  if (static_cast<double>(rows_left) > tolerated_a_block * static_cast<double>(window)) {
+    blocks_to_rest = rest_windows * window;
+    rest_windows = std::min(2 * rest_windows, kMaxRestWindows);
+  } else {
+    rest_windows = 1;
+  }
+  blocks_seen = 0;
+  rows_left = 0;
+}
+
+Pass::Pass(const Snapshot& snapshot, const float* queries, std::size_t query_count, std::size_t first_position, std::size_t k,
+           float least_score, std::span<const RowFilter* const> filters, bool coarse)
+    : snapshot_(snapshot),
+      kernels_(simd::kernels()),
+      filters_(filters),
+      coarse_(coarse),
+      query_count_(query_count),
+      padded_dim_((snapshot.dim() + 7) / 8 * 8),
+      // Until k rows have been seen everything survives; that must not count against the planes.
+      window_blocks_(std::max(kWindowBlocks, std::min<std::size_t>(k, kMaxSegmentRows) * 4 / simd::kBlockRows)),
+      codes_(query_count * padded_dim_) {
+  std::vector<std::int8_t> row(padded_dim_);
+  for (std::size_t q = 0; q < query_count; ++q) {
+    const float* vector = queries + q * snapshot.dim();
+    queries_.emplace_back(code_query(snapshot.metric(), vector, snapshot.dim(), first_position + q, row.data()), least_score);
+    interleave(q, row.data());
+  }
+  make_tasks();
+  const std::size_t worker_count = parallel::worker_limit(tasks_.size());
+  workers_.reserve(worker_count);
+  for (std::size_t w = 0; w < worker_count; ++w) workers_.emplace_back(query_count, k, least_score);
+}
+
+void Pass::interleave(std::size_t q, const std::int8_t* row) {
+  const std::size_t first = q / kernels_.tile_width * kernels_.tile_width;
+  const std::size_t width = std::min(kernels_.tile_width, query_count_ - first);
+  std::int8_t* out = codes_.data() + first * padded_dim_ + (q - first) * 4;
+  for (std::size_t quad = 0; quad < padded_dim_ / 4; ++quad) std::copy_n(row + 4 * quad, 4, out + quad * width * 4);
+}
+
+void Pass::make_tasks() {
+  std::size_t blocks = 0;
+  for (const SegmentView& view : snapshot_.segments()) blocks += view.segment->block_count();
+  // At least 64 tasks a thread, so that the last one to finish matters little, but none below about a megabyte of codes
+  // times queries.
+  const std::size_t block_bytes = simd::kBlockRows * padded_dim_;
+  const std::size_t least = std::max<std::size_t>(1, (std::size_t{1} << 20) / (block_bytes * std::max<std::size_t>(1, query_count_)));
+  const std::size_t length = std::max(least, std::min<std::size_t>(256, blocks / (64 * parallel::num_threads())));
+  for (std::uint32_t s = 0; s < snapshot_.segments().size(); ++s) {
+    const std::size_t count = segment_at(s).block_count();
+    for (std::size_t first = 0; first < count; first += length) tasks_.push_back({s, first, std::min(count, first + length)});
+  }
+}
+
+std::uint64_t Pass::allowed_word(std::size_t q, std::uint32_t segment, std::size_t block) const {
+  if (filters_.empty()) return snapshot_.segments()[segment].live_word(block);
+  return (*filters_[filters_.size() == 1 ? 0 : q])[segment].word(block);
+}
+
+bool Pass::nothing_allowed(std::uint32_t segment, std::size_t block) const {
+  std::uint64_t any = 0;
+  for (std::size_t q = 0; q < std::max<std::size_t>(filters_.size(), 1); ++q) any |= allowed_word(q, segment, block);
+  return any == 0;
+}
+
+Hit Pass::exact_hit(std::size_t q, std::uint32_t segment, RowIndex row) const {
+  return {exact_score(snapshot_.metric(), kernels_, queries_[q].coded, segment_at(segment), row), segment_at(segment).ids()[row]};
+}
+
+void Pass::run() {
+  parallel::parallel_for(tasks_.size(), workers_.size(),
+                         [this](std::size_t task, std::size_t worker) { scan(tasks_[task], workers_[worker]); });
+}
+
+void Pass::scan(const Task& task, Worker& worker) {
+  const bool may_use_high = query_count_ <= std::min(kMaxQueriesHighFirst, kernels_.tile_width);
+  if (coarse_) {
+    worker.full.reset(snapshot_, queries_, segment_at(task.segment), Level::kFull);
+    if (may_use_high) worker.high.reset(snapshot_, queries_, segment_at(task.segment), Level::kHigh);
+    if (worker.unpacked.size() == 0) worker.unpacked = AlignedBuffer<std::uint8_t>(simd::kBlockRows * padded_dim_);
+  }
+  for (std::size_t block = task.first_block; block < task.end_block; ++block) {
+    if (nothing_allowed(task.segment, block)) continue;
+    if (!coarse_ || worker.both_planes.resting()) {
+      score_block(task.segment, block, worker);
+    } else if (!may_use_high || worker.high_plane.resting() || !scan_high(task.segment, block, worker)) {
+      scan_full(task.segment, block, worker);
+    }
+  }
+}
+
+void Pass::score_block(std::uint32_t segment, std::size_t block, Worker& worker) {
+  for (std::size_t q = 0; q < query_count_; ++q) {
+    for (std::uint64_t rows = allowed_word(q, segment, block); rows != 0; rows &= rows - 1) {
+      const auto row = static_cast<RowIndex>(block * simd::kBlockRows + static_cast<std::size_t>(std::countr_zero(rows)));
+      worker.collectors[q].push_exact(exact_hit(q, segment, row), queries_[q].threshold);
+      ++worker.stats.rows_exact;
+      worker.stats.bytes += snapshot_.dim() * sizeof(float);
+    }
+  }
+}
+
+// Bounds one block by its high plane. False if that left too many rows and nothing was recorded.
+bool Pass::scan_high(std::uint32_t s, std::size_t block, Worker& worker) {
+  const Segment& segment = segment_at(s);
+  std::uint64_t survivors[kMaxQueriesHighFirst];
+  float upper[kMaxQueriesHighFirst * simd::kBlockRows];
+  for (std::size_t q = 0; q < query_count_; ++q) worker.high.follow(q, queries_[q].threshold.load());
+  const simd::CoarseRows rows = segment.high_rows(block);
+  kernels_.scan_block_high(segment.high_plane(block), segment.octets(), rows, codes_.data(), worker.high.constants.data(),
+                           query_count_, survivors, upper);
+  worker.stats.rows_high += simd::kBlockRows;
+  worker.stats.bytes += segment.plane_bytes_per_block() + 2 * sizeof(float) * simd::kBlockRows;
+  int most = 0;
+  for (std::size_t q = 0; q < query_count_; ++q) {
+    survivors[q] &= allowed_word(q, s, block);
+    most = std::max(most, std::popcount(survivors[q]));
+  }
+  worker.high_plane.record(static_cast<std::size_t>(most), window_blocks_, kHighPlaneTolerates);
+  if (most > kMaxHighSurvivors) return false;
+  for (std::size_t q = 0; q < query_count_; ++q) {
+    collect(q, s, block, survivors[q], upper + q * simd::kBlockRows, worker.high.bounds[q], worker);
+  }
+  return true;
+}
+
+void Pass::scan_full(std::uint32_t s, std::size_t block, Worker& worker) {
+  const Segment& segment = segment_at(s);
+  kernels_.unpack_block(segment.high_plane(block), segment.low_plane(block), segment.octets(), worker.unpacked.data());
+  const simd::CoarseRows rows = segment.full_rows(block);
+  std::uint64_t survivors[simd::kMaxTileWidth];
+  float upper[simd::kMaxTileWidth * simd::kBlockRows];
+  std::size_t left = 0;
+  for (std::size_t first = 0; first < query_count_; first += kernels_.tile_width) {
+    const std::size_t width = std::min(kernels_.tile_width, query_count_ - first);
+    for (std::size_t q = first; q < first + width; ++q) worker.full.follow(q, queries_[q].threshold.load());
+    kernels_.scan_block(worker.unpacked.data(), segment.octets(), rows, codes_.data() + first * padded_dim_,
+                        worker.full.constants.data() + first, width, survivors, upper);
+    for (std::size_t i = 0; i < width; ++i) {
+      survivors[i] &= allowed_word(first + i, s, block);
+      left += static_cast<std::size_t>(std::popcount(survivors[i]));
+      collect(first + i, s, block, survivors[i], upper + i * simd::kBlockRows, worker.full.bounds[first + i], worker);
+    }
+  }
+  const double tolerated = kBothPlanesTolerate * static_cast<double>(simd::kBlockRows * query_count_);
+  worker.both_planes.record(left, window_blocks_, tolerated);
+  worker.stats.rows_full += simd::kBlockRows;
+  worker.stats.bytes += 2 * segment.plane_bytes_per_block() + 2 * sizeof(float) * simd::kBlockRows;
+}
+
+void Pass::collect(std::size_t q, std::uint32_t segment, std::size_t block, std::uint64_t survivors, const float* upper,
+                   const SegmentBound& bound, Worker& worker) {
+  for (; survivors != 0; survivors &= survivors - 1) {
+    const auto r = static_cast<std::size_t>(std::countr_zero(survivors));
+    const Candidate candidate{bound.upper_score(upper[r]), segment, static_cast<RowIndex>(block * simd::kBlockRows + r)};
+    worker.collectors[q].push_candidate(candidate, queries_[q].threshold, [&](const Candidate& c) {
+      ++worker.stats.rows_exact;
+      worker.stats.bytes += snapshot_.dim() * sizeof(float);
+      return exact_hit(q, c.segment, c.row);
+    });
+  }
+}
+
+std::vector<Hit> Pass::finish(std::size_t q, SearchStats& stats) {
+  if (workers_.empty()) return {};
+  Query& query = queries_[q];
+  Collector& first = workers_[0].collectors[q];
+  std::vector<Candidate> candidates = std::move(first.candidates());
+  for (std::size_t w = 1; w < workers_.size(); ++w) {
+    Collector& other = workers_[w].collectors[q];
+    for (const Hit& hit : other.best().unsorted()) first.push_exact(hit, query.threshold);
+    candidates.insert(candidates.end(), other.candidates().begin(), other.candidates().end());
+  }
+  const float least = below(query.threshold.load());
+  std::erase_if(candidates, [least](const Candidate& c) { return c.upper < least; });
+  std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) { return a.upper > b.upper; });
+  // In rounds, so that threads can share the work of one query and yet little is scored beyond what is needed.
+  constexpr std::size_t kRound = 256;
+  constexpr std::size_t kParts = 4;
+  std::vector<Hit> hits;
+  for (std::size_t begin = 0; begin < candidates.size(); begin += kRound) {
+    if (candidates[begin].upper < below(query.threshold.load())) break;
+    hits.resize(std::min(kRound, candidates.size() - begin));
+    const auto score_part = [&](std::size_t part, std::size_t) {
+      const std::size_t end = (part + 1) * hits.size() / kParts;
+      for (std::size_t i = part * hits.size() / kParts; i < end; ++i) {
+        hits[i] = exact_hit(q, candidates[begin + i].segment, candidates[begin + i].row);
+      }
+    };
+    parallel::parallel_for(kParts, hits.size() < kRound ? 1 : parallel::worker_limit(kParts), score_part);
+    for (const Hit& hit : hits) first.push_exact(hit, query.threshold);
+    stats.rows_exact += hits.size();
+    stats.bytes += hits.size() * snapshot_.dim() * sizeof(float);
+  }
+  return first.best().take_sorted();
+}
+
+SearchStats Pass::run_stats() const {
+  SearchStats total;
+  for (const Worker& worker : workers_) total += worker.stats;
+  return total;
+}
+
+}  // namespace sightline::dense

@@ -1,0 +1,123 @@
+// One pass over a snapshot for a batch of queries: every worker bounds blocks of rows by their coarse image and collects
+// candidates; finish() settles a query by exact scores.
+//
+// Life: construct, run() once, then finish(q) once for each q, which may run in parallel. The snapshot, the query vectors
+// and the filters must outlive it.
+//
+// Which plane is read, and whether any, is decided block by block from what the data has shown (see scan()):
+//   - a few queries wait for memory, so they read the high plane first and the low one only where it left many rows;
+//   - many queries wait for arithmetic, so they read both planes once and use them for all;
+//   - where even both planes leave most rows (equal rows, k near the number of rows), rows are scored without them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <span>
+#include <vector>
+
+#include "core/aligned.h"
+#include "core/types.h"
+#include "dense/bound.h"
+#include "dense/collector.h"
+#include "dense/search.h"
+#include "dense/snapshot.h"
+#include "simd/kernels.h"
+
+namespace sightline::dense {
+
+class Pass {
+ public:
+  // filters: none, one for all queries, or one a query. coarse: false scores every allowed row exactly.
+  // Hits below least_score are not kept. first_position numbers the queries in messages.
+  // Throws InvalidInputError for a query that cannot be searched.
+  Pass(const Snapshot& snapshot, const float* queries, std::size_t query_count, std::size_t first_position, std::size_t k,
+       float least_score, std::span<const RowFilter* const> filters, bool coarse);
+
+  void run();
+
+  // The hits of query q, best first.
+  std::vector<Hit> finish(std::size_t q, SearchStats& stats);
+
+  // What run() did, over all workers.
+  SearchStats run_stats() const;
+
+ private:
+  struct Query {
+    Query(CodedQuery coded_query, float initial_threshold) : coded(coded_query), threshold(initial_threshold) {}
+    CodedQuery coded;
+    SharedThreshold threshold;
+  };
+
+  struct Task {
+    std::uint32_t segment;
+    std::size_t first_block;
+    std::size_t end_block;
+  };
+
+  // The bounds of all queries over one segment at one level, and what the kernel needs of them.
+  struct LevelBounds {
+    std::vector<SegmentBound> bounds;
+    std::vector<simd::CoarseQuery> constants;
+    std::vector<float> thresholds;  // what `constants` were made for
+
+    void reset(const Snapshot& snapshot, const std::deque<Query>& queries, const Segment& segment, Level level);
+    void follow(std::size_t q, float threshold);
+  };
+
+  // Whether a stage leaves so many rows that it is better skipped: looks at `window` blocks at a time, then rests or not,
+  // each time for longer while it stays useless, since thresholds are poor at first and the data may be what is hard.
+  struct Usefulness {
+    std::size_t blocks_seen = 0;
+    std::size_t rows_left = 0;
+    std::size_t blocks_to_rest = 0;
+    std::size_t rest_windows = 1;
+
+    bool resting() noexcept {
+      if (blocks_to_rest == 0) return false;
+      --blocks_to_rest;
+      return true;
+    }
+    void record(std::size_t left, std::size_t window, double tolerated_a_block) noexcept;
+  };
+
+  struct Worker {
+    Worker(std::size_t query_count, std::size_t k, float least_score) : collectors(query_count, Collector(k, least_score)) {}
+    std::vector<Collector> collectors;
+    LevelBounds full;
+    LevelBounds high;  // only for a few queries
+    AlignedBuffer<std::uint8_t> unpacked;
+    Usefulness high_plane;
+    Usefulness both_planes;
+    SearchStats stats;
+  };
+
+  void interleave(std::size_t q, const std::int8_t* row);
+  void make_tasks();
+  std::uint64_t allowed_word(std::size_t q, std::uint32_t segment, std::size_t block) const;
+  bool nothing_allowed(std::uint32_t segment, std::size_t block) const;
+  Hit exact_hit(std::size_t q, std::uint32_t segment, RowIndex row) const;
+
+  void scan(const Task& task, Worker& worker);
+  void score_block(std::uint32_t segment, std::size_t block, Worker& worker);
+  bool scan_high(std::uint32_t segment, std::size_t block, Worker& worker);
+  void scan_full(std::uint32_t segment, std::size_t block, Worker& worker);
+  void collect(std::size_t q, std::uint32_t segment, std::size_t block, std::uint64_t survivors, const float* upper,
+               const SegmentBound& bound, Worker& worker);
+
+  const Segment& segment_at(std::uint32_t segment) const { return *snapshot_.segments()[segment].segment; }
+
+  const Snapshot& snapshot_;
+  const simd::Kernels& kernels_;
+  const std::span<const RowFilter* const> filters_;
+  const bool coarse_;
+  const std::size_t query_count_;
+  const std::size_t padded_dim_;
+  const std::size_t window_blocks_;
+  std::deque<Query> queries_;  // holds atomics, which do not move
+  AlignedBuffer<std::int8_t> codes_;  // tiles of tile_width queries, the last one narrower
+  std::vector<Task> tasks_;
+  std::vector<Worker> workers_;
+};
+
+}  // namespace sightline::dense

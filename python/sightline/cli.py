@@ -1,0 +1,152 @@
+"""The command line: ``sightline`` and ``python -m sightline``.
+
+Commands that work on an index on disk come with such indexes in a later version.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Any
+
+from sightline.errors import MissingExtraError, SightlineError
+
+__all__ = ["main"]
+
+# What each extra brings that can be imported.
+_EXTRAS = {
+    "cli": ("typer", "rich"),
+    "lsa": ("sklearn",),
+    "embed": ("sentence_transformers",),
+    "rerank": ("sentence_transformers", "rerankers"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return the exit code.
+
+    0: done; 1: an error of Sightline, as one sentence on stderr; 2: wrong usage or a missing extra.
+    """
+    try:
+        import typer
+    except ImportError:
+        print("sightline: the command line needs typer and rich: pip install 'sightline[cli]'", file=sys.stderr)
+        return 2
+    try:
+        result = _app(typer)(args=arguments, prog_name="sightline", standalone_mode=False)
+    except MissingExtraError as error:
+        print(f"sightline: {error}", file=sys.stderr)
+        return 2
+    except SightlineError as error:
+        print(f"sightline: {error}", file=sys.stderr)
+        return 1
+    except typer.Exit as error:
+        return int(error.exit_code)
+    except typer.Abort:
+        return 130
+    except Exception as error:
+        show = getattr(error, "show", None)  # usage errors, whose base class typer does not export
+        if show is None:
+            raise
+        show()
+        return int(getattr(error, "exit_code", 2))
+    return result if isinstance(result, int) else 0
+
+
+def _app(typer: Any) -> Any:
+    app = typer.Typer(
+        help="Embedded hybrid retrieval: exact dense search, BM25 and their fusion.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    as_json = typer.Option(False, "--json", help="Print one JSON object instead of tables.")
+
+    def demo(
+        question: str = typer.Argument(None, help="Your own question; without it a handful are asked."),
+        as_json: bool = as_json,
+    ) -> None:
+        """Index this Python's own documentation and answer questions about it three ways."""
+        from sightline.demo import run
+
+        run(question, as_json=as_json)
+
+    def doctor(as_json: bool = as_json) -> None:
+        """Show the CPU's features, the kernels chosen and why, threads and versions."""
+        _doctor(as_json)
+
+    def show_version(wanted: bool) -> None:
+        if wanted:
+            print(f"sightline {version('sightline')}")
+            raise typer.Exit
+
+    def root(
+        version: bool = typer.Option(
+            False, "--version", callback=show_version, is_eager=True, help="Print the version."
+        ),
+    ) -> None:
+        pass
+
+    app.callback()(root)
+    app.command()(demo)
+    app.command()(doctor)
+    return app
+
+
+def _doctor(as_json: bool) -> None:
+    facts = _facts()
+    if as_json:
+        print(json.dumps(facts, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    cpu = facts["cpu"]
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    rows = [
+        ("kernels", f"[bold green]{cpu['isa']}[/]: {cpu['reason']}"),
+        ("usable here", ", ".join(cpu["available"])),
+        ("in this build", ", ".join(cpu["compiled"])),
+        ("CPU features", ", ".join(cpu["features"]) or "none beyond the baseline"),
+        ("threads", f"{cpu['threads']} of {cpu['cpus']} usable CPUs"),
+    ]
+    rows += [(name, text) for name, text in facts["versions"].items()]
+    rows += [("platform", facts["platform"])]
+    rows += [(f"extra {name}", text) for name, text in facts["extras"].items()]
+    for name, text in rows:
+        table.add_row(name, text)
+    Console().print(table)
+
+
+def _facts() -> dict[str, Any]:
+    from sightline.runtime import cpu_info
+
+    return {
+        "cpu": cpu_info(),
+        "versions": {
+            "sightline": version("sightline"),
+            "Python": f"{platform.python_version()} ({platform.python_implementation()})",
+            "NumPy": import_module("numpy").__version__,
+            "PyStemmer": _distribution("PyStemmer"),
+        },
+        "platform": platform.platform(),
+        "extras": {name: _extra(modules) for name, modules in _EXTRAS.items()},
+    }
+
+
+def _distribution(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _extra(modules: tuple[str, ...]) -> str:
+    missing = [module for module in modules if find_spec(module) is None]
+    return "installed" if not missing else f"not installed (no {', '.join(missing)})"

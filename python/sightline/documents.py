@@ -1,0 +1,244 @@
+"""Documents that go in, hits that come out, and the checks between a caller's data and the index."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import InvalidInputError
+
+__all__ = ["Document", "Hit", "copy_plain", "document_id", "encodable", "read_documents", "searched_text"]
+
+_FIELDS = ("id", "text", "metadata", "vector", "title")
+# Metadata deeper than this is refused: it is almost always a cycle, and nobody filters on it.
+_MAX_DEPTH = 16
+# Filters compare integers exactly as a sum of two float64, which covers all 64-bit identifiers with room to spare.
+_MAX_INTEGER = 2**64
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Hold one document to index, or one that ``HybridIndex.get`` returns.
+
+    What is searched is ``title + " " + text``. Equality leaves the vector out.
+
+    Parameters: id : non-empty str, unique in an index; text : str, may be empty (the document is then found by its
+                title or vector only); metadata : dict of JSON values (dates and datetimes are kept as ISO strings,
+                NumPy scalars as Python's), keys must not begin with ``$``; vector : 1-D array-like, else the index's
+                embedder makes it; title : str
+    """
+
+    id: str
+    text: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    vector: Any = field(default=None, compare=False, repr=False)
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Hold one answer of a search, with every score it was made of.
+
+    ``score`` is what retrieval ordered by: the fused score in hybrid mode, else the score of that one engine. Where a
+    reranker ran, hits come in the order of ``rerank_score`` and ``score`` stays what retrieval said.
+
+    Parameters: rank : 1 for the best; dense_score : cosine in [-1, 1], None without a vector or in lexical mode;
+                lexical_score : BM25, 0.0 if no query term occurs, None in dense mode; rerank_score : None if not
+                reranked; explanation : dict, None unless ``explain=True``
+    """
+
+    id: str
+    text: str
+    title: str | None
+    metadata: dict[str, Any]
+    score: float
+    rank: int
+    dense_score: float | None = None
+    lexical_score: float | None = None
+    rerank_score: float | None = None
+    explanation: dict[str, Any] | None = None
+
+
+def document_id(value: object, argument: str) -> str:
+    """Return ``value`` if it can be the id of a document.
+
+    Raises:     InvalidInputError otherwise. Integers are refused rather than converted: 7 and "7" would become one
+                document or two depending on who asks.
+    """
+    if not isinstance(value, str):
+        raise InvalidInputError(
+            f"{argument}: expected a str, got {type(value).__name__} {value!r}; convert it with str()"
+        )
+    if not value:
+        raise InvalidInputError(f"{argument}: expected a non-empty str, got ''")
+    return encodable(value, argument)
+
+
+def searched_text(document: Document) -> str:
+    """Return what is searched of a document: its title, then its text."""
+    return f"{document.title} {document.text}" if document.title else document.text
+
+
+def read_documents(documents: object, batch_size: int) -> Iterator[list[Document]]:
+    """Check a stream of documents and yield it in batches.
+
+    Each yielded document has a str id (32 random hexadecimal digits, a UUID, where the caller gave none, so that it
+    cannot collide), plain JSON metadata that shares nothing with the caller's, and a finite float32 vector or None.
+
+    Parameters: documents : iterable of Document, dict of the same keys (``text`` or ``vector`` required), or str
+    Raises:     InvalidInputError naming the position and, where it has one, the id of the offending document
+    """
+    if isinstance(documents, (str, bytes, Mapping, Document)) or not isinstance(documents, Iterable):
+        raise InvalidInputError(
+            "documents: expected an iterable of Document, dict or str, got one "
+            f"{type(documents).__name__}; wrap a single document in a list"
+        )
+    batch: list[Document] = []
+    for position, item in enumerate(documents):
+        batch.append(_parse(item, f"documents[{position}]"))
+        if len(batch) == batch_size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _parse(item: object, where: str) -> Document:
+    if isinstance(item, str):
+        return Document(id=uuid.uuid4().hex, text=encodable(item, f"{where}: text"))
+    if isinstance(item, Document):
+        values: Mapping[Any, Any] = {name: getattr(item, name) for name in _FIELDS}
+    elif isinstance(item, Mapping):
+        values = item
+        unknown = [key for key in values if key not in _FIELDS]
+        if unknown:
+            raise InvalidInputError(
+                f"{where}: unknown key {unknown[0]!r}; expected {', '.join(_FIELDS)} (other data goes into metadata)"
+            )
+        if values.get("text") is None and values.get("vector") is None:
+            raise InvalidInputError(f"{where}: needs a text or a vector, got neither")
+    else:
+        raise InvalidInputError(f"{where}: expected a Document, dict or str, got {type(item).__name__}")
+
+    if isinstance(item, Mapping) and values.get("id") is None:
+        identity = uuid.uuid4().hex
+    else:
+        identity = document_id(values["id"], f"{where}: id")
+        where = f"{where} (id {identity!r})"
+    text = values.get("text")
+    if text is None and isinstance(item, Mapping):
+        text = ""
+    if not isinstance(text, str):
+        raise InvalidInputError(f"{where}: text: expected a str, got {type(text).__name__}")
+    title = values.get("title")
+    if title is not None and not isinstance(title, str):
+        raise InvalidInputError(f"{where}: title: expected a str or None, got {type(title).__name__}")
+    metadata = values.get("metadata")
+    if metadata is None:
+        metadata = {}
+    if not isinstance(metadata, Mapping):
+        raise InvalidInputError(f"{where}: metadata: expected a dict, got {type(metadata).__name__}")
+    vector = values.get("vector")
+    return Document(
+        id=identity,
+        text=encodable(text, f"{where}: text"),
+        metadata=_plain_object(metadata, f"{where}: metadata", 0) if metadata else {},
+        vector=None if vector is None else _plain_vector(vector, where),
+        title=None if title is None else encodable(title, f"{where}: title"),
+    )
+
+
+def encodable(value: str, where: str) -> str:
+    """Return text that has an UTF-8 form, which the engines read; a lone surrogate has none."""
+    if not value.isascii():
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InvalidInputError(
+                f"{where}: holds a lone surrogate at character {error.start}, which is not Unicode text; decode the "
+                "source with errors='replace'"
+            ) from None
+    return value
+
+
+def _plain_vector(vector: object, where: str) -> NDArray[np.float32]:
+    try:
+        # An overflow becomes infinity, which the check below names.
+        with np.errstate(over="ignore", invalid="ignore"):
+            array = np.array(vector, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise InvalidInputError(f"{where}: vector: expected 1-D numbers, got {type(vector).__name__}") from None
+    if array.ndim != 1 or array.size == 0:
+        raise InvalidInputError(f"{where}: vector: expected shape (dim,), got {array.shape}")
+    # One dot product clears nearly every vector; only where it overflows, vanishes or is NaN do the slow checks decide.
+    if 0.0 < array.dot(array) < math.inf:
+        return array
+    if not np.isfinite(array).all():
+        raise InvalidInputError(f"{where}: vector: holds NaN or infinity")
+    if not array.any():
+        raise InvalidInputError(f"{where}: vector: is all zeros, which has no cosine; give None for no vector")
+    return array
+
+
+def _plain_object(value: Mapping[Any, Any], where: str, depth: int) -> dict[str, Any]:
+    if depth > _MAX_DEPTH:
+        raise InvalidInputError(f"{where}: is nested deeper than {_MAX_DEPTH} levels (or contains itself)")
+    plain: dict[str, Any] = {}
+    for key, item in value.items():
+        if not isinstance(key, str) or not key:
+            raise InvalidInputError(f"{where}: keys must be non-empty str, got {key!r}")
+        if key.startswith("$"):
+            raise InvalidInputError(f"{where}: key {key!r} begins with '$', which filters reserve for operators")
+        # The usual values first: naming the place of each would cost more than checking it.
+        if item is None or type(item) is bool or (type(item) is str and item.isascii()):
+            plain[encodable(key, where)] = item
+        else:
+            plain[encodable(key, where)] = _plain_value(item, f"{where}[{key!r}]", depth)
+    return plain
+
+
+def _plain_value(value: object, where: str, depth: int) -> Any:
+    if isinstance(value, np.datetime64):
+        # Microseconds are what datetime holds; NumPy would hand out nanoseconds as a bare integer.
+        value = value.astype("datetime64[us]").item()
+    elif isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str(encodable(value, where))
+    if isinstance(value, int):
+        if abs(value) > _MAX_INTEGER:
+            raise InvalidInputError(f"{where}: integers beyond 2**64 cannot be filtered exactly; store a str")
+        return int(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise InvalidInputError(f"{where}: {value!r} is not a JSON number; use None for a missing value")
+        return float(value)
+    if isinstance(value, (datetime.datetime, datetime.date)):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return _plain_object(value, where, depth + 1)
+    if isinstance(value, (list, tuple)):
+        if depth >= _MAX_DEPTH:
+            raise InvalidInputError(f"{where}: is nested deeper than {_MAX_DEPTH} levels (or contains itself)")
+        return [_plain_value(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(value)]
+    raise InvalidInputError(
+        f"{where}: expected a str, number, bool, date, list, dict or None, got {type(value).__name__}"
+    )
+
+
+def copy_plain(value: Any) -> Any:
+    """Copy plain JSON data, so that a caller who changes a hit's metadata does not change the index."""
+    if isinstance(value, dict):
+        return {key: copy_plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [copy_plain(item) for item in value]
+    return value

@@ -1,0 +1,253 @@
+"""Fusion of dense and lexical scores.
+
+Every hit carries both true scores, whichever engine found it: what the other engine did not list is looked up.
+
+``Convex`` is exact over all documents. It is Fagin's threshold algorithm: both engines list their best D documents, the
+union is fused with true scores, and once the k-th fused score exceeds what any unlisted document could reach, nothing
+can change the answer; until then D grows geometrically. Ties are by ascending internal id, so a tie with the bound is
+not enough to stop.
+
+Source:     R. Fagin, A. Lotem, M. Naor, Optimal aggregation algorithms for middleware, 2003, algorithm TA
+            S. Bruch, S. Gai, A. Ingber, An analysis of fusion functions for hybrid retrieval, 2022
+            G. Cormack, C. Clarke, S. Buettcher, Reciprocal rank fusion, 2009
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import InvalidInputError
+
+__all__ = ["RRF", "Convex", "Fused", "ScoredSource", "fuse"]
+
+Ids: TypeAlias = NDArray[np.int64]
+Floats: TypeAlias = NDArray[np.float64]
+
+# The first depth of the threshold algorithm: deep enough that most queries finish in one round, shallow enough that the
+# engines are still bound by their scans and not by their heaps.
+_FIRST_DEPTH = 64
+_GROWTH = 4
+
+
+class ScoredSource(Protocol):
+    """One engine as fusion sees it, already confined to the rows a filter allows.
+
+    ``search`` returns the best rows of one query each, by score descending and id ascending, fewer than ``depth`` only
+    if no more exist. ``score`` gives the same numbers by random access, NaN for a row without such a score.
+    """
+
+    def search(self, queries: Ids, depth: int) -> list[tuple[Floats, Ids]]: ...
+
+    def score(self, query: int, ids: Ids) -> Floats: ...
+
+
+@dataclass(slots=True)
+class Fused:
+    """The answer to one query: aligned arrays, best first. ``dense`` is NaN where a document has no vector."""
+
+    ids: Ids
+    scores: Floats
+    dense: Floats
+    lexical: Floats
+    settings: dict[str, Any] = field(default_factory=dict)
+    parts: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def explain(self, position: int) -> dict[str, Any]:
+        """Return how the score at ``position`` came about."""
+        return self.settings | {
+            name: None if math.isnan(value) else value
+            for name, values in self.parts.items()
+            for value in (values[position].item(),)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Convex:
+    """Fuse as ``alpha * cosine + (1 - alpha) * bm25 / lexical_scale``, exactly over all documents.
+
+    A document without a vector has the dense part 0, one without a query term the lexical part 0; one with neither is
+    no answer. Scales that do not depend on the other results keep the information of how good a match is, and are what
+    makes the answer exact.
+
+    Parameters: alpha : 0 (lexical only) to 1 (dense only); lexical_scale : the BM25 score that counts as much as cosine
+                1, default 5 ln(1 + N) times the largest term-frequency factor of the BM25 variant: what five words that
+                occur in one of the N documents each would score. It follows the size of the collection as BM25 does.
+    """
+
+    alpha: float = 0.5
+    lexical_scale: float | None = None
+
+    def __post_init__(self) -> None:
+        if not _is_finite(self.alpha) or not 0 <= self.alpha <= 1:
+            raise InvalidInputError(f"alpha: expected a number from 0 to 1, got {self.alpha!r}")
+        if self.lexical_scale is not None and not (_is_finite(self.lexical_scale) and self.lexical_scale > 0):
+            raise InvalidInputError(f"lexical_scale: expected a number above 0 or None, got {self.lexical_scale!r}")
+
+    def combine(self, dense: Any, lexical: Any, scale: float) -> Any:
+        """Return the fused score; monotone in both arguments also in floating point, which the bound relies on."""
+        return self.alpha * dense + (1.0 - self.alpha) * (lexical / scale)
+
+
+@dataclass(frozen=True, slots=True)
+class RRF:
+    """Fuse by ranks: the sum of ``weight / (k + rank)`` over both engines' lists of the best ``depth`` documents.
+
+    Robust when scores are not comparable at all; it forgets how good a match is, so ``Convex`` is the default. Ranks
+    are those among the documents that a filter allows.
+
+    Parameters: k : number > 0, damps the head of the lists; weights : (dense, lexical), each >= 0, not both 0;
+                depth : int >= 1, at least as many as the hits asked for are listed
+    """
+
+    k: float = 60
+    weights: tuple[float, float] = (1.0, 1.0)
+    depth: int = 100
+
+    def __post_init__(self) -> None:
+        if not _is_finite(self.k) or self.k <= 0:
+            raise InvalidInputError(f"k: expected a number above 0, got {self.k!r}")
+        weights = self.weights
+        if (
+            not isinstance(weights, (tuple, list))
+            or len(weights) != 2
+            or not all(_is_finite(weight) and weight >= 0 for weight in weights)
+            or not any(weights)
+        ):
+            raise InvalidInputError(f"weights: expected two numbers >= 0, not both 0, got {weights!r}")
+        if isinstance(self.depth, bool) or not isinstance(self.depth, int) or self.depth < 1:
+            raise InvalidInputError(f"depth: expected an integer >= 1, got {self.depth!r}")
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def fuse(
+    fusion: Convex | RRF, dense: ScoredSource, lexical: ScoredSource, query_count: int, k: int, scale: float
+) -> list[Fused]:
+    """Return the best k documents of each query.
+
+    Parameters: scale : the lexical scale of ``Convex`` where it does not set its own
+    """
+    if isinstance(fusion, RRF):
+        return _fuse_ranks(fusion, dense, lexical, query_count, k)
+    return _fuse_convex(fusion, dense, lexical, query_count, k, fusion.lexical_scale or scale)
+
+
+@dataclass(slots=True)
+class _Union:
+    """The documents that either list holds, by ascending id, with both true scores, and what may be missing."""
+
+    ids: Ids
+    dense: Floats
+    lexical: Floats
+    dense_rest: float | None  # no unlisted vector scores above this; None: every vector is listed
+    lexical_rest: float | None
+
+
+def _unite(
+    query: int, depth: int, dense: ScoredSource, lexical: ScoredSource, lists: tuple[tuple[Floats, Ids], ...]
+) -> _Union:
+    (dense_scores, dense_ids), (lexical_scores, lexical_ids) = lists
+    ids = np.unique(np.concatenate([dense_ids, lexical_ids]))
+    dense_true = np.full(len(ids), np.nan)
+    lexical_true = np.full(len(ids), np.nan)
+    dense_true[np.searchsorted(ids, dense_ids)] = dense_scores
+    lexical_true[np.searchsorted(ids, lexical_ids)] = lexical_scores
+    # A list shorter than asked for is complete: what it lacks has no vector, or no query term.
+    dense_rest = lexical_rest = None
+    if len(dense_ids) >= depth:
+        dense_rest = float(dense_scores[-1])
+        absent = np.isnan(dense_true)
+        dense_true[absent] = dense.score(query, ids[absent])
+    if len(lexical_ids) >= depth:
+        lexical_rest = float(lexical_scores[-1])
+        absent = np.isnan(lexical_true)
+        lexical_true[absent] = lexical.score(query, ids[absent])
+    lexical_true[np.isnan(lexical_true)] = 0.0
+    return _Union(ids, dense_true, lexical_true, dense_rest, lexical_rest)
+
+
+def _fuse_convex(
+    fusion: Convex, dense: ScoredSource, lexical: ScoredSource, query_count: int, k: int, scale: float
+) -> list[Fused]:
+    answers: dict[int, Fused] = {}
+    open_queries = np.arange(query_count, dtype=np.int64)
+    depth = max(_FIRST_DEPTH, 2 * k)
+    while len(open_queries):
+        lists = zip(dense.search(open_queries, depth), lexical.search(open_queries, depth), strict=True)
+        unfinished: list[int] = []
+        for query, pair in zip(open_queries.tolist(), lists, strict=True):
+            union = _unite(query, depth, dense, lexical, pair)
+            fused = fusion.combine(np.where(np.isnan(union.dense), 0.0, union.dense), union.lexical, scale)
+            best = np.lexsort((union.ids, -fused))[:k]
+            bound = _unseen_bound(fusion, union, scale)
+            if bound > -math.inf and (len(best) < k or fused[best[-1]] <= bound):
+                unfinished.append(query)
+                continue
+            answers[query] = Fused(
+                union.ids[best],
+                fused[best],
+                union.dense[best],
+                union.lexical[best],
+                {
+                    "method": "convex",
+                    "alpha": fusion.alpha,
+                    "lexical_scale": scale,
+                    "exact": True,
+                    "depth": depth,
+                },
+                {
+                    "dense_part": fusion.alpha * np.nan_to_num(union.dense[best], nan=0.0),
+                    "lexical_part": (1.0 - fusion.alpha) * (union.lexical[best] / scale),
+                },
+            )
+        open_queries = np.array(unfinished, dtype=np.int64)
+        depth *= _GROWTH
+    return [answers[query] for query in range(query_count)]
+
+
+def _unseen_bound(fusion: Convex, union: _Union, scale: float) -> float:
+    """Return what no document outside the union can exceed, -inf if there is no such document."""
+    bound = -math.inf
+    # An unlisted document may also hold no query term at all, which scores 0 even where BM25 can be negative.
+    lexical_rest = 0.0 if union.lexical_rest is None else max(union.lexical_rest, 0.0)
+    if union.dense_rest is not None:
+        bound = float(fusion.combine(union.dense_rest, lexical_rest, scale))
+    if union.lexical_rest is not None:  # documents without a vector
+        bound = max(bound, float(fusion.combine(0.0, union.lexical_rest, scale)))
+    return bound
+
+
+def _fuse_ranks(fusion: RRF, dense: ScoredSource, lexical: ScoredSource, query_count: int, k: int) -> list[Fused]:
+    depth = max(fusion.depth, k)
+    queries = np.arange(query_count, dtype=np.int64)
+    answers = []
+    for query, pair in enumerate(
+        zip(dense.search(queries, depth), lexical.search(queries, depth), strict=True),
+    ):
+        union = _unite(query, depth, dense, lexical, pair)
+        ranks = {}
+        fused = np.zeros(len(union.ids))
+        for name, weight, (_, ids) in zip(("dense_rank", "lexical_rank"), fusion.weights, pair, strict=True):
+            ranks[name] = np.full(len(union.ids), np.nan)
+            ranks[name][np.searchsorted(union.ids, ids)] = np.arange(1, len(ids) + 1)
+            fused += np.nan_to_num(weight / (fusion.k + ranks[name]), nan=0.0)
+        best = np.lexsort((union.ids, -fused))[:k]
+        answers.append(
+            Fused(
+                union.ids[best],
+                fused[best],
+                union.dense[best],
+                union.lexical[best],
+                {"method": "rrf", "k": fusion.k, "weights": list(fusion.weights), "depth": depth},
+                {name: values[best] for name, values in ranks.items()},
+            )
+        )
+    return answers

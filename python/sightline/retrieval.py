@@ -1,0 +1,244 @@
+"""The search of a HybridIndex: engines, fusion, reranking, hits.
+
+``retrieve`` runs on a view of the index that must not change meanwhile; ``finish`` needs only what it returned, because
+a reranker is foreign code and may take seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.columns import Mask
+from sightline.documents import Document, Hit, copy_plain, searched_text
+from sightline.fusion import Floats, Fused, Ids, fuse
+from sightline.request import Request, Selection
+from sightline.rerank import rerank_scores
+from sightline.selection import group_count, limit_groups, mmr
+from sightline.table import Rows, Table
+
+if TYPE_CHECKING:
+    from sightline.bm25_index import BM25Index
+    from sightline.vector_index import VectorIndex
+
+__all__ = ["Candidate", "View", "finish", "retrieve"]
+
+_GROWTH = 4  # of the depth, while grouping lacks groups
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One state of the index. ``lexical_scale`` is the default of ``Convex`` for it."""
+
+    table: Table
+    dense: VectorIndex | None
+    lexical: BM25Index
+    lexical_scale: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A document that one query retrieved; scores are NaN where they do not apply."""
+
+    document: Document
+    score: float
+    dense: float
+    lexical: float
+    explanation: dict[str, Any] | None
+    vector: NDArray[np.float32] | None  # only where diversity needs it
+
+
+class _Source:
+    """What both engines have in common as a ScoredSource: which of their rows a filter allows."""
+
+    def __init__(self, table: Table, member: Mask, selected: Mask | None, filtered: bool) -> None:
+        self._table = table
+        self._member = member
+        live = table.live
+        if live is not None:
+            member = member & live
+        self._count = int(np.count_nonzero(member if selected is None else member & selected))
+        # The engine's own rows are exactly the live members, in the same order.
+        self._mask = None
+        if filtered and selected is not None:
+            self._mask = selected if bool(member.all()) else selected[member]
+
+    def _trim(self, scores: NDArray[np.float32], ids: Ids) -> list[tuple[Floats, Ids]]:
+        found = []
+        for row_scores, row_ids in zip(scores, ids, strict=True):
+            count = int(np.count_nonzero(row_ids >= 0))  # engines pad at the end with -1
+            found.append((row_scores[:count].astype(np.float64), row_ids[:count]))
+        return found
+
+    def _nothing(self, queries: Ids) -> list[tuple[Floats, Ids]]:
+        return [(np.empty(0), np.empty(0, dtype=np.int64)) for _ in queries]
+
+    def _members(self, ids: Ids) -> Mask:
+        members: Mask = self._member[self._table.rows(ids)]
+        return members
+
+
+class _DenseSource(_Source):
+    def __init__(self, view: View, vectors: NDArray[np.float32], selected: Mask | None, filtered: bool) -> None:
+        super().__init__(view.table, view.table.has_vector, selected, filtered)
+        self._index = view.dense
+        self._vectors = vectors
+
+    def search(self, queries: Ids, depth: int) -> list[tuple[Floats, Ids]]:
+        if self._index is None or not self._count:
+            return self._nothing(queries)
+        return self._trim(*self._index.search(self._vectors[queries], min(depth, self._count), mask=self._mask))
+
+    def score(self, query: int, ids: Ids) -> Floats:
+        scores = np.full(len(ids), np.nan)
+        members = self._members(ids)
+        if self._index is not None and members.any():
+            scores[members] = self._index.score(self._vectors[query], ids[members])
+        return scores
+
+
+class _LexicalSource(_Source):
+    def __init__(self, view: View, texts: list[str], selected: Mask | None, filtered: bool) -> None:
+        super().__init__(view.table, view.table.has_text, selected, filtered)
+        self._index = view.lexical
+        self._texts = texts
+
+    def search(self, queries: Ids, depth: int) -> list[tuple[Floats, Ids]]:
+        if not self._count:
+            return self._nothing(queries)
+        texts = [self._texts[query] for query in queries]
+        return self._trim(*self._index.search(texts, min(depth, self._count), mask=self._mask))
+
+    def score(self, query: int, ids: Ids) -> Floats:
+        scores = np.zeros(len(ids))
+        members = self._members(ids)
+        if members.any():
+            scores[members] = self._index.score(self._texts[query], ids[members])
+        return scores
+
+
+def retrieve(view: View, request: Request) -> list[list[Candidate]]:
+    """Return for each query the best documents, best first, as many as its selection may need.
+
+    Grouping needs more than k; how many more only the documents tell, so the depth grows until there are enough.
+    """
+    selection = request.selection
+    depth = selection.depth
+    wanted = selection.k if selection.diversity is None else depth
+    while True:
+        found = _retrieve(view, request, depth)
+        if selection.group_by is None or all(
+            len(candidates) < depth
+            or group_count([c.document.metadata for c in candidates], selection.group_by, selection.per_group) >= wanted
+            for candidates in found
+        ):
+            return found
+        depth *= _GROWTH
+
+
+def _retrieve(view: View, request: Request, k: int) -> list[list[Candidate]]:
+    selected = view.table.select(request.where)
+    filtered = request.where is not None
+    lexical = _LexicalSource(view, request.texts, selected, filtered)
+    query_count = len(request.texts)
+    answers: list[Fused]
+    if request.vectors is None:
+        answers = _single(lexical, query_count, k, dense=False)
+    else:
+        dense = _DenseSource(view, request.vectors, selected, filtered)
+        if request.mode == "dense":
+            answers = _single(dense, query_count, k, dense=True)
+        else:
+            answers = fuse(request.fusion, dense, lexical, query_count, k, view.lexical_scale)
+    return [_candidates(view, request, query, answer) for query, answer in enumerate(answers)]
+
+
+def _single(source: _DenseSource | _LexicalSource, query_count: int, k: int, *, dense: bool) -> list[Fused]:
+    answers = []
+    for scores, ids in source.search(np.arange(query_count, dtype=np.int64), k):
+        missing = np.full(len(ids), np.nan)
+        answers.append(Fused(ids, scores, scores if dense else missing, missing if dense else scores))
+    return answers
+
+
+def _candidates(view: View, request: Request, query: int, answer: Fused) -> list[Candidate]:
+    found = []
+    rows = view.table.rows(answer.ids)
+    vectors = _stored_vectors(view, answer.ids, rows) if request.selection.diversity is not None else {}
+    for position, row in enumerate(rows.tolist()):
+        document = view.table.documents[row]
+        if document is None:  # cannot be while the view holds still: engines and table are written together
+            raise RuntimeError(f"row {row} is in an engine but not in the table")
+        explanation: dict[str, Any] | None = None
+        if request.explain:
+            explanation = {"mode": request.mode}
+            if request.mode == "hybrid":
+                explanation["fusion"] = answer.explain(position)
+            if request.mode != "dense" and view.table.has_text[row]:
+                bm25 = view.lexical.explain(request.texts[query], int(answer.ids[position]))
+                explanation["lexical"] = asdict(bm25) | {"terms": [term._asdict() for term in bm25.terms]}
+        found.append(
+            Candidate(
+                document,
+                float(answer.scores[position]),
+                float(answer.dense[position]),
+                float(answer.lexical[position]),
+                explanation,
+                vectors.get(position),
+            )
+        )
+    return found
+
+
+def _stored_vectors(view: View, ids: Ids, rows: Rows) -> dict[int, NDArray[np.float32]]:
+    """Return the vectors by position, of the documents that have one."""
+    positions = np.flatnonzero(view.table.has_vector[rows])
+    if view.dense is None or not len(positions):
+        return {}
+    return dict(zip(positions.tolist(), view.dense.get(ids[positions]), strict=True))
+
+
+def finish(request: Request, found: list[list[Candidate]]) -> list[list[Hit]]:
+    """Rerank the head of each list, group, diversify, and make hits of the best k."""
+    return [_hits(text, candidates, request.selection) for text, candidates in zip(request.texts, found, strict=True)]
+
+
+def _hits(text: str, candidates: list[Candidate], selection: Selection) -> list[Hit]:
+    order = list(range(len(candidates)))
+    rerank_score: dict[int, float] = {}
+    if selection.rerank is not None and candidates:
+        # Diversity weighs relevances against each other, so all of its candidates need scores of one kind.
+        head = order if selection.diversity is not None else order[: selection.rerank_depth]
+        scores = rerank_scores(selection.rerank, text, [searched_text(candidates[i].document) for i in head])
+        rerank_score = dict(zip(head, scores.tolist(), strict=True))
+        # A stable sort: equal scores stay in the order of retrieval.
+        order[: len(head)] = sorted(head, key=lambda i: -rerank_score[i])
+    if selection.group_by is not None:
+        metadatas = [candidates[i].document.metadata for i in order]
+        order = [order[j] for j in limit_groups(metadatas, selection.group_by, selection.per_group)]
+    if selection.diversity is not None:
+        relevance = np.array([rerank_score.get(i, candidates[i].score) for i in order])
+        order = [
+            order[j] for j in mmr(relevance, [candidates[i].vector for i in order], selection.diversity, selection.k)
+        ]
+    return [_hit(candidates[i], rank, rerank_score.get(i)) for rank, i in enumerate(order[: selection.k], start=1)]
+
+
+def _hit(candidate: Candidate, rank: int, rerank_score: float | None) -> Hit:
+    document = candidate.document
+    return Hit(
+        id=document.id,
+        text=document.text,
+        title=document.title,
+        metadata=copy_plain(document.metadata),
+        score=candidate.score,
+        rank=rank,
+        dense_score=None if math.isnan(candidate.dense) else candidate.dense,
+        lexical_score=None if math.isnan(candidate.lexical) else candidate.lexical,
+        rerank_score=rerank_score,
+        explanation=candidate.explanation,
+    )
