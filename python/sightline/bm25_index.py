@@ -39,7 +39,8 @@ class TermExplanation(NamedTuple):
 class BM25Explanation:
     """Where a score comes from.
 
-    ``score`` is the sum of the contributions, added in order and rounded once to float32.
+    ``score`` is the sum of the contributions, added in order and rounded once to float32. ("bm25l" and "bm25+"
+    add what every document gets first, so there the order differs, and with it at most the 16th digit.)
     """
 
     score: float
@@ -136,9 +137,7 @@ class BM25Index:
     def __repr__(self) -> str:
         return f"BM25Index({self._analyzer!r}, variant={self.variant!r}) with {len(self)} documents"
 
-    def add(
-        self, texts: Iterable[str] | Iterable[Sequence[str]], ids: npt.ArrayLike | None = None
-    ) -> IdArray:
+    def add(self, texts: Iterable[str] | Iterable[Sequence[str]], ids: npt.ArrayLike | None = None) -> IdArray:
         """Add documents and return their ids.
 
         Searchable when the call returns. O(total length), plus, amortised, O(log n) copies of a posting as
@@ -314,9 +313,7 @@ class BM25Index:
     def _add(self, texts: Any, ids: IdArray | None, *, replace: bool) -> IdArray:
         return self._core.add(self._native, self._terms(_as_list(texts, "texts")), ids, replace)
 
-    def _override(
-        self, variant: Variant | None, k1: float | None, b: float | None, delta: float | None
-    ) -> _Parameters:
+    def _override(self, variant: Variant | None, k1: float | None, b: float | None, delta: float | None) -> _Parameters:
         if variant is None and k1 is None and b is None and delta is None:
             return self._parameters
         return _check_parameters(
@@ -354,9 +351,7 @@ def _check_number(value: Any, name: str, upper: float) -> float:
 
 def _check_parameters(variant: Any, k1: Any, b: Any, delta: Any) -> _Parameters:
     if variant not in _VARIANTS:
-        raise InvalidInputError(
-            f"variant: expected one of {', '.join(map(repr, _VARIANTS))}, got {variant!r}"
-        )
+        raise InvalidInputError(f"variant: expected one of {', '.join(map(repr, _VARIANTS))}, got {variant!r}")
     return _Parameters(
         _VARIANTS.index(variant),
         _check_number(k1, "k1", _MAX_PARAMETER),
