@@ -152,3 +152,27 @@ def test_large_collections_use_several_windows_and_ties_go_by_id():
     everything = index.search([["common", "pair"]], k=n + 5)
     np.testing.assert_array_equal(everything[1][0][:n], np.lexsort((np.arange(n), -direct)))
     assert everything[1][0][n:].tolist() == [-1] * 5
+
+
+def test_masks_of_every_density_in_a_large_collection():
+    n = 50_000
+    random = np.random.default_rng(8)
+    documents = [
+        ["common", "half", "third"][: 1 + int(random.integers(0, 3))] * int(random.integers(1, 4)) for _ in range(n)
+    ]
+    index = sl.BM25Index(None)
+    index.add(documents)
+    index.remove(random.choice(n, 3000, replace=False))
+    ids = index.ids
+    query = ["third", "common", "half"]
+    direct = index.score(query, ids)
+    order = np.lexsort((ids, -direct))
+    for allowed in (0, 1, 20, 400, 5000, 30_000, len(ids)):
+        mask = np.zeros(len(ids), dtype=bool)
+        mask[random.choice(len(ids), allowed, replace=False)] = True
+        best = order[mask[order]][:10]
+        for given_mask in (mask, ids[mask]):
+            scores, found = index.search([query], k=10, mask=given_mask)
+            assert found[0][: len(best)].tolist() == ids[best].tolist()
+            assert scores[0][: len(best)].tolist() == direct[best].tolist()
+            assert (found[0][len(best) :] == -1).all()
