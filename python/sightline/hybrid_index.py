@@ -20,12 +20,12 @@ from sightline.ingest import Prepared, Progress, check_scope, prepare, show_prog
 from sightline.request import Mode, parse_request, parse_selection, positive
 from sightline.rerank import Reranker
 from sightline.retrieval import State, finish, retrieve
+from sightline.scoped import ScopedIndex
 from sightline.table import Rows, Table
 
 if TYPE_CHECKING:
     from sightline.analyzer import Analyzer
     from sightline.bm25_index import Variant
-    from sightline.scoped import ScopedIndex
 
 __all__ = ["HybridIndex"]
 
@@ -359,8 +359,6 @@ class HybridIndex:
 
         Raises:     InvalidInputError if the filter is malformed
         """
-        from sightline.scoped import ScopedIndex
-
         return ScopedIndex(self, where)
 
     def stats(self) -> dict[str, Any]:
