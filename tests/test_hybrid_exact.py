@@ -21,7 +21,7 @@ def index():
         seed = np.random.default_rng(i % 700)  # from 700 on, documents repeat
         words = seed.choice(WORDS, size=int(seed.integers(0, 12)), p=popularity / popularity.sum())
         vector = seed.normal(size=16).round(1) if i % 11 else None
-        return {"id": f"d{i}", "text": " ".join(words), "vector": vector, "metadata": {"part": i % 5}}
+        return {"id": f"d{i}", "text": " ".join(words), "vector": vector, "metadata": {"part": i % 5, "rare": i % 97}}
 
     built.add(document(i) for i in range(2000))
     built.delete([f"d{i}" for i in rng.choice(2000, 400, replace=False)])
@@ -29,7 +29,7 @@ def index():
     return built
 
 
-@pytest.mark.parametrize("where", [None, {"part": 3}, {"part": {"$in": [0, 1]}}, {"part": 99}])
+@pytest.mark.parametrize("where", [None, {"part": 3}, {"part": {"$in": [0, 1]}}, {"part": 99}, {"rare": 5}])
 @pytest.mark.parametrize("alpha", [0.0, 0.2, 0.5, 0.9, 1.0])
 def test_convex_is_the_fusion_of_complete_rankings(index, monkeypatch, where, alpha):
     monkeypatch.setattr(fusion, "_FIRST_DEPTH", 4)
