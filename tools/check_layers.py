@@ -67,11 +67,11 @@ CPP_RESERVED: list[tuple[str, str, tuple[str, ...]]] = [
 # Python: modules by level, lowest first. A module may import modules of lower levels only.
 PYTHON_LEVELS: list[set[str]] = [
     {"errors", "_version"},
-    {"_arrays", "runtime", "analyzer", "columns", "documents", "fusion", "locks"},
+    {"_arrays", "runtime", "analyzer", "columns", "documents", "fusion", "selection"},
     {"vector_index", "bm25_index", "sparse_index", "filters", "store"},
     {"table", "embed", "rerank", "chunk", "evaluate", "answer", "route"},
     {"ingest", "request"},
-    {"retrieval"},
+    {"retrieval", "scoped"},
     {"hybrid_index"},
     {"demo_corpus"},
     {"demo", "integrations", "distributed"},

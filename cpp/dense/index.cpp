@@ -62,6 +62,12 @@ std::shared_ptr<const Snapshot> VectorIndex::snapshot() const {
   return snapshot_;
 }
 
+std::unique_ptr<VectorIndex> VectorIndex::fork() const {
+  auto copy = std::make_unique<VectorIndex>(metric_, dim_);
+  copy->snapshot_ = snapshot();
+  return copy;
+}
+
 void VectorIndex::publish(std::vector<SegmentView> segments, DocId next_id) {
   auto fresh = std::make_shared<const Snapshot>(metric_, dim_, std::move(segments), next_id);
   std::lock_guard lock(snapshot_mutex_);

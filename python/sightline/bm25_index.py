@@ -163,6 +163,17 @@ class BM25Index:
         """
         return self._core.remove(id_array(ids, "ids"))
 
+    def fork(self) -> BM25Index:
+        """Return an index of its own with the same documents, parameters and analyzer.
+
+        They share memory, since postings never change in place; O(1).
+        """
+        index = type(self).__new__(type(self))
+        index._analyzer = self._analyzer
+        index._parameters = self._parameters
+        index._core = self._core.fork()
+        return index
+
     def search(
         self,
         queries: str | Sequence[str] | Sequence[Sequence[str]],

@@ -89,9 +89,7 @@ def check_scope(documents: list[Document], scope: Filter) -> None:
 
     Raises:     InvalidInputError naming the first of them
     """
-    columns = Columns()
-    columns.extend([document.metadata for document in documents])
-    inside = scope.mask(columns)
+    inside = scope.mask(Columns().extended(document.metadata for document in documents))
     if not inside.all():
         position = int(np.argmin(inside))
         raise InvalidInputError(

@@ -5,17 +5,31 @@ from __future__ import annotations
 import asyncio
 import copy
 import functools
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
 
 from sightline.documents import Document
-from sightline.filters import parse_filter
+from sightline.filters import Filter, parse_filter
 from sightline.ingest import Progress
 
-if TYPE_CHECKING:
-    from sightline.hybrid_index import HybridIndex
-
 __all__ = ["ScopedIndex"]
+
+
+class _Index(Protocol):
+    """What a scope needs of the index below it, which stands above this module."""
+
+    @property
+    def search(self) -> Callable[..., Any]: ...
+
+    def count(self, where: Mapping[str, Any] | None = None) -> int: ...
+
+    def delete(self, ids: Any = None, where: Mapping[str, Any] | None = None) -> int: ...
+
+    def _get(self, ids: object, scope: Filter | None) -> list[Document | None]: ...
+
+    def _write(
+        self, documents: object, progress: bool | Progress, *, replace: bool, scope: Filter | None
+    ) -> list[str]: ...
 
 
 class ScopedIndex:
@@ -26,7 +40,7 @@ class ScopedIndex:
     statistics (idf, lengths) stay those of the whole index.
     """
 
-    def __init__(self, index: HybridIndex, where: Mapping[str, Any]) -> None:
+    def __init__(self, index: _Index, where: Mapping[str, Any]) -> None:
         self._scope = parse_filter(where)
         self._where = copy.deepcopy(where)  # a scope must not follow changes to the caller's dictionary
         self._index = index

@@ -88,6 +88,12 @@ class VectorIndex:
         """
         return self._core.remove(id_array(ids, "ids"))
 
+    def fork(self) -> VectorIndex:
+        """Return an index of its own with the same rows. They share memory, since rows never change in place; O(1)."""
+        index = type(self).__new__(type(self))
+        index._core = self._core.fork()
+        return index
+
     def compact(self) -> None:
         """Rewrite all rows into as few segments as possible and free the space of removed ones. O(n * dim)."""
         self._core.compact()
