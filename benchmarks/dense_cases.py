@@ -84,7 +84,7 @@ def run_cases(rows: FloatArray, queries: FloatArray, index: sl.VectorIndex, *, r
 
 
 def peak_memory(count: int, dim: int) -> dict[str, Any]:
-    """Peak resident memory of a fresh process while it adds, over the bytes of the finished index; input not counted."""
+    """Peak resident memory of a fresh process while it adds, over the bytes of the finished index, without input."""
     code = (
         "import numpy as np, resource, sightline as sl, sys\n"
         "count, dim = int(sys.argv[1]), int(sys.argv[2])\n"

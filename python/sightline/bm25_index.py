@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline import _core
-from sightline._arrays import FloatArray, IdArray, check_k, id_array, masks
+from sightline._arrays import FloatArray, IdArray, check_k, id_array, masks, path_bytes
 from sightline.analyzer import CANNOT_BE_SAVED, Analyzer
 from sightline.errors import CorruptIndexError, IncompatibleIndexError, InvalidInputError
 
@@ -277,7 +277,7 @@ class BM25Index:
             raise InvalidInputError(
                 f"analyzer: expected an Analyzer or None, got {self._analyzer!r}; {CANNOT_BE_SAVED}"
             )
-        self._core.save(os.fspath(path), *self._parameters, json.dumps({"analyzer": settings}))
+        self._core.save(path_bytes(path), *self._parameters, json.dumps({"analyzer": settings}))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], mmap: bool = True) -> BM25Index:
@@ -287,17 +287,17 @@ class BM25Index:
                     read it
         Raises:     StorageError, CorruptIndexError, IncompatibleIndexError
         """
-        native, variant, k1, b, delta, settings = _core.BM25Index.load(os.fspath(path), bool(mmap))
+        native, variant, k1, b, delta, settings = _core.BM25Index.load(path_bytes(path), bool(mmap))
         try:
             described = json.loads(settings)["analyzer"]
             analyzer = None if described is None else Analyzer.from_settings(described)
         except InvalidInputError as error:
             raise IncompatibleIndexError(
-                f"'{os.fspath(path)}' needs an analyzer that cannot be made here ({error}); upgrade PyStemmer"
+                f"'{os.fsdecode(path)}' needs an analyzer that cannot be made here ({error}); upgrade PyStemmer"
             ) from None
         except (ValueError, KeyError, TypeError) as error:
             raise CorruptIndexError(
-                f"'{os.fspath(path)}' is damaged: its analyzer settings cannot be read ({error}); "
+                f"'{os.fsdecode(path)}' is damaged: its analyzer settings cannot be read ({error}); "
                 "restore it from a backup or build it again"
             ) from None
         index = cls.__new__(cls)
