@@ -56,7 +56,7 @@ WHERES = st.recursive(
 def columns_of(metadatas: list[dict], batches: int = 1) -> Columns:
     columns = Columns()
     for part in range(batches):
-        columns.extend(metadatas[part * len(metadatas) // batches : (part + 1) * len(metadatas) // batches])
+        columns = columns.extended(metadatas[part * len(metadatas) // batches : (part + 1) * len(metadatas) // batches])
     return columns
 
 
@@ -211,6 +211,30 @@ def test_no_instants(text):
     assert parse_instant(text) is None
 
 
+def test_a_version_does_not_see_later_rows():
+    metadatas = [
+        {"s": f"s{i % 3}", "n": i, "d": f"2024-01-{i % 28 + 1:02}", "l": [i], "o": {"p": True}} for i in range(100)
+    ]
+    versions = [Columns()]
+    for metadata in metadatas:
+        versions.append(versions[-1].extended([metadata]))
+        versions[-1].extended([{"s": 1, "n": 2**60, "l": ["other kind"], "new": 1}])  # a version that is thrown away
+    wheres = [
+        {"s": "s1"},
+        {"n": {"$gte": 3}},
+        {"d": {"$lt": "2024-01-20"}},
+        {"l": 5},
+        {"o.p": True},
+        {"s": {"$exists": True}},
+    ]
+    for count, columns in enumerate(versions):
+        assert columns.row_count == count
+        for where in wheres:
+            assert parse_filter(where).mask(columns).tolist() == [
+                matches(m, where, metadatas) for m in metadatas[:count]
+            ]
+
+
 def test_million_rows_take_about_a_millisecond():
     count = 1_000_000
     rng = np.random.default_rng(0)
@@ -222,7 +246,7 @@ def test_million_rows_take_about_a_millisecond():
             rng.integers(0, 3, 250_000),
             rng.integers(0, 336, 250_000),
         )
-        columns.extend(
+        columns = columns.extended(
             {"year": y, "colour": words[c], "date": days[d]}
             for y, c, d in zip(years.tolist(), colours.tolist(), dates.tolist(), strict=True)
         )

@@ -366,10 +366,12 @@ def test_bad_searches(kb, arguments, message):
     [
         (lambda: HybridIndex("kb"), "path: indexes on disk are not available"),
         (lambda: HybridIndex(embedder="model"), "embedder: expected a callable"),
-        (lambda: HybridIndex(dim=0), "dim: expected an integer >= 1"),
+        (lambda: HybridIndex(dim=0), "dim: expected an integer from 1"),
         (lambda: HybridIndex(batch_size=0), "batch_size"),
         (lambda: HybridIndex(k1=-1), "k1"),
         (lambda: HybridIndex(analyzer="klingon"), "klingon"),
+        (lambda: HybridIndex(analyzer=str.split), "analyzer: expected an Analyzer or the name"),
+        (lambda: HybridIndex(variant="okapi"), "variant"),
         (lambda: HybridIndex().delete(), "give ids or where"),
         (lambda: HybridIndex().delete([5]), r"ids\[0\]: expected a str"),
         (lambda: HybridIndex().get(5), "ids: expected a str or an iterable"),

@@ -5,20 +5,17 @@ from __future__ import annotations
 import gzip
 import json
 import math
-import os
-from pathlib import Path
 
 import numpy as np
-import pytest
+from data_location import data_folder
 
 from sightline import RRF, Convex, HybridIndex
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 COLLECTIONS = ("scifact", "cranfield", "med", "cosqa")
 
 
 def load(name):
-    folder = DATA / name
+    folder = data_folder(name)
     with gzip.open(folder / "corpus.jsonl.gz", "rt", encoding="utf-8") as lines:
         corpus = [json.loads(line) for line in lines]
     queries = [json.loads(line) for line in (folder / "queries.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -56,7 +53,6 @@ def evaluate(settings):
     return table
 
 
-@pytest.mark.skipif(not DATA.exists() and os.environ.get("CI") != "true", reason=f"{DATA} is not there")
 def test_default_fusion_beats_both_engines_and_rrf():
     table = evaluate(
         {

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import pytest
 
-from sightline import Document, HybridIndex
-from sightline.locks import ReadWriteLock
+from sightline import BM25Index, Document, HybridIndex
 
 
 def test_searches_beside_writes_see_whole_states():
@@ -102,51 +99,37 @@ def test_user_code_may_use_the_index():
     assert len(hits) == 4
 
 
-def test_a_writer_is_not_starved_and_readers_overlap():
-    lock = ReadWriteLock()
-    together = threading.Barrier(2)
-    order = []
+def test_searches_do_not_wait_for_a_write(monkeypatch):
+    index = HybridIndex(dim=2)
+    index.add([Document("one", "text", vector=[1, 0])])
+    inside, leave = threading.Event(), threading.Event()
+    add = BM25Index.add
 
-    def read():
-        with lock.shared():
-            together.wait(timeout=10)  # passes only if both readers are inside
+    def slow_add(self, texts, ids=None):
+        added = add(self, texts, ids)
+        inside.set()
+        assert leave.wait(30)
+        return added
 
-    with ThreadPoolExecutor(3) as pool:
-        for future in [pool.submit(read), pool.submit(read)]:
-            future.result(timeout=20)
-        inside, leave = threading.Event(), threading.Event()
-
-        def hold():
-            with lock.shared():
-                inside.set()
-                leave.wait(10)
-
-        def write():
-            with lock.exclusive():
-                order.append("writer")
-
-        holder = pool.submit(hold)
-        inside.wait(10)
-        writer = pool.submit(write)
-        while not lock._waiting_writers:
-            time.sleep(0.001)
-
-        def late():
-            with lock.shared():
-                order.append("reader")
-
-        reader = pool.submit(late)
-        time.sleep(0.02)
+    monkeypatch.setattr(BM25Index, "add", slow_add)
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(
+            index.upsert, [Document("one", "new", vector=[0, 1]), Document("two", "text", vector=[1, 1])]
+        )
+        assert inside.wait(30)
+        for mode in ("hybrid", "dense", "lexical"):
+            hits = index.search("text", mode=mode, vector=None if mode == "lexical" else [1, 0])
+            assert [(hit.id, hit.text) for hit in hits] == [("one", "text")]
+        assert (len(index), index.count(), index.get("two"), index.get("one")[0].text) == (1, 1, [None], "text")
         leave.set()
-        for future in (holder, writer, reader):
-            future.result(timeout=20)
-    assert order == ["writer", "reader"]
+        writing.result(timeout=30)
+    assert sorted(hit.id for hit in index.search("text new", vector=[1, 0])) == ["one", "two"]
 
 
-def test_the_lock_survives_exceptions():
-    lock = ReadWriteLock()
-    for enter in (lock.shared, lock.exclusive):
-        with pytest.raises(KeyError), enter():
-            raise KeyError
-    with lock.exclusive():
-        pass
+def test_a_search_keeps_its_state_to_the_end():
+    """Everything disappears while the embedder of a query runs; the answer is that of the state at the start."""
+    index = HybridIndex(embedder=lambda texts: [[1.0, len(text)] for text in texts])
+    index.add([Document(f"d{i}", f"text {i}") for i in range(5)])
+    index._embedder = lambda texts: index.delete(where={}) and [[1.0, 1.0]]
+    assert len(index.search("text", 5)) == 5
+    assert len(index) == 0

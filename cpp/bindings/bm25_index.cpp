@@ -364,6 +364,11 @@ void register_bm25_index(py::module_& m) {
       .def("__len__", [](const Bm25Index& index) { return index.snapshot()->statistics().document_count; })
       .def("add", &add, none_ok, py::arg("texts"), py::arg("ids").none(true), py::arg("replace"))
       .def("remove", &remove_ids, py::arg("ids"))
+      .def("fork",
+           [](const Bm25Index& index) {
+             auto snapshot = index.snapshot();  // first: a later next_id is greater than all of its ids as well
+             return std::make_unique<Bm25Index>(std::move(snapshot), index.next_id());
+           })
       .def("search", &search, none_ok, py::arg("queries"), py::arg("k"), py::arg("masks"), py::arg("variant"), py::arg("k1"),
            py::arg("b"), py::arg("delta"))
       .def("score", &score, none_ok, py::arg("query"), py::arg("ids"), py::arg("variant"), py::arg("k1"), py::arg("b"),

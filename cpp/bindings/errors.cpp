@@ -1,6 +1,8 @@
 // The one place that turns C++ exceptions into Python ones. pybind11 itself maps std::bad_alloc to MemoryError.
 #include <pybind11/pybind11.h>
 
+#include <string_view>
+
 #include "bindings/registry.h"
 #include "core/error.h"
 
@@ -30,7 +32,11 @@ void register_errors() {
       if (pointer) std::rethrow_exception(pointer);
     } catch (const Error& error) {
       const py::object type = py::module_::import("sightline.errors").attr(class_name(error.kind()));
-      PyErr_SetString(type.ptr(), error.what());
+      // A message may quote a file name, which need not be UTF-8.
+      const std::string_view text = error.what();
+      const auto message = py::reinterpret_steal<py::object>(
+          PyUnicode_DecodeUTF8(text.data(), static_cast<py::ssize_t>(text.size()), "backslashreplace"));
+      PyErr_SetObject(type.ptr(), message.ptr());
     }
   });
 }

@@ -256,6 +256,7 @@ void register_vector_index(py::module_& m) {
              return index.remove(unwanted);
            },
            py::arg("ids"))
+      .def("fork", &VectorIndex::fork)
       .def("compact", &VectorIndex::compact, py::call_guard<py::gil_scoped_release>())
       .def("search", &search, py::arg("queries"), py::arg("k"), py::arg("mask_bits"), py::arg("mask_ids"))
       .def("range_search", &range_search, py::arg("query"), py::arg("threshold"), py::arg("mask_bits"), py::arg("mask_ids"))

@@ -38,7 +38,7 @@ float below(float score) noexcept {
 CodedQuery code_query(Metric metric, const float* vector, std::size_t dim, std::size_t position, std::int8_t* codes) {
   const simd::Kernels& kernels = simd::kernels();
   const float greatest = kernels.max_abs_f32(vector, dim);
-  const std::string name = "queries: row " + std::to_string(position);
+  const std::string name = position == kLoneQuery ? "query" : "queries: row " + std::to_string(position);
   if (!(greatest <= FLT_MAX)) {
     throw Error(ErrorKind::kInvalidInput, name + ": expected finite float32 values, got NaN or infinity");
   }

@@ -44,8 +44,10 @@ struct CodedQuery {
   std::int32_t code_sum = 0;
 };
 
+inline constexpr std::size_t kLoneQuery = static_cast<std::size_t>(-1);
+
 // Fills `codes` (8 * octets bytes, zeros past dim). Throws InvalidInputError for values that are not finite or, under
-// cosine, a zero vector; `position` names the query in the message.
+// cosine, a zero vector; `position` names the query in the message, kLoneQuery the argument of calls that take just one.
 CodedQuery code_query(Metric metric, const float* vector, std::size_t dim, std::size_t position, std::int8_t* codes);
 
 enum class Level { kHigh, kFull };  // the high plane alone, or both planes

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <limits>
 #include <numeric>
 #include <string>
 
@@ -61,6 +62,12 @@ std::shared_ptr<const Snapshot> VectorIndex::snapshot() const {
   return snapshot_;
 }
 
+std::unique_ptr<VectorIndex> VectorIndex::fork() const {
+  auto copy = std::make_unique<VectorIndex>(metric_, dim_);
+  copy->snapshot_ = snapshot();
+  return copy;
+}
+
 void VectorIndex::publish(std::vector<SegmentView> segments, DocId next_id) {
   auto fresh = std::make_shared<const Snapshot>(metric_, dim_, std::move(segments), next_id);
   std::lock_guard lock(snapshot_mutex_);
@@ -69,8 +76,13 @@ void VectorIndex::publish(std::vector<SegmentView> segments, DocId next_id) {
 
 std::vector<DocId> VectorIndex::add_next(const float* vectors, std::size_t count) {
   std::lock_guard lock(write_mutex_);
+  const DocId first = snapshot()->next_id();
+  if (count > static_cast<std::size_t>(std::numeric_limits<DocId>::max() - first)) {
+    throw Error(ErrorKind::kInvalidInput, "ids: after " + std::to_string(first - 1) + " there are no " + std::to_string(count) +
+                                              " free ids left; choose ids yourself");
+  }
   std::vector<DocId> ids(count);
-  std::iota(ids.begin(), ids.end(), snapshot()->next_id());
+  std::iota(ids.begin(), ids.end(), first);
   insert(vectors, ids, IfPresent::kFail);
   return ids;
 }

@@ -29,6 +29,8 @@ class VectorIndex {
   StoredType stored_type() const noexcept { return type_; }
   std::size_t dim() const noexcept { return dim_; }
   std::shared_ptr<const Snapshot> snapshot() const;
+  // An index of its own with the same rows. Shares the segments, which never change: O(1).
+  std::unique_ptr<VectorIndex> fork() const;
 
   // vectors: row-major, ids.size() rows. Throws InvalidInputError (bad values, negative ids), DuplicateIdError (an id twice
   // in `ids`; for add also an id that is present).

@@ -78,7 +78,7 @@ std::vector<Hit> range_search(const Snapshot& snapshot, const float* query, floa
     coarse = count_allowed(filters[0]) >= snapshot.live_count() / kSparseFilter;
   }
   // One place more than there are rows: the list never fills, so the threshold stays where it is.
-  Pass pass(snapshot, query, 1, 0, snapshot.live_count() + 1, threshold, chosen, coarse);
+  Pass pass(snapshot, query, 1, kLoneQuery, snapshot.live_count() + 1, threshold, chosen, coarse);
   pass.run();
   std::vector<Hit> hits = pass.finish(0, stats);
   stats += pass.run_stats();
@@ -87,7 +87,7 @@ std::vector<Hit> range_search(const Snapshot& snapshot, const float* query, floa
 
 void score(const Snapshot& snapshot, const float* query, std::span<const DocId> ids, float* scores) {
   std::vector<std::int8_t> codes((snapshot.dim() + 7) / 8 * 8);
-  const CodedQuery coded = code_query(snapshot.metric(), query, snapshot.dim(), 0, codes.data());
+  const CodedQuery coded = code_query(snapshot.metric(), query, snapshot.dim(), kLoneQuery, codes.data());
   const simd::Kernels& kernels = simd::kernels();
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const std::optional<RowAddress> address = snapshot.find(ids[i]);

@@ -69,7 +69,8 @@ std::shared_ptr<const SectionFile> SectionFile::open(const std::filesystem::path
 }
 
 void SectionFile::map_or_read(bool use_mmap) {
-  const Descriptor descriptor{::open(path_.c_str(), O_RDONLY | O_CLOEXEC)};
+  // O_NONBLOCK: opening a named pipe would wait for a writer for ever; of a regular file it changes nothing.
+  const Descriptor descriptor{::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
   if (descriptor.value < 0) fail_errno(path_, "open");
   struct stat status {};
   if (::fstat(descriptor.value, &status) != 0) fail_errno(path_, "read the size of");

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sightline.documents import Document as Document
     from sightline.documents import Hit as Hit
     from sightline.embed import LatentSemanticEmbedder as LatentSemanticEmbedder
+    from sightline.embed import SentenceTransformersEmbedder as SentenceTransformersEmbedder
     from sightline.errors import CorruptIndexError as CorruptIndexError
     from sightline.errors import DuplicateIdError as DuplicateIdError
     from sightline.errors import IncompatibleIndexError as IncompatibleIndexError
@@ -27,13 +28,14 @@ if TYPE_CHECKING:
     from sightline.fusion import RRF as RRF
     from sightline.fusion import Convex as Convex
     from sightline.hybrid_index import HybridIndex as HybridIndex
+    from sightline.rerank import RerankersReranker as RerankersReranker
+    from sightline.rerank import SentenceTransformersReranker as SentenceTransformersReranker
     from sightline.runtime import cpu_info as cpu_info
     from sightline.runtime import get_num_threads as get_num_threads
     from sightline.runtime import set_num_threads as set_num_threads
     from sightline.vector_index import VectorIndex as VectorIndex
 
 _MODULE_OF = {
-    "__version__": "_version",
     "Analyzer": "analyzer",
     "BM25Index": "bm25_index",
     "Convex": "fusion",
@@ -49,15 +51,19 @@ _MODULE_OF = {
     "MissingExtraError": "errors",
     "NotFoundError": "errors",
     "RRF": "fusion",
+    "RerankersReranker": "rerank",
+    "SentenceTransformersEmbedder": "embed",
+    "SentenceTransformersReranker": "rerank",
     "SightlineError": "errors",
     "StorageError": "errors",
     "VectorIndex": "vector_index",
+    "__version__": "_version",
     "cpu_info": "runtime",
     "get_num_threads": "runtime",
     "set_num_threads": "runtime",
 }
 
-__all__ = list(_MODULE_OF)  # noqa: PLE0604
+__all__ = list(_MODULE_OF)
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ work, and explains what cannot be converted.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from sightline.errors import InvalidInputError
 
-__all__ = ["check_k", "float_matrix", "id_array", "masks"]
+__all__ = ["check_k", "float_matrix", "id_array", "masks", "path_bytes"]
 
 FloatArray = npt.NDArray[np.float32]
 IdArray = npt.NDArray[np.int64]
@@ -23,8 +24,8 @@ BoolArray = npt.NDArray[np.bool_]
 def float_matrix(value: Any, argument: str, dim: int, *, rounded_again: bool = False) -> tuple[FloatArray, bool]:
     """Return a C-contiguous float32 (n, dim) array and whether ``value`` was a single vector.
 
-    A float32 array of that layout is not copied; anything else is. With ``rounded_again`` the core will round the result to
-    a narrower type: see ``_round_to_odd``.
+    A float32 array of that layout is not copied; anything else is. With ``rounded_again`` the core will round the
+    result to a narrower type: see ``_round_to_odd``.
     """
     if isinstance(value, np.ndarray) and value.dtype == np.float32:
         array: npt.NDArray[Any] = value
@@ -40,12 +41,13 @@ def float_matrix(value: Any, argument: str, dim: int, *, rounded_again: bool = F
             )
         with np.errstate(over="ignore"):  # becomes infinity, which the core reports with its row
             array = _round_to_odd(array) if rounded_again else array.astype(np.float32)
+    shape = array.shape
     single = array.ndim == 1
     if single:
         array = array.reshape(1, -1)
     if array.ndim != 2 or array.shape[1] != dim:
         raise InvalidInputError(
-            f"{argument}: expected shape (n, {dim}) or ({dim},), got {_shape(value, array)}; "
+            f"{argument}: expected shape (n, {dim}) or ({dim},), got shape {shape}; "
             "the dimension of an index is fixed when it is created"
         )
     return np.ascontiguousarray(array), single
@@ -72,6 +74,17 @@ def check_k(k: Any) -> int:
     return int(k)
 
 
+def path_bytes(value: Any) -> bytes:
+    """Return a path as the file system encodes it; names that are not valid Unicode survive."""
+    try:
+        path = os.fsencode(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"path: expected str, bytes or os.PathLike, got {_describe(value)}: {error}") from None
+    if b"\0" in path:
+        raise InvalidInputError(f"path: expected no null character, got {value!r}")
+    return path
+
+
 def masks(value: Any, query_count: int) -> tuple[BoolArray | None, list[IdArray] | None]:
     """Split a user's mask into (bool matrix, None) or (None, id lists) or (None, None).
 
@@ -91,11 +104,12 @@ def masks(value: Any, query_count: int) -> tuple[BoolArray | None, list[IdArray]
             return None, [id_array(part, "mask") for part in parts]
     array = _array(value, "mask", "a bool array or an array of ids")
     if array.dtype == np.bool_:
+        shape = array.shape
         if array.ndim == 1:
             array = array.reshape(1, -1)
         if array.ndim != 2 or array.shape[0] not in (1, query_count):
             raise InvalidInputError(
-                f"mask: expected a bool array of shape (n,) or ({query_count}, n), got {_shape(value, array)}"
+                f"mask: expected a bool array of shape (n,) or ({query_count}, n), got shape {shape}"
             )
         return np.ascontiguousarray(array), None
     if array.ndim == 2 and array.dtype.kind in "iu" and array.shape[0] == query_count:
@@ -116,12 +130,13 @@ def _array(value: Any, argument: str, expected: str) -> npt.NDArray[Any]:
 
 
 def _round_to_odd(array: npt.NDArray[Any]) -> FloatArray:
-    """Convert to float32 so that rounding the result to float16 or bfloat16 gives what rounding ``array`` itself would.
+    """Convert to float32 so that rounding that to float16 or bfloat16 gives what rounding ``array`` itself would.
 
-    Rounding to nearest twice can go astray: what lies just beside a tie of the narrow type may first be rounded onto it. So
-    of the two neighbours in float32 the one whose last bit is 1 is taken, which is never a tie and stays on its side.
-    Source: S. Boldo, G. Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd",
-    2008, section 3: right if the type in between has two bits more.
+    Rounding to nearest twice can go astray: what lies just beside a tie of the narrow type may first be rounded onto
+    it. So of the two neighbours in float32 the one whose last bit is 1 is taken, which is never a tie and stays on its
+    side.
+    Source: S. Boldo, G. Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to
+    odd", 2008: right if the type in between has two bits more.
     """
     if array.dtype.kind == "f" and array.dtype.itemsize <= 4:
         return array.astype(np.float32)  # exact
@@ -140,7 +155,3 @@ def _describe(value: Any) -> str:
         return f"{value.dtype} array of shape {value.shape}"
     text = repr(value)
     return f"{type(value).__name__} {text if len(text) <= 80 else text[:77] + '...'}"
-
-
-def _shape(value: Any, array: npt.NDArray[Any]) -> str:
-    return f"shape {np.shape(value) if isinstance(value, np.ndarray) else array.shape}"

@@ -1,7 +1,7 @@
 """Metadata as typed, append-only NumPy columns, so that a filter over a million rows is a few vector operations.
 
-Invariants: rows are numbered 0, 1, 2 ... in the order of ``extend`` and never change; a view taken earlier stays valid
-while rows are appended. One writer at a time; readers must not run during ``extend``.
+Invariants: rows are numbered 0, 1, 2 ... in the order of ``extended`` and never change. ``copy`` gives the next version
+its own lengths over the same memory, so a version that readers hold never changes; only the newest may be extended.
 
 A field (a dotted path) holds one *stream* of (row, value) pairs per kind of value. Scalars and list elements are
 streams of the same shape, which is what gives lists their membership semantics: a row matches if any of its values
@@ -92,6 +92,12 @@ class Growable:
     def view(self) -> NDArray[Any]:
         return self._data[: self._size]
 
+    def copy(self) -> Growable:
+        """Return an array of its own length over the same memory. Only the newest copy may be extended."""
+        clone = Growable.__new__(Growable)
+        clone._data, clone._size = self._data, self._size
+        return clone
+
     def extend(self, values: Sequence[Any] | NDArray[Any]) -> None:
         size = self._size + len(values)
         if size > len(self._data):
@@ -111,6 +117,15 @@ class Stream:
         self._rows = Growable(np.int32)
         # True while value i belongs to row i, the usual case of a field that every document has: no scatter needed.
         self.aligned = True
+
+    def copy(self) -> Stream:
+        """Return the next version of the stream; see the module's invariants."""
+        clone = type(self).__new__(type(self))
+        for cls in type(self).__mro__:
+            for name in getattr(cls, "__slots__", ()):
+                value = getattr(self, name)
+                setattr(clone, name, value.copy() if isinstance(value, Growable) else value)
+        return clone
 
     @property
     def rows(self) -> NDArray[np.int32]:
@@ -204,15 +219,19 @@ class NumberStream(Stream):
 
 
 class StringStream(Stream):
-    """Strings as codes into a dictionary of the distinct ones; those that are ISO dates also as instants."""
+    """Strings as codes into a dictionary of the distinct ones; those that are ISO dates also as instants.
 
-    __slots__ = ("_code_of", "_codes", "_instants", "_strings")
+    All versions share the dictionary: it only grows, and a version's codes stay within what it knew.
+    """
+
+    __slots__ = ("_code_of", "_codes", "_instant_of", "_instants", "_strings")
 
     def __init__(self) -> None:
         super().__init__()
         self._codes = Growable(np.int32)
         self._code_of: dict[str, int] = {}
         self._strings: list[str] = []
+        self._instant_of: list[int] = []  # by code
         self._instants: Growable | None = None  # one per value, made when the first date arrives
 
     def extend(self, rows: list[int], values: list[Any]) -> None:
@@ -222,12 +241,14 @@ class StringStream(Stream):
             code = self._code_of.setdefault(value, len(self._strings))
             if code == len(self._strings):
                 self._strings.append(value)
+                instant = parse_instant(value)
+                self._instant_of.append(_NO_INSTANT if instant is None else instant)
             codes.append(code)
-        self._extend_instants(values)
+        self._extend_instants(codes)
         self._codes.extend(codes)
 
-    def _extend_instants(self, values: list[str]) -> None:
-        instants = [_NO_INSTANT if (instant := parse_instant(value)) is None else instant for value in values]
+    def _extend_instants(self, codes: list[int]) -> None:
+        instants = [self._instant_of[code] for code in codes]
         if self._instants is None:
             if all(instant == _NO_INSTANT for instant in instants):
                 return
@@ -294,29 +315,46 @@ class Field:
         self.scalars: dict[Kind, Stream] = {}
         self.elements: dict[Kind, Stream] = {}  # of lists
 
+    def copy(self) -> Field:
+        """Return the next version of the field."""
+        clone = Field()
+        clone.present = self.present.copy()
+        clone.scalars = {kind: stream.copy() for kind, stream in self.scalars.items()}
+        clone.elements = {kind: stream.copy() for kind, stream in self.elements.items()}
+        return clone
+
 
 _Staged: TypeAlias = "dict[tuple[str, str, Kind], tuple[list[int], list[Any]]]"
 
 
 class Columns:
-    """The metadata of all rows."""
+    """The metadata of all rows; one version, which never changes."""
 
     def __init__(self) -> None:
         self.fields: dict[str, Field] = {}
         self.row_count = 0
 
-    def extend(self, metadatas: Iterable[Mapping[str, Any]]) -> None:
-        """Append one row per metadata object, which must be plain JSON as ``read_documents`` yields it."""
+    def extended(self, metadatas: Iterable[Mapping[str, Any]]) -> Columns:
+        """Return the next version, with one more row per metadata object.
+
+        Costs O(values), not O(rows): fields that do not occur are shared with this version.
+
+        Parameters: metadatas : plain JSON, as ``read_documents`` yields it
+        """
         staged: _Staged = {}
         row = self.row_count
         for metadata in metadatas:
             if metadata:
                 _stage_object(staged, row, "", metadata)
             row += 1
+        following = Columns()
+        following.row_count = row
+        following.fields = dict(self.fields)
+        for path in {path for path, _, _ in staged}:
+            known = self.fields.get(path)
+            following.fields[path] = Field() if known is None else known.copy()
         for (path, group, kind), (rows, values) in staged.items():
-            entry = self.fields.get(path)
-            if entry is None:
-                entry = self.fields[path] = Field()
+            entry = following.fields[path]
             if group == "present":
                 stream = entry.present
             else:
@@ -324,11 +362,13 @@ class Columns:
                 found = streams.get(kind)
                 stream = found if found is not None else streams.setdefault(kind, _STREAM_OF[kind]())
             stream.extend(rows, values)
-        self.row_count = row
+        return following
 
 
 def check_paths(metadata: Mapping[str, Any], where: str) -> None:
     """Refuse metadata where a key with dots and a nested object spell one path: {"a.b": 1, "a": {"b": 2}}."""
+    if not any("." in key or isinstance(value, dict) for key, value in metadata.items()):
+        return
     seen: set[str] = set()
     pending: list[tuple[str, Mapping[str, Any]]] = [("", metadata)]
     while pending:
@@ -343,9 +383,11 @@ def check_paths(metadata: Mapping[str, Any], where: str) -> None:
 
 
 def _stage(staged: _Staged, path: str, group: str, kind: Kind, row: int, value: Any) -> None:
-    rows, values = staged.setdefault((path, group, kind), ([], []))
-    rows.append(row)
-    values.append(value)
+    entry = staged.get((path, group, kind))
+    if entry is None:
+        entry = staged[path, group, kind] = ([], [])
+    entry[0].append(row)
+    entry[1].append(value)
 
 
 def _stage_object(staged: _Staged, row: int, prefix: str, metadata: Mapping[str, Any]) -> None:

@@ -177,6 +177,9 @@ def _plain_vector(vector: object, where: str) -> NDArray[np.float32]:
         raise InvalidInputError(f"{where}: vector: expected 1-D numbers, got {type(vector).__name__}") from None
     if array.ndim != 1 or array.size == 0:
         raise InvalidInputError(f"{where}: vector: expected shape (dim,), got {array.shape}")
+    # One dot product clears nearly every vector; only where it overflows, vanishes or is NaN do the slow checks decide.
+    if 0.0 < array.dot(array) < math.inf:
+        return array
     if not np.isfinite(array).all():
         raise InvalidInputError(f"{where}: vector: holds NaN or infinity")
     if not array.any():
@@ -193,7 +196,11 @@ def _plain_object(value: Mapping[Any, Any], where: str, depth: int) -> dict[str,
             raise InvalidInputError(f"{where}: keys must be non-empty str, got {key!r}")
         if key.startswith("$"):
             raise InvalidInputError(f"{where}: key {key!r} begins with '$', which filters reserve for operators")
-        plain[encodable(key, where)] = _plain_value(item, f"{where}[{key!r}]", depth)
+        # The usual values first: naming the place of each would cost more than checking it.
+        if item is None or type(item) is bool or (type(item) is str and item.isascii()):
+            plain[encodable(key, where)] = item
+        else:
+            plain[encodable(key, where)] = _plain_value(item, f"{where}[{key!r}]", depth)
     return plain
 
 

@@ -7,6 +7,7 @@ go there, since many models prefix or weight queries and passages differently.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from typing import Any, Protocol, TypeAlias
@@ -187,6 +188,7 @@ class _Terms:
 
         self._stop_words = ENGLISH_STOP_WORDS
         self._stemmer = Stemmer.Stemmer("english")
+        self._stemming = threading.Lock()  # two threads must not use one stemmer at once
         self._stem_of: dict[str, str] = {}
 
     def __call__(self, text: str) -> Iterator[str]:
@@ -196,7 +198,8 @@ class _Terms:
                 continue
             term = self._stem_of.get(word)
             if term is None:
-                term = self._stem_of[word] = self._stemmer.stemWord(word)
+                with self._stemming:
+                    term = self._stem_of[word] = self._stemmer.stemWord(word)
             yield term
             if previous:
                 yield f"{previous} {term}"

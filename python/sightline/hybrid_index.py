@@ -4,42 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sightline.documents import Document, Hit, copy_plain, document_id
 from sightline.errors import DuplicateIdError, InvalidInputError, SightlineError
-from sightline.filters import parse_filter
+from sightline.filters import Filter, parse_filter
 from sightline.fusion import RRF, Convex
-from sightline.ingest import Prepared, Progress, prepare, show_progress
-from sightline.locks import ReadWriteLock
-from sightline.request import Mode, parse_request, positive
+from sightline.ingest import Prepared, Progress, check_scope, prepare, show_progress
+from sightline.request import Mode, parse_request, parse_selection, positive
 from sightline.rerank import Reranker
-from sightline.retrieval import View, finish, retrieve
-from sightline.table import Table
+from sightline.retrieval import State, finish, retrieve
+from sightline.scoped import ScopedIndex
+from sightline.table import Rows, Table
 
 if TYPE_CHECKING:
     from sightline.analyzer import Analyzer
-    from sightline.bm25_index import BM25Index, Variant
-    from sightline.vector_index import VectorIndex
+    from sightline.bm25_index import Variant
 
 __all__ = ["HybridIndex"]
-
-# See Convex.lexical_scale: so many words that occur in a single document weigh as much as cosine 1. Chosen on four
-# judged collections, where every value from 3 to 6 stays within 0.003 of the best mean nDCG@10.
-_SCALE_WORDS = 5.0
 
 
 class HybridIndex:
     """Index documents for search by meaning, by words, and by both fused exactly.
 
-    In memory. Safe to use from several threads: searches run together; a write prepares (checks, embeds) beside them
-    and then holds them up only while both engines take the new rows. A search sees all of a write or nothing of it.
+    In memory. Safe to use from several threads: a write makes a new state of documents and engines beside the current
+    one (they share what did not change) and publishes it at its end, so searches never wait for it and see all of a
+    write or nothing of it. Writes wait for each other, after checking and embedding.
 
     A document without a vector, where there is an embedder, is embedded as ``title + " " + text``, unless that is
     blank. Without embedder and vectors the index is lexical only.
@@ -66,6 +62,7 @@ class HybridIndex:
     ) -> None:
         from sightline.analyzer import Analyzer
         from sightline.bm25_index import BM25Index
+        from sightline.vector_index import VectorIndex
 
         if path is not None:
             raise InvalidInputError(
@@ -73,20 +70,20 @@ class HybridIndex:
             )
         if embedder is not None and not callable(embedder):
             raise InvalidInputError(f"embedder: expected a callable or None, got {type(embedder).__name__}")
+        if isinstance(analyzer, str):
+            analyzer = Analyzer(analyzer)
+        if not isinstance(analyzer, Analyzer):
+            raise InvalidInputError(
+                f"analyzer: expected an Analyzer or the name of a language, got {type(analyzer).__name__}"
+            )
         self._embedder = embedder
         self._batch_size = positive("batch_size", batch_size)
-        self._lexical: BM25Index = BM25Index(
-            analyzer=Analyzer(analyzer) if isinstance(analyzer, str) else analyzer,
-            k1=k1,
-            b=b,
-            delta=delta,
-            variant=variant,
-        )
-        self._tf_limit = _tf_limit(variant, k1, delta)
-        self._dense: VectorIndex | None = None
-        self._dim = None if dim is None else positive("dim", dim)
-        self._table = Table()
-        self._lock = ReadWriteLock()
+        lexical = BM25Index(analyzer, k1=k1, b=b, delta=delta, variant=variant)
+        dense = None if dim is None else VectorIndex(dim, metric="cosine")
+        self._state = State(Table(), dense, lexical, _tf_limit(variant, k1, delta))
+        self._id_of: dict[str, int] = {}  # of the documents in _state, to their internal ids
+        self._publishing = threading.Lock()  # held only to replace the two together, or to read both
+        self._writing = threading.Lock()
         self._closed = False
 
     # Writing
@@ -105,7 +102,7 @@ class HybridIndex:
         Raises:     DuplicateIdError if an id occurs twice or is present; InvalidInputError naming the document
                     otherwise
         """
-        return self._write(documents, progress, replace=False)
+        return self._write(documents, progress, replace=False, scope=None)
 
     def upsert(
         self, documents: Iterable[Document | Mapping[str, Any] | str], *, progress: bool | Progress = False
@@ -116,7 +113,7 @@ class HybridIndex:
         Returns:    the ids, in order
         Raises:     DuplicateIdError if an id occurs twice in the call; InvalidInputError naming the document otherwise
         """
-        return self._write(documents, progress, replace=True)
+        return self._write(documents, progress, replace=True, scope=None)
 
     def delete(self, ids: str | Iterable[str] | None = None, where: Mapping[str, Any] | None = None) -> int:
         """Remove documents by id, by filter, or those of the ids that a filter matches.
@@ -129,118 +126,137 @@ class HybridIndex:
             raise InvalidInputError("delete: give ids or where; to remove everything, say where={}")
         wanted = None if ids is None else _ids(ids)
         condition = None if where is None else parse_filter(where)
-        with self._lock.exclusive():
+        with self._writing:
             self._check_open()
-            table = self._table
-            mask = None if condition is None else condition.mask(table.columns, table.live)
-            if wanted is not None:
-                rows = [row for name in dict.fromkeys(wanted) if (row := table.row_of.get(name)) is not None]
-                if mask is not None:
-                    rows = [row for row in rows if mask[row]]
+            table = self._state.table
+            if wanted is None:
+                rows = np.arange(len(table.row_ids))
+                alive = table.live
+                rows = rows if alive is None else rows[alive]
             else:
-                rows = np.flatnonzero(mask).tolist() if mask is not None else []
-            self._remove_from_engines(rows)
-            table.remove(rows)
+                rows = table.rows([i for name in dict.fromkeys(wanted) if (i := self._id_of.get(name)) is not None])
+            if condition is not None:
+                rows = rows[condition.mask(table.columns, table.live)[rows]]
+            if len(rows):
+                self._replace(rows, None)
             return len(rows)
 
-    def _write(self, documents: object, progress: bool | Progress, *, replace: bool) -> list[str]:
+    def _write(self, documents: object, progress: bool | Progress, *, replace: bool, scope: Filter | None) -> list[str]:
         self._check_open()
         with show_progress(progress) as report:
-            known = None if replace else self._table.row_of
-            prepared = prepare(documents, self._embedder, self._dim, self._batch_size, known, report)
+            known = None if replace else self._id_of
+            prepared = prepare(documents, self._embedder, self._state.dim, self._batch_size, known, report)
             if not prepared.documents:
                 return []
+            if scope is not None:
+                check_scope(prepared.documents, scope)
             count = len(prepared.documents)
             report("index", 0, count)  # outside the lock: a caller's function may itself search
-            with self._lock.exclusive():
+            with self._writing:
                 self._check_open()
-                self._commit(prepared, replace)
+                self._replace(self._replaced_rows(prepared, replace, scope), prepared)
             report("index", count, count)
         return [document.id for document in prepared.documents]
 
-    def _commit(self, prepared: Prepared, replace: bool) -> None:
-        """Take prepared documents into both engines and the table; undo what was done if any of them fails."""
-        table = self._table
-        replaced = [row for document in prepared.documents if (row := table.row_of.get(document.id)) is not None]
-        if replaced and not replace:  # added by another thread since the stream was checked
-            document = table.documents[replaced[0]]
-            name = "" if document is None else document.id
-            raise DuplicateIdError(f"documents: id {name!r} is already in the index; use upsert to replace it")
-        dense = self._dense
-        if prepared.vectors is not None:
-            dim = prepared.vectors.shape[1]
-            if self._dim is not None and dim != self._dim:
-                raise InvalidInputError(f"documents: vectors have {dim} dimensions, the index has {self._dim}")
-            if dense is None:
-                from sightline.vector_index import VectorIndex
+    def _replaced_rows(self, prepared: Prepared, replace: bool, scope: Filter | None) -> Rows:
+        """Return the rows that prepared documents replace.
 
-                dense = VectorIndex(dim, metric="cosine")
-        count = len(prepared.documents)
-        ids = np.arange(table.next_id, table.next_id + count, dtype=np.int64)
-        dense_ids, lexical_ids = ids[prepared.has_vector], ids[prepared.has_text]
-        try:
-            if dense is not None and prepared.vectors is not None:
-                dense.add(prepared.vectors, dense_ids)
-            if len(lexical_ids):
-                self._lexical.add(prepared.texts, lexical_ids)
-        except BaseException:  # also KeyboardInterrupt: half a write must not stay
-            if dense is not None:
-                dense.remove(dense_ids)
-            self._lexical.remove(lexical_ids)
-            raise
+        Raises:     DuplicateIdError if they must not; InvalidInputError for vectors of another dimension. Both were
+                    checked while the stream was read, but other threads may have written since.
+        """
+        state = self._state
+        if prepared.vectors is not None and state.dim not in (None, prepared.vectors.shape[1]):
+            raise InvalidInputError(
+                f"documents: vectors have {prepared.vectors.shape[1]} dimensions, the index has {state.dim}"
+            )
+        present = [document.id for document in prepared.documents if document.id in self._id_of]
+        if present and not replace:
+            raise DuplicateIdError(f"documents: id {present[0]!r} is already in the index; use upsert to replace it")
+        rows = state.table.rows([self._id_of[name] for name in present])
+        if present and scope is not None:
+            inside = scope.mask(state.table.columns, state.table.live)[rows]
+            if not inside.all():
+                name = present[int(np.argmin(inside))]
+                raise DuplicateIdError(f"documents: id {name!r} is taken by a document outside the scope")
+        return rows
+
+    def _replace(self, rows: Rows, prepared: Prepared | None) -> None:
+        """Publish the state in which some rows are gone and prepared documents are there. An error changes nothing."""
+        from sightline.vector_index import VectorIndex
+
+        state = self._state
+        table, dense, lexical = state.table, state.dense, state.lexical.fork()
+        dense = None if dense is None else dense.fork()
+        added: dict[str, int] = {}
+        if prepared is not None:
+            ids = np.arange(table.next_id, table.next_id + len(prepared.documents), dtype=np.int64)
+            if prepared.vectors is not None:
+                dense = VectorIndex(prepared.vectors.shape[1], metric="cosine") if dense is None else dense
+                dense.add(prepared.vectors, ids[prepared.has_vector])
+            if prepared.texts:
+                lexical.add(prepared.texts, ids[prepared.has_text])
+            added = {document.id: i for document, i in zip(prepared.documents, ids.tolist(), strict=True)}
+        removed = table.row_ids[rows]
         if dense is not None:
-            self._dense, self._dim = dense, dense.dim
-        self._remove_from_engines(replaced)
-        table.append(prepared.documents, ids, prepared.has_vector, prepared.has_text)
-
-    def _remove_from_engines(self, rows: Sequence[int]) -> None:
-        ids = self._table.row_ids[list(rows)]
-        if self._dense is not None:
-            self._dense.remove(ids)
-        self._lexical.remove(ids)
+            dense.remove(removed)
+        lexical.remove(removed)
+        names = [table.document(row).id for row in rows.tolist()]
+        if prepared is None:
+            table = table.after(rows)
+        else:
+            table = table.after(rows, prepared.documents, prepared.has_vector, prepared.has_text)
+        following = State(table, dense, lexical, state.tf_limit)
+        with self._publishing:
+            for name in names:
+                del self._id_of[name]
+            self._id_of.update(added)
+            self._state = following
 
     # Reading
 
     def __len__(self) -> int:
-        return len(self._table)
+        return len(self._state.table)
 
     def __contains__(self, id: object) -> bool:
-        return id in self._table.row_of
+        return id in self._id_of
 
     def get(self, ids: str | Iterable[str]) -> list[Document | None]:
         """Return documents by id, aligned with ``ids``, None where unknown; ``vector`` is the stored one or None."""
+        return self._get(ids, None)
+
+    def _get(self, ids: object, scope: Filter | None) -> list[Document | None]:
         wanted = _ids(ids)
-        with self._lock.shared():
-            self._check_open()
-            table = self._table
-            rows = [table.row_of.get(name) for name in wanted]
-            vectors: dict[int, NDArray[np.float32]] = {}
-            with_vector = sorted({row for row in rows if row is not None and table.has_vector[row]})
-            if self._dense is not None and with_vector:
-                stored = self._dense.get(table.row_ids[with_vector])
-                vectors = dict(zip(with_vector, stored, strict=True))
-            found: list[Document | None] = []
-            for row in rows:
-                document = None if row is None else table.documents[row]
-                if document is not None and row is not None:
-                    document = Document(
-                        document.id,
-                        document.text,
-                        copy_plain(document.metadata),
-                        vectors.get(row),
-                        document.title,
-                    )
-                found.append(document)
-            return found
+        self._check_open()
+        with self._publishing:
+            state = self._state
+            known = [self._id_of.get(name) for name in wanted]
+        table = state.table
+        inside = None if scope is None else scope.mask(table.columns, table.live)
+        found: list[Document | None] = [None] * len(wanted)
+        with_vector: dict[int, int] = {}  # position to internal id
+        for position, internal in enumerate(known):
+            if internal is None:
+                continue
+            row = int(table.rows([internal])[0])
+            if inside is None or inside[row]:
+                stored = table.document(row)
+                found[position] = replace(stored, metadata=copy_plain(stored.metadata))
+                if table.has_vector[row]:
+                    with_vector[position] = internal
+        if state.dense is not None and with_vector:
+            vectors = state.dense.get(list(with_vector.values()))
+            for position, vector in zip(with_vector, vectors, strict=True):
+                document = found[position]
+                if document is not None:
+                    found[position] = replace(document, vector=vector)
+        return found
 
     def count(self, where: Mapping[str, Any] | None = None) -> int:
         """Return how many documents there are, or how many match a filter."""
         condition = None if where is None else parse_filter(where)
-        with self._lock.shared():
-            self._check_open()
-            if condition is None:
-                return len(self._table)
-            return int(np.count_nonzero(condition.mask(self._table.columns, self._table.live)))
+        self._check_open()
+        table = self._state.table
+        return len(table) if condition is None else int(np.count_nonzero(condition.mask(table.columns, table.live)))
 
     @overload
     def search(
@@ -254,6 +270,9 @@ class HybridIndex:
         fusion: Convex | RRF | None = ...,
         rerank: Reranker | None = ...,
         rerank_depth: int = ...,
+        diversity: float | None = ...,
+        group_by: str | None = ...,
+        per_group: int = ...,
         explain: bool = ...,
     ) -> list[Hit]: ...
 
@@ -269,6 +288,9 @@ class HybridIndex:
         fusion: Convex | RRF | None = ...,
         rerank: Reranker | None = ...,
         rerank_depth: int = ...,
+        diversity: float | None = ...,
+        group_by: str | None = ...,
+        per_group: int = ...,
         explain: bool = ...,
     ) -> list[list[Hit]]: ...
 
@@ -283,6 +305,9 @@ class HybridIndex:
         fusion: Convex | RRF | None = None,
         rerank: Reranker | None = None,
         rerank_depth: int = 50,
+        diversity: float | None = None,
+        group_by: str | None = None,
+        per_group: int = 1,
         explain: bool = False,
     ) -> list[Hit] | list[list[Hit]]:
         """Return the best k documents of a query, or a list of such lists for a list of queries.
@@ -293,17 +318,14 @@ class HybridIndex:
                     "lexical", default hybrid, and lexical for an index without embedder and vectors; vector : (dim,),
                     or (q, dim) for a list, default the embedder's; where : filter, see sightline.filters; fusion :
                     Convex() by default, or RRF(); rerank : ``(query, texts) -> scores``, reorders the best
-                    ``rerank_depth``; explain : fill ``Hit.explanation``
+                    ``rerank_depth``; diversity : 0 to 1, trades relevance for hits that differ from those above them
+                    (maximal marginal relevance over the best 50 or 4 k); group_by : metadata field, at most
+                    ``per_group`` hits of each of its values; explain : fill ``Hit.explanation``
         Returns:    at most k hits, fewer if fewer documents take part
         Raises:     InvalidInputError on any argument that does not fit, such as a dense query without an embedder
         """
-        positive("k", k)
-        positive("rerank_depth", rerank_depth)
-        if rerank is not None and not callable(rerank):
-            raise InvalidInputError(
-                f"rerank: expected a callable (query, texts) -> scores, got {type(rerank).__name__}"
-            )
         self._check_open()
+        state = self._state
         request = parse_request(
             query,
             mode=mode,
@@ -311,39 +333,62 @@ class HybridIndex:
             where=where,
             fusion=fusion,
             explain=explain,
+            selection=parse_selection(
+                k=k,
+                rerank=rerank,
+                rerank_depth=rerank_depth,
+                diversity=diversity,
+                group_by=group_by,
+                per_group=per_group,
+            ),
             embedder=self._embedder,
-            dim=self._dim,
-            empty=not len(self._table),
+            dim=state.dim,
+            empty=not len(state.table),
         )
         if not request.texts:
             return []
-        with self._lock.shared():
-            self._check_open()
-            found = retrieve(self._view(), request, k if rerank is None else max(k, rerank_depth))
-        hits = finish(request.texts, found, k, rerank, rerank_depth)
+        hits = finish(request, retrieve(state, request))
         return hits[0] if request.single else hits
 
     async def asearch(self, query: Any, k: int = 10, **options: Any) -> Any:
         """Search in a worker thread, so that the event loop goes on; arguments and result as for ``search``."""
         return await asyncio.to_thread(functools.partial(self.search, query, k, **options))
 
-    def _view(self) -> View:
-        return View(
-            self._table,
-            self._dense,
-            self._lexical,
-            _SCALE_WORDS * self._tf_limit * math.log1p(max(len(self._lexical), 1)),
-        )
+    def scoped(self, where: Mapping[str, Any]) -> ScopedIndex:
+        """Return a view confined to a filter, such as one tenant's documents, which no call on it can leave.
+
+        Raises:     InvalidInputError if the filter is malformed
+        """
+        return ScopedIndex(self, where)
+
+    def stats(self) -> dict[str, Any]:
+        """Return counts and sizes: ``documents``, ``with_vector``, ``with_text``, ``dim`` and ``bytes`` by engine."""
+        self._check_open()
+        state = self._state
+        return {
+            "documents": len(state.table),
+            "with_vector": 0 if state.dense is None else len(state.dense),
+            "with_text": len(state.lexical),
+            "dim": state.dim,
+            "bytes": {
+                "dense": {} if state.dense is None else state.dense.memory(),
+                "lexical": state.lexical.memory(),
+            },
+        }
+
+    def __repr__(self) -> str:
+        return f"HybridIndex(dim={self._state.dim}) with {len(self)} documents"
 
     # Life cycle
 
     def close(self) -> None:
         """Free the index; every later call but ``close`` is an error."""
-        with self._lock.exclusive():
+        from sightline.bm25_index import BM25Index
+
+        with self._writing, self._publishing:
             self._closed = True
-            self._table = Table()
-            self._dense = None
-            self._lexical.remove(self._lexical.ids)
+            self._id_of = {}
+            self._state = State(Table(), None, BM25Index(self._state.lexical.analyzer), self._state.tf_limit)
 
     def __enter__(self) -> HybridIndex:
         self._check_open()

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Sized
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.columns import Mask, check_paths
+from sightline.columns import Columns, Mask, check_paths
 from sightline.documents import Document, read_documents, searched_text
 from sightline.embed import embed_documents
 from sightline.errors import DuplicateIdError, InvalidInputError, MissingExtraError
+from sightline.filters import Filter
 
-__all__ = ["Prepared", "Progress", "prepare", "show_progress"]
+__all__ = ["Prepared", "Progress", "check_scope", "prepare", "show_progress"]
 
 # (stage, done, total or None if unknown)
 Progress: TypeAlias = "Callable[[str, int, int | None], None]"
@@ -68,7 +69,7 @@ def prepare(
             vectors.append(row)
         for document, text, name, row in zip(batch, searched, names, rows, strict=True):
             check_paths(document.metadata, f"{name}: metadata")
-            kept.append(replace(document, vector=None))
+            kept.append(Document(document.id, document.text, document.metadata, None, document.title))
             has_vector.append(row is not None)
             has_text.append(bool(text.strip()))
             if has_text[-1]:
@@ -81,6 +82,19 @@ def prepare(
         np.array(has_vector, dtype=np.bool_),
         np.array(has_text, dtype=np.bool_),
     )
+
+
+def check_scope(documents: list[Document], scope: Filter) -> None:
+    """Refuse documents that a filter does not match.
+
+    Raises:     InvalidInputError naming the first of them
+    """
+    inside = scope.mask(Columns().extended(document.metadata for document in documents))
+    if not inside.all():
+        position = int(np.argmin(inside))
+        raise InvalidInputError(
+            f"documents[{position}] (id {documents[position].id!r}): its metadata is outside the scope of this view"
+        )
 
 
 def _check_ids(batch: list[Document], names: list[str], seen: set[str], known: Container[str] | None) -> None:

@@ -14,8 +14,13 @@ from sightline.embed import embed_queries
 from sightline.errors import InvalidInputError
 from sightline.filters import Filter, parse_filter
 from sightline.fusion import RRF, Convex
+from sightline.rerank import Reranker
 
-__all__ = ["Mode", "Request", "parse_request", "positive"]
+__all__ = ["Mode", "Request", "Selection", "parse_request", "parse_selection", "positive"]
+
+# Maximal marginal relevance chooses among so many candidates: at least a page of them, and some for every hit.
+_MMR_CANDIDATES = 50
+_MMR_FACTOR = 4
 
 Mode: TypeAlias = Literal["hybrid", "dense", "lexical"]
 
@@ -31,6 +36,48 @@ class Request:
     fusion: Convex | RRF
     explain: bool
     single: bool  # one query was given, not a list
+    selection: Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What becomes of the retrieved documents."""
+
+    k: int
+    rerank: Reranker | None
+    rerank_depth: int
+    diversity: float | None
+    group_by: str | None
+    per_group: int
+
+    @property
+    def depth(self) -> int:
+        """How many documents to retrieve, before grouping asks for more."""
+        depth = self.k if self.rerank is None else max(self.k, self.rerank_depth)
+        return depth if self.diversity is None else max(depth, _MMR_CANDIDATES, _MMR_FACTOR * self.k)
+
+
+def parse_selection(
+    *, k: object, rerank: object, rerank_depth: object, diversity: object, group_by: object, per_group: object
+) -> Selection:
+    """Check the arguments that decide which retrieved documents become hits.
+
+    Raises:     InvalidInputError naming the argument
+    """
+    if rerank is not None and not callable(rerank):
+        raise InvalidInputError(f"rerank: expected a callable (query, texts) -> scores, got {type(rerank).__name__}")
+    if diversity is not None:
+        if isinstance(diversity, bool) or not isinstance(diversity, (int, float)) or not 0 <= diversity <= 1:
+            raise InvalidInputError(f"diversity: expected a number from 0 to 1 or None, got {diversity!r}")
+        diversity = float(diversity)
+    if group_by is not None and (not isinstance(group_by, str) or not group_by):
+        raise InvalidInputError(f"group_by: expected the name of a metadata field or None, got {group_by!r}")
+    checked_per_group = positive("per_group", per_group)
+    if group_by is None and checked_per_group != 1:
+        raise InvalidInputError("per_group: has no use without group_by")
+    return Selection(
+        positive("k", k), rerank, positive("rerank_depth", rerank_depth), diversity, group_by, checked_per_group
+    )
 
 
 def parse_request(
@@ -41,6 +88,7 @@ def parse_request(
     where: object,
     fusion: object,
     explain: object,
+    selection: Selection,
     embedder: Callable[[list[str]], Any] | None,
     dim: int | None,
     empty: bool,
@@ -60,6 +108,8 @@ def parse_request(
         raise InvalidInputError(f"fusion: applies to mode='hybrid' only, the mode is {chosen!r}")
     if vector is not None and chosen == "lexical":
         raise InvalidInputError("vector: has no use in mode='lexical'")
+    if selection.diversity is not None and dim is None and not empty:
+        raise InvalidInputError("diversity: needs vectors to compare documents, and this index has none")
     texts, single = _texts(query, vector, chosen)
     vectors = None
     if chosen != "lexical" and texts:
@@ -69,7 +119,7 @@ def parse_request(
         if dim is not None and vectors.shape[1] != dim:
             source = "embedder" if vector is None else "vector"
             raise InvalidInputError(f"{source}: expected {dim} dimensions as in the index, got {vectors.shape[1]}")
-    return Request(chosen, texts, vectors, condition, fusion or Convex(), explain, single)
+    return Request(chosen, texts, vectors, condition, fusion or Convex(), explain, single, selection)
 
 
 def positive(name: str, value: object) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline import _core
-from sightline._arrays import FloatArray, IdArray, check_k, float_matrix, id_array, masks
+from sightline._arrays import FloatArray, IdArray, check_k, float_matrix, id_array, masks, path_bytes
 from sightline.errors import InvalidInputError
 
 __all__ = ["VectorIndex"]
@@ -28,12 +28,12 @@ class VectorIndex:
     in float64, the few rows whose bound reaches the k-th best. The answer is that of brute force, ties broken by
     ascending id, and it is the same to the last bit on every machine, for every batch size and number of threads.
 
-    Memory: about 5 bytes a dimension a row (4 of them the stored float32 vector) and 24 to 32 bytes a row; about 3 bytes
-    a dimension a row as float16 or bfloat16. Of a file that ``load`` maps, the vectors stay on disk: about 1 byte a
-    dimension a row is resident.
+    Memory: about 5 bytes a dimension a row (4 of them the stored float32 vector) and 24 to 32 bytes a row; about 3
+    bytes a dimension a row as float16 or bfloat16. Of a file that ``load`` maps, the vectors stay on disk: about 1 byte
+    a dimension a row is resident.
 
-    Parameters: dim : int, 1 to 8192; metric : "cosine", "ip" (inner product) or "l2" (score: minus the squared distance, so
-                that greater is always better);
+    Parameters: dim : int, 1 to 8192; metric : "cosine", "ip" (inner product) or "l2" (score: minus the squared
+                distance, so that greater is always better);
                 dtype : what the vectors are stored as, "float32", "float16" (11 significant bits, up to 65504) or
                 "bfloat16" (8 bits, the range of float32). What is added is rounded to it once, to nearest even; from
                 then on results are exact with respect to the stored vectors, which are those that ``get`` returns
@@ -85,8 +85,8 @@ class VectorIndex:
         Parameters: vectors : float32 (n, dim) or (dim,); float64, float16, integers and lists are converted, a copy;
                     ids : integers >= 0 (n,), default: the next free ones
         Returns:    int64 (n,)
-        Raises:     InvalidInputError for a wrong shape, NaN, infinity, values past the range of the index's dtype, negative
-                    ids or, under cosine, a vector that is zero once it is rounded to the dtype;
+        Raises:     InvalidInputError for a wrong shape, NaN, infinity, values past the range of the index's dtype,
+                    negative ids or, under cosine, a vector that is zero once it is rounded to the dtype;
                     DuplicateIdError if an id comes twice or is present. The index is then as it was.
         """
         matrix = self._rows(vectors)
@@ -106,6 +106,12 @@ class VectorIndex:
         O(m log n) for m ids, plus a copy of the tombstone bits of the segments that are touched.
         """
         return self._core.remove(id_array(ids, "ids"))
+
+    def fork(self) -> VectorIndex:
+        """Return an index of its own with the same rows. They share memory, since rows never change in place; O(1)."""
+        index = type(self).__new__(type(self))
+        index._core = self._core.fork()
+        return index
 
     def compact(self) -> None:
         """Rewrite all rows into as few segments as possible and free the space of removed ones. O(n * dim)."""
@@ -136,8 +142,8 @@ class VectorIndex:
                     than k rows, -inf and -1. For a single query: (k,) each.
                     With stats, a dict: ``rows`` (alive), ``rows_high`` and ``rows_full`` (bounded by 4 and by 8 bits a
                     dimension), ``rows_exact`` (scored exactly), ``bytes`` (read)
-        Raises:     InvalidInputError for a wrong dimension, NaN, infinity, k < 1, a mask that does not fit or, under cosine,
-                    a zero query
+        Raises:     InvalidInputError for a wrong dimension, NaN, infinity, k < 1, a mask that does not fit or, under
+                    cosine, a zero query
         Notes:      scores are float64 results rounded once; scores outside float32's range are clamped to its ends
         """
         matrix, single = float_matrix(queries, "queries", self.dim)
@@ -190,8 +196,8 @@ class VectorIndex:
     def memory(self) -> dict[str, int]:
         """Return bytes by part: ``vectors``, ``codes``, ``bounds``, ``ids``, ``tombstones``; and ``mapped``.
 
-        ``mapped`` says how much of the sum lies in a mapped file, whose ``vectors`` are on disk but for those that searches
-        have touched lately: see ``load``.
+        ``mapped`` says how much of the sum lies in a mapped file, whose ``vectors`` are on disk but for those that
+        searches have touched lately: see ``load``.
         """
         return self._core.memory()
 
@@ -200,7 +206,7 @@ class VectorIndex:
 
         Raises:     StorageError if the file cannot be written; ``path`` is then as it was
         """
-        self._core.save(os.fspath(path))
+        self._core.save(path_bytes(path))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], mmap: bool = True) -> VectorIndex:
@@ -208,15 +214,15 @@ class VectorIndex:
 
         A mapped index keeps codes, bounds and ids resident, about 1 byte a dimension and 24 to 32 bytes a row, and gives
         the pages of the vectors back: after loading, and after searches once they may have brought in a quarter of the
-        codes' size (or 32 MB, if that is more). Only where the data prunes so little that queries score more than a quarter of
-        the rows exactly do the vectors stay, until later calls need fewer. Pages are shared between processes and remain in
-        the system's file cache, so bringing them in again costs little while memory is not short.
-        Measured: 400,000 x 384 embeddings, a file of 779 MB; of it 158 MB are resident after 100 searches, 1.03 bytes
+        codes' size (or 32 MB, if that is more). Only where the data prunes so little that queries score more than a
+        quarter of the rows exactly do the vectors stay, until later calls need fewer. Pages are shared between processes
+        and remain in the system's file cache, so bringing them in again costs little while memory is not short.
+        Measured: 400,000 x 384 embeddings, a file of 779 MB; of it 166 MB are resident after 100 searches, 1.08 bytes
         a dimension a row; searches take no longer than over a file that was read.
 
         Parameters: path : file; mmap : map the file, or read all of it into memory of this process
         Raises:     StorageError, CorruptIndexError, IncompatibleIndexError
         """
         index = cls.__new__(cls)
-        index._core = _core.VectorIndex.load(os.fspath(path), bool(mmap))
+        index._core = _core.VectorIndex.load(path_bytes(path), bool(mmap))
         return index

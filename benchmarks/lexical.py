@@ -1,0 +1,152 @@
+"""``python -m benchmarks lexical``: BM25Index against bm25s (numba backend), one thread each by default."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import sightline as sl
+from benchmarks import texts
+from benchmarks.timing import measure
+
+Tokens = list[list[str]]
+Search = Callable[[Tokens, int], tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]
+
+
+def build_bm25s(tokens: Tokens, threads: int) -> Search:
+    import bm25s
+
+    retriever = bm25s.BM25(k1=1.2, b=0.75, method="lucene", backend="numba")
+    retriever.index(tokens, show_progress=False)
+
+    def search(queries: Tokens, k: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        found = retriever.retrieve(queries, k=k, show_progress=False, n_threads=threads)
+        return found.scores, found.documents
+
+    return search
+
+
+def index_text_bm25s(documents: list[str]) -> None:
+    """Index from text as bm25s's own documentation does it: tokenise with a stemmer, then index."""
+    import bm25s
+    import Stemmer
+
+    tokens = bm25s.tokenize(documents, stopwords="en", stemmer=Stemmer.Stemmer("english"), show_progress=False)
+    bm25s.BM25(method="lucene").index(tokens, show_progress=False)
+
+
+def index_text(documents: list[str]) -> None:
+    sl.BM25Index(sl.Analyzer("english")).add(documents)
+
+
+def check_equal(ours: Search, theirs: Search, queries: Tokens, k: int) -> None:
+    """Stop unless both give the same top k: scores to 1e-5, ids wherever the scores tell documents apart."""
+    our_scores, our_ids = ours(queries, k)
+    their_scores, their_ids = theirs(queries, k)
+    found = our_ids >= 0  # bm25s fills up with documents that score 0
+    if not np.allclose(our_scores[found], their_scores[found], rtol=1e-5, atol=1e-5):
+        raise SystemExit("WRONG ANSWER: the scores differ from those of bm25s")
+    if (their_scores[~found] > 1e-5).any():
+        raise SystemExit("WRONG ANSWER: bm25s finds documents that BM25Index does not")
+    for row in np.flatnonzero((our_ids != their_ids).any(axis=1)):
+        for rank in np.flatnonzero((our_ids[row] != their_ids[row]) & found[row]):
+            last_or_tied = (
+                rank == k - 1 or np.isclose(our_scores[row, rank], np.delete(our_scores[row], rank), rtol=1e-5).any()
+            )
+            tied_with_last = np.isclose(our_scores[row, rank], our_scores[row, -1], rtol=1e-5)
+            if not (last_or_tied or tied_with_last):
+                raise SystemExit(f"WRONG ANSWER: query {row} ranks other documents than bm25s")
+
+
+def compare_indexing(documents: list[str], options: argparse.Namespace) -> dict[str, Any]:
+    part = documents[: options.index_documents]
+    megabytes = sum(len(text.encode()) for text in part) / 1e6
+    times = measure(
+        {"sightline": lambda: index_text(part), "bm25s": lambda: index_text_bm25s(part)},
+        repeats=options.repeats,
+        seconds=options.seconds,
+    )
+    ours, theirs = (megabytes / times[name].median * 1e3 for name in ("sightline", "bm25s"))
+    print(
+        f"  indexing {len(part):,} documents from text, {megabytes:.1f} MB: sightline {ours:.1f} MB/s | "
+        f"bm25s {theirs:.1f} MB/s: {ours / theirs:.2f} times"
+    )
+    return {"what": "indexing", "sightline_mb_s": ours, "bm25s_mb_s": theirs, "ratio": ours / theirs}
+
+
+def compare_queries(name: str, queries: Tokens, ours: Search, theirs: Search, k: int, options: Any) -> dict[str, Any]:
+    check_equal(ours, theirs, queries, k)
+    times = measure(
+        {"sightline": lambda: ours(queries, k), "bm25s": lambda: theirs(queries, k)},
+        repeats=options.repeats,
+        seconds=options.seconds,
+    )
+    our_rate, their_rate = (len(queries) / times[engine].median * 1e3 for engine in ("sightline", "bm25s"))
+    print(
+        f"  {len(queries)} {name}, k = {k}: sightline {our_rate:.0f} queries/s | "
+        f"bm25s {their_rate:.0f} queries/s: {our_rate / their_rate:.2f} times (same top {k})"
+    )
+    return {
+        "what": name,
+        "k": k,
+        "sightline_qps": our_rate,
+        "bm25s_qps": their_rate,
+        "ratio": our_rate / their_rate,
+    }
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks lexical", description=__doc__)
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="folder with corpus.jsonl[.gz] and queries.jsonl (default: standard-library docstrings)",
+    )
+    parser.add_argument("--queries", type=Path, help="a text file with more queries, one a line")
+    parser.add_argument("--sentences", action="store_true", help="index each sentence as a document")
+    parser.add_argument("--documents", type=int, default=100_000, help="at most so many (default: %(default)s)")
+    parser.add_argument("--index-documents", type=int, default=20_000, help="of them for the indexing comparison")
+    parser.add_argument("--max-queries", type=int, default=1000)
+    parser.add_argument("--k", type=int, nargs="+", default=[10, 100])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=20, help="at most this long a line of the report")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    options = parser.parse_args(argv)
+
+    sl.set_num_threads(options.threads)
+    documents, queries = (
+        texts.load(options.data, options.documents) if options.data else texts.docstrings(options.documents)
+    )
+    if options.sentences:
+        documents = texts.sentences(documents)
+    print(f"{len(documents):,} documents, {options.threads} thread(s)")
+    report = [compare_indexing(documents, options)]
+
+    analyzer = sl.Analyzer("english")
+    tokens = analyzer.batch(documents)
+    index = sl.BM25Index(None)
+    index.add(tokens)
+    memory = sum(index.memory().values())
+    print(f"  memory of the index: {memory / 1e6:.1f} MB ({memory / len(documents):.0f} bytes a document)")
+    theirs = build_bm25s(tokens, options.threads)
+
+    sets = {"queries of the data set" if options.data else "first lines": queries}
+    if options.queries:
+        sets["other queries"] = options.queries.read_text(encoding="utf-8").splitlines()
+    for name, wanted in sets.items():
+        # bm25s cannot answer a query without a known word; both get the rest.
+        known = [
+            query for query in analyzer.batch(wanted[: options.max_queries]) if index.search([query], 1)[1][0, 0] >= 0
+        ]
+        for k in options.k:
+            report.append(compare_queries(name, known, lambda q, k: index.search(q, k), theirs, k, options))
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=2))
+    return 0

@@ -1,0 +1,101 @@
+"""A view of a HybridIndex that is confined to a filter."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from sightline.documents import Document
+from sightline.filters import Filter, parse_filter
+from sightline.ingest import Progress
+
+__all__ = ["ScopedIndex"]
+
+
+class _Index(Protocol):
+    """What a scope needs of the index below it, which stands above this module."""
+
+    @property
+    def search(self) -> Callable[..., Any]: ...
+
+    def count(self, where: Mapping[str, Any] | None = None) -> int: ...
+
+    def delete(self, ids: Any = None, where: Mapping[str, Any] | None = None) -> int: ...
+
+    def _get(self, ids: object, scope: Filter | None) -> list[Document | None]: ...
+
+    def _write(
+        self, documents: object, progress: bool | Progress, *, replace: bool, scope: Filter | None
+    ) -> list[str]: ...
+
+
+class ScopedIndex:
+    """Confine every call to the documents that a filter matches.
+
+    What is outside cannot be found, fetched, counted or deleted, and what is written must be inside, so an application
+    cannot forget the filter. Ids are those of the whole index: one that a document outside has cannot be used. Corpus
+    statistics (idf, lengths) stay those of the whole index.
+    """
+
+    def __init__(self, index: _Index, where: Mapping[str, Any]) -> None:
+        self._scope = parse_filter(where)
+        self._where = copy.deepcopy(where)  # a scope must not follow changes to the caller's dictionary
+        self._index = index
+
+    def search(self, query: Any, k: int = 10, *, where: Mapping[str, Any] | None = None, **options: Any) -> Any:
+        """Search inside the scope; arguments and result as for ``HybridIndex.search``."""
+        return self._index.search(query, k, where=self._within(where), **options)
+
+    async def asearch(self, query: Any, k: int = 10, **options: Any) -> Any:
+        """Search in a worker thread; arguments and result as for ``search``."""
+        return await asyncio.to_thread(functools.partial(self.search, query, k, **options))
+
+    def add(
+        self, documents: Iterable[Document | Mapping[str, Any] | str], *, progress: bool | Progress = False
+    ) -> list[str]:
+        """Add documents, all or none; as ``HybridIndex.add``.
+
+        Raises:     InvalidInputError, too, if a document is outside the scope
+        """
+        return self._index._write(documents, progress, replace=False, scope=self._scope)
+
+    def upsert(
+        self, documents: Iterable[Document | Mapping[str, Any] | str], *, progress: bool | Progress = False
+    ) -> list[str]:
+        """Add or replace documents, all or none; as ``HybridIndex.upsert``.
+
+        Raises:     InvalidInputError, too, if a document is outside the scope; DuplicateIdError, too, if an id belongs
+                    to a document outside
+        """
+        return self._index._write(documents, progress, replace=True, scope=self._scope)
+
+    def get(self, ids: str | Iterable[str]) -> list[Document | None]:
+        """Return documents by id, None where unknown or outside the scope."""
+        return self._index._get(ids, self._scope)
+
+    def delete(self, ids: str | Iterable[str] | None = None, where: Mapping[str, Any] | None = None) -> int:
+        """Remove documents inside the scope by id, by filter or both; as ``HybridIndex.delete``."""
+        if ids is None and where is None:
+            return self._index.delete()  # which says what is missing
+        return self._index.delete(ids, self._within(where))
+
+    def count(self, where: Mapping[str, Any] | None = None) -> int:
+        """Return how many documents the scope holds, or how many of them match a filter."""
+        return self._index.count(self._within(where))
+
+    def scoped(self, where: Mapping[str, Any]) -> ScopedIndex:
+        """Return a view confined further."""
+        parse_filter(where)
+        return ScopedIndex(self._index, self._within(where))
+
+    def __len__(self) -> int:
+        return self.count()
+
+    def __repr__(self) -> str:
+        return f"ScopedIndex of {self._index!r}"
+
+    def _within(self, where: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        return self._where if where is None else {"$and": [self._where, where]}
