@@ -281,7 +281,11 @@ def test_save_and_load(metric: str, dtype: str, mmap: bool, tmp_path: Path) -> N
     size = sum(parts[part] for part in ("vectors", "codes", "bounds", "ids"))
     assert parts["mapped"] == (size if mmap else 0)
     assert index.memory()["mapped"] == 0
-    # It goes on as the dtype it is.
+    # It goes on as the dtype it is, and so does a fork.
+    fork = loaded.fork()
+    fork.add(rows[1:2])
+    assert fork.dtype == dtype
+    assert same_bits(fork.get([1500])[0], nearest(rows[1], dtype).astype(np.float32))
     loaded.add(rows[:1])
     assert same_bits(loaded.get([1500])[0], nearest(rows[0], dtype).astype(np.float32))
     loaded.compact()

@@ -231,7 +231,7 @@ py::dict memory(const VectorIndex& index) {
 void register_vector_index(py::module_& m) {
   py::class_<VectorIndex>(m, "VectorIndex")
       .def(py::init([](std::size_t dim, const std::string& metric, const std::string& dtype) {
-             return std::make_unique<VectorIndex>(parse_metric(metric), parse_dtype(dtype), dim);
+             return std::make_unique<VectorIndex>(parse_metric(metric), dim, parse_dtype(dtype));
            }),
            py::arg("dim"), py::arg("metric"), py::arg("dtype"))
       .def_property_readonly("dim", &VectorIndex::dim)

@@ -49,7 +49,7 @@ std::string name_row(std::size_t position) { return "vectors: row " + std::to_st
 
 }  // namespace
 
-VectorIndex::VectorIndex(Metric metric, StoredType type, std::size_t dim) : metric_(metric), type_(type), dim_(dim) {
+VectorIndex::VectorIndex(Metric metric, std::size_t dim, StoredType type) : metric_(metric), type_(type), dim_(dim) {
   if (dim < 1 || dim > kMaxDimension) {
     throw Error(ErrorKind::kInvalidInput,
                 "dim: expected 1 to " + std::to_string(kMaxDimension) + ", got " + std::to_string(dim));
@@ -63,7 +63,7 @@ std::shared_ptr<const Snapshot> VectorIndex::snapshot() const {
 }
 
 std::unique_ptr<VectorIndex> VectorIndex::fork() const {
-  auto copy = std::make_unique<VectorIndex>(metric_, dim_);
+  auto copy = std::make_unique<VectorIndex>(metric_, dim_, type_);
   copy->snapshot_ = snapshot();
   return copy;
 }

@@ -23,7 +23,7 @@ namespace sightline::dense {
 class VectorIndex {
  public:
   // Throws InvalidInputError unless 1 <= dim <= kMaxDimension.
-  VectorIndex(Metric metric, StoredType type, std::size_t dim);
+  VectorIndex(Metric metric, std::size_t dim, StoredType type = StoredType::kFloat32);
 
   Metric metric() const noexcept { return metric_; }
   StoredType stored_type() const noexcept { return type_; }

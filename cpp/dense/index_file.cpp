@@ -63,7 +63,7 @@ std::unique_ptr<VectorIndex> VectorIndex::load(const std::filesystem::path& path
     views.push_back(read_view(file, s, metric, type, header.dim));
     if (views.back().segment->ids().back() >= header.next_id) fail_corrupt(*file, "an id is past the greatest one recorded");
   }
-  auto index = std::make_unique<VectorIndex>(metric, type, header.dim);
+  auto index = std::make_unique<VectorIndex>(metric, header.dim, type);
   index->publish(std::move(views), header.next_id);
   const std::vector<DocId> ids = index->snapshot()->ids();
   for (std::size_t i = 1; i < ids.size(); ++i) {

@@ -142,7 +142,7 @@ void Pass::score_block(std::uint32_t segment, std::size_t block, Worker& worker)
       const auto row = static_cast<RowIndex>(block * simd::kBlockRows + static_cast<std::size_t>(std::countr_zero(rows)));
       worker.collectors[q].push_exact(exact_hit(q, segment, row), queries_[q].threshold);
       ++worker.stats.rows_exact;
-      worker.stats.bytes += snapshot_.dim() * sizeof(float);
+      worker.stats.bytes += segment_at(segment).row_bytes();
     }
   }
 }
@@ -202,7 +202,7 @@ void Pass::collect(std::size_t q, std::uint32_t segment, std::size_t block, std:
     const Candidate candidate{bound.upper_score(upper[r]), segment, static_cast<RowIndex>(block * simd::kBlockRows + r)};
     worker.collectors[q].push_candidate(candidate, queries_[q].threshold, [&](const Candidate& c) {
       ++worker.stats.rows_exact;
-      worker.stats.bytes += snapshot_.dim() * sizeof(float);
+      worker.stats.bytes += segment_at(c.segment).row_bytes();
       return exact_hit(q, c.segment, c.row);
     });
   }
@@ -237,7 +237,7 @@ std::vector<Hit> Pass::finish(std::size_t q, SearchStats& stats) {
     parallel::parallel_for(kParts, hits.size() < kRound ? 1 : parallel::worker_limit(kParts), score_part);
     for (const Hit& hit : hits) first.push_exact(hit, query.threshold);
     stats.rows_exact += hits.size();
-    stats.bytes += hits.size() * snapshot_.dim() * sizeof(float);
+    stats.bytes += hits.size() * segment_at(candidates[begin].segment).row_bytes();
   }
   return first.best().take_sorted();
 }

@@ -18,6 +18,7 @@ using dense::Level;
 using dense::Metric;
 using dense::Segment;
 using dense::SegmentBound;
+using dense::StoredType;
 using simd::kBlockRows;
 
 namespace {
@@ -33,11 +34,24 @@ struct Rows {
   const float* row(std::size_t i) const { return values.data() + i * dim; }
 };
 
-std::shared_ptr<const Segment> build(Metric metric, const Rows& rows) {
+std::shared_ptr<const Segment> build(Metric metric, const Rows& rows, StoredType type = StoredType::kFloat32) {
   std::vector<DocId> ids(rows.count());
   for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<DocId>(i);
   return Segment::build(
-      metric, rows.dim, ids, [&](std::size_t i) { return rows.row(i); }, [](std::size_t i) { return std::to_string(i); });
+      metric, type, rows.dim, ids,
+      [&](std::size_t i) { return dense::StoredRow{StoredType::kFloat32, reinterpret_cast<const std::byte*>(rows.row(i))}; },
+      [](std::size_t i) { return std::to_string(i); });
+}
+
+// The stored rows as float32.
+Rows decode(const Segment& segment) {
+  Rows rows{segment.dim(), std::vector<float>(segment.row_count() * segment.dim())};
+  for (std::size_t i = 0; i < segment.row_count(); ++i) {
+    float* out = rows.values.data() + i * rows.dim;
+    const float* values = segment.stored_row(i).decode(simd::kScalarKernels, rows.dim, out);
+    if (values != out) std::copy_n(values, rows.dim, out);
+  }
+  return rows;
 }
 
 long double dot(const float* a, const float* b, std::size_t dim) {
@@ -104,15 +118,16 @@ double check_query(const simd::Kernels& table, Metric metric, const Segment& seg
   const std::size_t dim = segment.dim();
   std::vector<std::int8_t> codes(segment.octets() * 8);
   const CodedQuery coded = code_for(table, metric, query, dim, codes.data());
+  const Rows stored = decode(segment);
   std::vector<float> scores(segment.row_count());
   for (std::size_t row = 0; row < scores.size(); ++row) {
     scores[row] = dense::exact_score(metric, table, coded, segment, row);
     const float active = dense::exact_score(metric, simd::kernels(), coded, segment, row);
     CHECK_EQ(std::bit_cast<std::uint32_t>(scores[row]), std::bit_cast<std::uint32_t>(active));
-    const long double exact = std::clamp<long double>(true_score(metric, query, segment.vector(row), dim), -FLT_MAX, FLT_MAX);
+    const long double exact = std::clamp<long double>(true_score(metric, query, stored.row(row), dim), -FLT_MAX, FLT_MAX);
     const float nearest = static_cast<float>(exact);
     const bool close = scores[row] == nearest || std::nextafter(scores[row], nearest) == nearest ||
-                       std::abs(scores[row] - exact) <= 1e-12L * coded.norm * std::sqrt(dot(segment.vector(row), segment.vector(row), dim));
+                       std::abs(scores[row] - exact) <= 1e-12L * coded.norm * std::sqrt(dot(stored.row(row), stored.row(row), dim));
     CHECK(close);
   }
   double least_margin = std::numeric_limits<double>::infinity();
@@ -125,7 +140,7 @@ double check_query(const simd::Kernels& table, Metric metric, const Segment& seg
       CHECK_EQ(all.survivors, ~std::uint64_t{0});
       for (std::size_t row = first; row < end; ++row) {
         const float upper = bound.upper_score(all.upper[row - first]);
-        const float* x = segment.vector(row);
+        const float* x = stored.row(row);
         const long double exact = true_score(metric, query, x, dim);
         CHECK(static_cast<long double>(upper) >= std::clamp<long double>(exact, -FLT_MAX, FLT_MAX));
         CHECK(upper >= scores[row]);
@@ -208,6 +223,29 @@ TEST(dense_bound_holds_for_hostile_rows) {
           const auto segment = build(metric, rows);
           const Rows queries = make_queries(rows, metric, random);
           for (std::size_t q = 0; q < queries.count(); ++q) check_query(table, metric, *segment, queries.row(q));
+        }
+      }
+    }
+  });
+}
+
+// The bound is that of the stored values, which differ from those that were added.
+TEST(dense_bound_holds_for_rows_of_16_bits) {
+  for_each_table([](const simd::Kernels& table) {
+    for (const StoredType type : {StoredType::kFloat16, StoredType::kBFloat16}) {
+      const float greatest = type == StoredType::kFloat16 ? 65504.0f : 3.38e38f;
+      for (const std::size_t dim : {1, 9, 64}) {
+        for (int kind = 0; kind < kKinds; ++kind) {
+          for (const Metric metric : kMetrics) {
+            Random random(2000 * dim + static_cast<std::size_t>(kind));
+            Rows rows = make_rows(kind, dim, random);
+            for (float& v : rows.values) v = std::clamp(v, -greatest, greatest);
+            // No row may be zero once it is rounded.
+            for (std::size_t r = 0; r < rows.count(); ++r) rows.values[r * dim] += rows.values[r * dim] < 0 ? -1e-7f : 1e-7f;
+            const auto segment = build(metric, rows, type);
+            const Rows queries = make_queries(rows, metric, random);
+            for (std::size_t q = 0; q < queries.count(); ++q) check_query(table, metric, *segment, queries.row(q));
+          }
         }
       }
     }

@@ -61,7 +61,7 @@ TEST(dense_storage_merges_and_files_keep_the_stored_bits) {
       Random random(1);
       std::vector<float> rows(700 * kDim);
       for (float& value : rows) value = std::ldexp(random.normal(), random.integer(-26, 10));
-      VectorIndex index(metric, type, kDim);
+      VectorIndex index(metric, kDim, type);
       for (std::size_t first = 0; first < 700; first += 7) index.add_next(rows.data() + first * kDim, 7);  // merges often
       check_rows(index, rows);
       for (std::size_t i = 0; i < kDim; ++i) rows[5 * kDim + i] = random.normal();
@@ -88,7 +88,7 @@ TEST(dense_storage_pages_given_back_come_back_the_same) {
   Random random(2);
   std::vector<float> rows(kRows * kDim);
   for (float& value : rows) value = random.normal();
-  VectorIndex index(Metric::kCosine, StoredType::kFloat32, kDim);
+  VectorIndex index(Metric::kCosine, kDim);
   index.add_next(rows.data(), kRows);
   index.save(directory.path() / "index");
   const auto file = storage::SectionFile::open(directory.path() / "index", storage::ContentKind::kDense, true);
@@ -128,7 +128,7 @@ TEST(dense_storage_an_unknown_dtype_or_size_is_corruption) {
   }
 
   // Rows of float32 under a header that says float16: the section of vectors has an impossible size.
-  VectorIndex index(Metric::kCosine, StoredType::kFloat32, kDim);
+  VectorIndex index(Metric::kCosine, kDim);
   const std::vector<float> rows(3 * kDim, 1.0f);
   index.add_next(rows.data(), 3);
   index.save(path);

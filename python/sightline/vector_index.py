@@ -212,11 +212,12 @@ class VectorIndex:
     def load(cls, path: str | os.PathLike[str], mmap: bool = True) -> VectorIndex:
         """Open a saved index. Every checksum is verified, which reads the file once.
 
-        A mapped index keeps codes, bounds and ids resident, about 1 byte a dimension and 24 to 32 bytes a row, and gives
-        the pages of the vectors back: after loading, and after searches once they may have brought in a quarter of the
-        codes' size (or 32 MB, if that is more). Only where the data prunes so little that queries score more than a
-        quarter of the rows exactly do the vectors stay, until later calls need fewer. Pages are shared between processes
-        and remain in the system's file cache, so bringing them in again costs little while memory is not short.
+        A mapped index keeps codes, bounds and ids resident, about 1 byte a dimension and 24 to 32 bytes a row, and
+        gives the pages of the vectors back: after loading, and after searches once they may have brought in a quarter
+        of the codes' size (or 32 MB, if that is more). Only where the data prunes so little that queries score more
+        than a quarter of the rows exactly do the vectors stay, until later calls need fewer. Pages are shared between
+        processes and remain in the system's file cache, so bringing them in again costs little while memory is not
+        short.
         Measured: 400,000 x 384 embeddings, a file of 779 MB; of it 166 MB are resident after 100 searches, 1.08 bytes
         a dimension a row; searches take no longer than over a file that was read.
 
