@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,9 @@ def recall(found: npt.NDArray[np.int64], expected: npt.NDArray[np.int64]) -> flo
     return float(np.mean([len(np.intersect1d(f, e)) / len(e) for f, e in zip(found, expected, strict=True)]))
 
 
-def engines(rows: FloatArray, k: int, with_numpy: bool) -> tuple[sl.VectorIndex, dict[str, Callable[[FloatArray], Results]]]:
+def engines(
+    rows: FloatArray, k: int, with_numpy: bool
+) -> tuple[sl.VectorIndex, dict[str, Callable[[FloatArray], Results]]]:
     index = sl.VectorIndex(rows.shape[1], "ip")
     index.add(rows)
     calls: dict[str, Callable[[FloatArray], Results]] = {"sightline": lambda q: index.search(q, k)}
@@ -81,7 +84,8 @@ def compare(name: str, rows: FloatArray, queries: FloatArray, options: argparse.
     print(f"\n{name}: {rows.shape[0]:,} x {rows.shape[1]}, k = {options.k}, {sl.get_num_threads()} threads")
     index, calls = engines(rows, options.k, not options.no_numpy)
     machine = limits.measure_limits()
-    print(f"limits: read {machine.read_gb_s:.1f} GB/s, int8 {machine.int8_gop_s:.0f} GOP/s (kernels: {sl.cpu_info()['isa']})")
+    isa = sl.cpu_info()["isa"]
+    print(f"limits: read {machine.read_gb_s:.1f} GB/s, int8 {machine.int8_gop_s:.0f} GOP/s (kernels: {isa})")
     checked = queries[: options.check]
     _, expected = truth(rows, checked, options.k)
     for engine, call in calls.items():
@@ -93,7 +97,7 @@ def compare(name: str, rows: FloatArray, queries: FloatArray, options: argparse.
     for batch in options.batches:
         part = queries[:batch]
         times = measure(
-            {engine: (lambda call=call: call(part)) for engine, call in calls.items()},
+            {engine: partial(call, part) for engine, call in calls.items()},
             repeats=options.repeats,
             seconds=options.seconds,
         )
@@ -102,7 +106,8 @@ def compare(name: str, rows: FloatArray, queries: FloatArray, options: argparse.
         bandwidth = stats["bytes"] / ours / 1e6 if batch == 1 else 0.0
         operations = 2.0 * rows.size * batch / ours / 1e6
         row: dict[str, Any] = {"data": name, "queries": batch, "sightline_ms": ours, "stats": stats}
-        line = f"  {batch:5} queries: sightline {ours:9.2f} ms [{times['sightline'].least:.2f} to {times['sightline'].most:.2f}]"
+        spread = f"[{times['sightline'].least:.2f} to {times['sightline'].most:.2f}]"
+        line = f"  {batch:5} queries: sightline {ours:9.2f} ms {spread}"
         faiss_ms = [t.median for engine, t in times.items() if engine.startswith("faiss")]
         if faiss_ms:
             row["faiss_ms"], row["ratio_faiss"] = min(faiss_ms), min(faiss_ms) / ours

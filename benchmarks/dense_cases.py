@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,8 @@ def run_cases(rows: FloatArray, queries: FloatArray, index: sl.VectorIndex, *, r
 
     def ratio(name: str, slow: str, fast: str, times: dict[str, Timing], wanted: str) -> None:
         value = times[slow].median / times[fast].median
-        print(f"  {name}: {value:.2f} ({slow} {times[slow].median:.2f} ms, {fast} {times[fast].median:.2f} ms; wanted: {wanted})")
+        shown = ", ".join(f"{call} {times[call].median:.2f} ms" for call in (slow, fast))
+        print(f"  {name}: {value:.2f} ({shown}; wanted: {wanted})")
         report.append({"case": name, "ratio": value, "wanted": wanted})
 
     one, hundred = queries[:1], queries[:100]
@@ -49,7 +51,7 @@ def run_cases(rows: FloatArray, queries: FloatArray, index: sl.VectorIndex, *, r
 
     for name, part in (("1 query", one), ("100 queries", hundred)):
         times = measure(
-            {"k = 1000": lambda part=part: index.search(part, 1000), "k = 10": lambda part=part: index.search(part, 10)},
+            {"k = 1000": partial(index.search, part, 1000), "k = 10": partial(index.search, part, 10)},
             repeats=repeats,
             seconds=20,
         )
@@ -82,7 +84,7 @@ def run_cases(rows: FloatArray, queries: FloatArray, index: sl.VectorIndex, *, r
 
 
 def peak_memory(count: int, dim: int) -> dict[str, Any]:
-    """Peak resident memory of a fresh process while it adds, over the bytes of the finished index (the input not counted)."""
+    """Peak resident memory of a fresh process while it adds, over the bytes of the finished index, without input."""
     code = (
         "import numpy as np, resource, sightline as sl, sys\n"
         "count, dim = int(sys.argv[1]), int(sys.argv[2])\n"
@@ -118,7 +120,7 @@ def worst_case(
                 return np.argpartition(scores, -10, axis=1)
 
             times = measure(
-                {"sightline": lambda part=part: index.search(part, 10), "plain float32 scan": plain},
+                {"sightline": partial(index.search, part, 10), "plain float32 scan": plain},
                 repeats=repeats,
                 seconds=15,
             )

@@ -1,4 +1,4 @@
-"""``python -m benchmarks lexical``: BM25Index against bm25s (numba backend), by default on one thread each."""
+"""``python -m benchmarks lexical``: BM25Index against bm25s (numba backend), one thread each by default."""
 
 from __future__ import annotations
 
@@ -37,9 +37,7 @@ def index_text_bm25s(documents: list[str]) -> None:
     import bm25s
     import Stemmer
 
-    tokens = bm25s.tokenize(
-        documents, stopwords="en", stemmer=Stemmer.Stemmer("english"), show_progress=False
-    )
+    tokens = bm25s.tokenize(documents, stopwords="en", stemmer=Stemmer.Stemmer("english"), show_progress=False)
     bm25s.BM25(method="lucene").index(tokens, show_progress=False)
 
 
@@ -59,8 +57,7 @@ def check_equal(ours: Search, theirs: Search, queries: Tokens, k: int) -> None:
     for row in np.flatnonzero((our_ids != their_ids).any(axis=1)):
         for rank in np.flatnonzero((our_ids[row] != their_ids[row]) & found[row]):
             last_or_tied = (
-                rank == k - 1
-                or np.isclose(our_scores[row, rank], np.delete(our_scores[row], rank), rtol=1e-5).any()
+                rank == k - 1 or np.isclose(our_scores[row, rank], np.delete(our_scores[row], rank), rtol=1e-5).any()
             )
             tied_with_last = np.isclose(our_scores[row, rank], our_scores[row, -1], rtol=1e-5)
             if not (last_or_tied or tied_with_last):
@@ -83,9 +80,7 @@ def compare_indexing(documents: list[str], options: argparse.Namespace) -> dict[
     return {"what": "indexing", "sightline_mb_s": ours, "bm25s_mb_s": theirs, "ratio": ours / theirs}
 
 
-def compare_queries(
-    name: str, queries: Tokens, ours: Search, theirs: Search, k: int, options: Any
-) -> dict[str, Any]:
+def compare_queries(name: str, queries: Tokens, ours: Search, theirs: Search, k: int, options: Any) -> dict[str, Any]:
     check_equal(ours, theirs, queries, k)
     times = measure(
         {"sightline": lambda: ours(queries, k), "bm25s": lambda: theirs(queries, k)},
@@ -94,8 +89,8 @@ def compare_queries(
     )
     our_rate, their_rate = (len(queries) / times[engine].median * 1e3 for engine in ("sightline", "bm25s"))
     print(
-        f"  {len(queries)} {name}, k = {k}: sightline {our_rate:.0f} queries/s | bm25s {their_rate:.0f} queries/s: "
-        f"{our_rate / their_rate:.2f} times (same top {k})"
+        f"  {len(queries)} {name}, k = {k}: sightline {our_rate:.0f} queries/s | "
+        f"bm25s {their_rate:.0f} queries/s: {our_rate / their_rate:.2f} times (same top {k})"
     )
     return {
         "what": name,
@@ -115,12 +110,8 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--queries", type=Path, help="a text file with more queries, one a line")
     parser.add_argument("--sentences", action="store_true", help="index each sentence as a document")
-    parser.add_argument(
-        "--documents", type=int, default=100_000, help="at most so many (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--index-documents", type=int, default=20_000, help="of them for the indexing comparison"
-    )
+    parser.add_argument("--documents", type=int, default=100_000, help="at most so many (default: %(default)s)")
+    parser.add_argument("--index-documents", type=int, default=20_000, help="of them for the indexing comparison")
     parser.add_argument("--max-queries", type=int, default=1000)
     parser.add_argument("--k", type=int, nargs="+", default=[10, 100])
     parser.add_argument("--threads", type=int, default=1)
@@ -152,9 +143,7 @@ def main(argv: list[str]) -> int:
     for name, wanted in sets.items():
         # bm25s cannot answer a query without a known word; both get the rest.
         known = [
-            query
-            for query in analyzer.batch(wanted[: options.max_queries])
-            if index.search([query], 1)[1][0, 0] >= 0
+            query for query in analyzer.batch(wanted[: options.max_queries]) if index.search([query], 1)[1][0, 0] >= 0
         ]
         for k in options.k:
             report.append(compare_queries(name, known, lambda q, k: index.search(q, k), theirs, k, options))

@@ -33,9 +33,9 @@ def load(folder: Path) -> tuple[FloatArray, FloatArray]:
 def enlarge(rows: FloatArray, count: int, seed: int, *, angle: float = 0.05, noise: float = 0.15) -> FloatArray:
     """Grow a set to ``count`` rows that keep its spectrum and clustering.
 
-    Each further copy is turned by a small random rotation (QR of I + angle * G, G antisymmetric) and mixed with a little
-    of another, centred row. That noise has the covariance of the data itself, so no direction gains or loses energy and
-    neighbourhoods stay as crowded as real ones, which independent noise would thin out.
+    Each further copy is turned by a small random rotation (QR of I + angle * G, G antisymmetric) and mixed with a
+    little of another, centred row. That noise has the covariance of the data itself, so no direction gains or
+    loses energy and neighbourhoods stay as crowded as real ones, which independent noise would thin out.
     """
     rng = np.random.default_rng(seed)
     original, dim = rows.shape

@@ -70,8 +70,6 @@ class ReferenceBM25:
 
     def ranking(self, query: Sequence[str], allowed: set[int] | None = None) -> list[tuple[float, int]]:
         """Return (score, id) of every document with a query term, best first, ties by id."""
-        scored = [
-            (self.score(query, key), key) for key in self.documents if allowed is None or key in allowed
-        ]
+        scored = [(self.score(query, key), key) for key in self.documents if allowed is None or key in allowed]
         hits = [(float(np.float32(score)), key) for score, key in scored if score is not None]
         return sorted(hits, key=lambda hit: (-hit[0], hit[1]))

@@ -112,9 +112,7 @@ def model_words(text):
                 between = {"'": "L", ".": "N"}.get(kinds[i])
                 if kinds[i] in ("L", "N"):
                     last = kinds[i]
-                elif (
-                    kinds[i] != "M" and kinds[i] != "Cf" and not (between and last == between == kinds[i + 1])
-                ):
+                elif kinds[i] != "M" and kinds[i] != "Cf" and not (between and last == between == kinds[i + 1]):
                     break
                 if kinds[i] != "Cf":
                     word += "'" if text[i] == "’" else text[i]
@@ -133,14 +131,11 @@ def model_words(text):
             i += 1
     folded = [word.casefold() for word in words]
     return [
-        w if w.isascii() else unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", w).casefold())
-        for w in folded
+        w if w.isascii() else unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", w).casefold()) for w in folded
     ]
 
 
-INTERESTING = st.sampled_from(
-    "aZ1ßİ'’.,·-_ \u0301\u00ad\u200d猫京がーｶﾞ한ไท\u0e31ΣéдⅧ²\ufe0f\U0001f600\u05d0\u0660٫"
-)
+INTERESTING = st.sampled_from("aZ1ßİ'’.,·-_ \u0301\u00ad\u200d猫京がーｶﾞ한ไท\u0e31ΣéдⅧ²\ufe0f\U0001f600\u05d0\u0660٫")
 
 
 @pytest.mark.skipif(
@@ -182,9 +177,7 @@ def test_options():
 
 def test_every_language_has_a_stemmer():
     for language in sl.Analyzer.languages():
-        assert sl.Analyzer(language, stopwords=None)("testing") == [
-            snowball.Stemmer(language).stemWord("testing")
-        ]
+        assert sl.Analyzer(language, stopwords=None)("testing") == [snowball.Stemmer(language).stemWord("testing")]
 
 
 def test_the_stemmer_sees_each_distinct_word_once_in_batches():

@@ -47,9 +47,7 @@ def test_a_term_in_every_document_may_be_worth_nothing_but_is_found():
 
 def test_chinese_japanese_korean_and_thai_are_found():
     index = sl.BM25Index()
-    index.add(
-        ["東京都に住んでいます", "北京大学在哪里", "한국어로 된 문서입니다", "สวัสดีชาวโลก", "plain words"]
-    )
+    index.add(["東京都に住んでいます", "北京大学在哪里", "한국어로 된 문서입니다", "สวัสดีชาวโลก", "plain words"])
     for query, expected in [("東京", 0), ("大学", 1), ("한국어", 2), ("ชาวโลก", 3), ("word", 4)]:
         assert index.search(query, k=1)[1].tolist() == [expected]
 

@@ -122,9 +122,7 @@ BAD_ADDS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("call", "error", "message"), [pytest.param(*row[1:], id=row[0]) for row in BAD_ADDS]
-)
+@pytest.mark.parametrize(("call", "error", "message"), [pytest.param(*row[1:], id=row[0]) for row in BAD_ADDS])
 def test_bad_calls_explain_and_change_nothing(index, call, error, message):
     before = state(index)
     with pytest.raises(error, match=message):

@@ -38,9 +38,7 @@ def assert_equals_fresh_build(index, live):
         some = next(iter(live))
         assert index.explain(QUERIES[2], some) == fresh.explain(QUERIES[2], some)
         mask = index.ids % 2 == 0
-        for mine, theirs in zip(
-            index.search(QUERIES, mask=mask), fresh.search(QUERIES, mask=mask), strict=True
-        ):
+        for mine, theirs in zip(index.search(QUERIES, mask=mask), fresh.search(QUERIES, mask=mask), strict=True):
             assert mine.tobytes() == theirs.tobytes()
 
 

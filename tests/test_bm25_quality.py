@@ -9,7 +9,6 @@ import math
 from collections import defaultdict
 
 import sightline as sl
-from data_location import data_folder
 
 
 def read_json_lines(path):
@@ -20,15 +19,12 @@ def read_json_lines(path):
 
 def ndcg(ranked, judged, depth=10):
     gain = sum(judged.get(key, 0) / math.log2(rank + 2) for rank, key in enumerate(ranked[:depth]))
-    best = sum(
-        value / math.log2(rank + 2)
-        for rank, value in enumerate(sorted(judged.values(), reverse=True)[:depth])
-    )
+    best = sum(value / math.log2(rank + 2) for rank, value in enumerate(sorted(judged.values(), reverse=True)[:depth]))
     return gain / best
 
 
-def test_scifact_with_default_settings():
-    folder = data_folder("scifact")
+def test_scifact_with_default_settings(shared_data):
+    folder = shared_data / "scifact"
     documents = read_json_lines(folder / "corpus.jsonl.gz")
     queries = {query["_id"]: query["text"] for query in read_json_lines(folder / "queries.jsonl")}
     judgments = defaultdict(dict)
@@ -41,8 +37,7 @@ def test_scifact_with_default_settings():
     judged = sorted(judgments)
     _, ids = index.search([queries[key] for key in judged], k=10)
     values = [
-        ndcg([documents[i]["_id"] for i in row if i >= 0], judgments[key])
-        for key, row in zip(judged, ids, strict=True)
+        ndcg([documents[i]["_id"] for i in row if i >= 0], judgments[key]) for key, row in zip(judged, ids, strict=True)
     ]
     assert len(values) == 300
     mean = sum(values) / len(values)

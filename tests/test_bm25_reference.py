@@ -62,7 +62,8 @@ def test_search_score_and_explain_agree_with_the_model(documents, queries, param
             total = 0.0
             for term in parts.terms:
                 total += term.contribution
-            assert np.float32(total) == pytest.approx(parts.score, rel=1e-7, abs=0)
+            exact = parameters["variant"] in ("lucene", "robertson", "atire")
+            assert np.float32(total) == (parts.score if exact else pytest.approx(parts.score, rel=1.2e-7, abs=0))
 
 
 @settings(max_examples=60, deadline=None)
@@ -83,9 +84,7 @@ def test_masks_allow_what_they_say(documents, query, data):
     for scores, found in (as_bool, as_ids):
         check_result(scores[0], found[0], expected, 30)
     everything, nothing = np.ones(len(ids), dtype=bool), np.zeros(len(ids), dtype=bool)
-    scores, found = index.search(
-        [query, query, query], k=30, mask=np.stack([np.array(allowed), everything, nothing])
-    )
+    scores, found = index.search([query, query, query], k=30, mask=np.stack([np.array(allowed), everything, nothing]))
     np.testing.assert_array_equal(found[0], as_bool[1][0])
     np.testing.assert_array_equal(found[1], index.search([query], k=30)[1][0])
     assert (found[2] == -1).all()
@@ -103,9 +102,7 @@ def test_scores_agree_with_bm25s(variant, k1, b, delta):
     vocabulary = np.array([f"w{i}" for i in range(400)])
     weights = 1 / np.arange(1, 401)
     weights /= weights.sum()
-    documents = [
-        random.choice(vocabulary, size=random.integers(1, 60), p=weights).tolist() for _ in range(500)
-    ]
+    documents = [random.choice(vocabulary, size=random.integers(1, 60), p=weights).tolist() for _ in range(500)]
     theirs = bm25s.BM25(method=variant, k1=k1, b=b, delta=delta)
     theirs.index(documents, show_progress=False)
     ours = sl.BM25Index(None, variant=variant, k1=k1, b=b, delta=delta)
@@ -134,18 +131,14 @@ def test_parameters_of_a_search_replace_those_of_the_index():
         other.add(documents)
         changed = {"variant": variant, "k1": 2.0, "b": 0.1, "delta": 1.0}
         np.testing.assert_array_equal(index.search([["a", "d"]], **changed)[0], other.search([["a", "d"]])[0])
-        np.testing.assert_array_equal(
-            index.score(["a", "d"], [0, 2], **changed), other.score(["a", "d"], [0, 2])
-        )
+        np.testing.assert_array_equal(index.score(["a", "d"], [0, 2], **changed), other.score(["a", "d"], [0, 2]))
         assert index.explain(["a", "d"], 2, **changed) == other.explain(["a", "d"], 2)
     assert (index.variant, index.k1, index.b, index.delta) == ("lucene", 1.2, 0.75, 0.5)
 
 
 def test_large_collections_use_several_windows_and_ties_go_by_id():
-    n = 40_000
-    documents = [
-        ["common", *(["rare"] if i % 1000 == 0 else []), *(["pair"] * (1 + i % 3))] for i in range(n)
-    ]
+    n = 80_000
+    documents = [["common", *(["rare"] if i % 1000 == 0 else []), *(["pair"] * (1 + i % 3))] for i in range(n)]
     index = sl.BM25Index(None)
     index.add(documents)
     scores, ids = index.search([["common"], ["rare", "absent"], ["common", "pair"]], k=100)
@@ -159,3 +152,27 @@ def test_large_collections_use_several_windows_and_ties_go_by_id():
     everything = index.search([["common", "pair"]], k=n + 5)
     np.testing.assert_array_equal(everything[1][0][:n], np.lexsort((np.arange(n), -direct)))
     assert everything[1][0][n:].tolist() == [-1] * 5
+
+
+def test_masks_of_every_density_in_a_large_collection():
+    n = 50_000
+    random = np.random.default_rng(8)
+    documents = [
+        ["common", "half", "third"][: 1 + int(random.integers(0, 3))] * int(random.integers(1, 4)) for _ in range(n)
+    ]
+    index = sl.BM25Index(None)
+    index.add(documents)
+    index.remove(random.choice(n, 3000, replace=False))
+    ids = index.ids
+    query = ["third", "common", "half"]
+    direct = index.score(query, ids)
+    order = np.lexsort((ids, -direct))
+    for allowed in (0, 1, 20, 400, 5000, 30_000, len(ids)):
+        mask = np.zeros(len(ids), dtype=bool)
+        mask[random.choice(len(ids), allowed, replace=False)] = True
+        best = order[mask[order]][:10]
+        for given_mask in (mask, ids[mask]):
+            scores, found = index.search([query], k=10, mask=given_mask)
+            assert found[0][: len(best)].tolist() == ids[best].tolist()
+            assert scores[0][: len(best)].tolist() == direct[best].tolist()
+            assert (found[0][len(best) :] == -1).all()

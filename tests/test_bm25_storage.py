@@ -32,9 +32,7 @@ def same_answers(a, b):
 
 @pytest.mark.parametrize("mmap", [True, False])
 def test_everything_comes_back(tmp_path, mmap):
-    index = build(
-        analyzer=sl.Analyzer("german", stopwords=["Die", "cat"]), variant="bm25l", k1=0.8, b=0.3, delta=0.7
-    )
+    index = build(analyzer=sl.Analyzer("german", stopwords=["Die", "cat"]), variant="bm25l", k1=0.8, b=0.3, delta=0.7)
     index.save(tmp_path / "index")
     assert os.listdir(tmp_path) == ["index"]
     loaded = sl.BM25Index.load(tmp_path / "index", mmap=mmap)

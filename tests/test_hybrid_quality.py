@@ -7,8 +7,8 @@ import json
 import math
 
 import numpy as np
-
 from data_location import data_folder
+
 from sightline import RRF, Convex, HybridIndex
 
 COLLECTIONS = ("scifact", "cranfield", "med", "cosqa")

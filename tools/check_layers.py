@@ -78,6 +78,8 @@ PYTHON_LEVELS: list[set[str]] = [
     {"cli"},
     {"__main__"},
 ]
+# (module, higher module): imported under TYPE_CHECKING only, for an object that is handed in.
+PYTHON_TYPES_ONLY = {("scoped", "hybrid_index")}
 # The modules that may import the native core.
 PYTHON_NATIVE = {"_arrays", "runtime", "analyzer", "vector_index", "bm25_index", "sparse_index"}
 # What is installed with the package may be imported anywhere; an optional dependency inside functions only (STYLE: its
@@ -165,22 +167,22 @@ def _imports(tree: ast.Module, package: tuple[str, ...]) -> Iterator[tuple[ast.s
                 yield node, module
 
 
-def _eager_statements(tree: ast.Module) -> set[ast.stmt]:
-    """Imports that run when the module is imported: outside functions and not under ``if TYPE_CHECKING``."""
-    found: set[ast.stmt] = set()
+def _kinds_of_import(tree: ast.Module) -> tuple[set[ast.stmt], set[ast.stmt]]:
+    """The imports that run when the module is imported, and those for the type checker; the rest is in functions."""
+    eager: set[ast.stmt] = set()
+    type_only: set[ast.stmt] = set()
 
-    def visit(node: ast.AST) -> None:
+    def visit(node: ast.AST, found: set[ast.stmt]) -> None:
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
                 continue
-            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-                continue
             if isinstance(child, ast.Import | ast.ImportFrom):
                 found.add(child)
-            visit(child)
+            is_type_checking = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
+            visit(child, type_only if is_type_checking else found)
 
-    visit(tree)
-    return found
+    visit(tree, eager)
+    return eager, type_only
 
 
 def check_python(root: Path) -> Iterator[str]:
@@ -192,7 +194,7 @@ def check_python(root: Path) -> Iterator[str]:
         where = path.relative_to(root).as_posix()
         module = inner.parts[0].removesuffix(".py")
         tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
-        eager = _eager_statements(tree)
+        eager, type_only = _kinds_of_import(tree)
         if module != "__init__" and module not in level_of:
             yield f"{where}: unknown module; place it in PYTHON_LEVELS"
             continue
@@ -209,7 +211,11 @@ def check_python(root: Path) -> Iterator[str]:
                         yield f"{at}: {module} must not use the native core directly"
                 elif target not in level_of:
                     yield f"{at}: imports {name}; name the module that defines it"
-                elif target != module and level_of[target] >= level_of[module]:
+                elif (
+                    target != module
+                    and level_of[target] >= level_of[module]
+                    and (node not in type_only or (module, target) not in PYTHON_TYPES_ONLY)
+                ):
                     yield f"{at}: {module} must not import {target}, which is not of a lower layer"
             elif node in eager and parts[0] not in always_there | PYTHON_OPTIONAL.get(module, set()):
                 yield f"{at}: {parts[0]} is optional; import it inside the function that needs it"

@@ -14,6 +14,10 @@ RowFilter empty_filter(const Snapshot& snapshot) {
   return filter;
 }
 
+void count_rows(RowFilter& filter) {
+  for (const Bitset& rows : filter.allowed) filter.allowed_counts.push_back(rows.count());
+}
+
 }  // namespace
 
 RowFilter filter_from_mask(const Snapshot& snapshot, std::span<const std::uint8_t> mask) {
@@ -28,6 +32,7 @@ RowFilter filter_from_mask(const Snapshot& snapshot, std::span<const std::uint8_
   for (const RowLocation& at : snapshot.rows_by_id()) {
     if (mask[position++] != 0) filter.allowed[at.segment].set(at.row);
   }
+  count_rows(filter);
   return filter;
 }
 
@@ -36,6 +41,7 @@ RowFilter filter_from_ids(const Snapshot& snapshot, std::span<const DocId> ids) 
   for (const DocId id : ids) {
     if (const std::optional<RowLocation> at = snapshot.find(id)) filter.allowed[at->segment].set(at->row);
   }
+  count_rows(filter);
   return filter;
 }
 

@@ -12,7 +12,8 @@
 namespace sightline::lexical {
 
 struct RowFilter {
-  std::vector<Bitset> allowed;  // one for each segment
+  std::vector<Bitset> allowed;              // one for each segment
+  std::vector<std::size_t> allowed_counts;  // their bits
 };
 
 // One entry for each live document in ascending order of id; non-zero allows. O(n log segments).

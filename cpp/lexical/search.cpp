@@ -3,23 +3,33 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "parallel/thread_pool.h"
-#include "topk/top_k.h"
+#include "topk/top_k_buffer.h"
 
 namespace sightline::lexical {
 namespace {
 
-// Documents accumulated at once: 128 KB of sums, which stay in the second-level cache while every term passes.
-constexpr std::size_t kWindowRows = 16384;
+// Documents accumulated at once: 256 KB of sums, which stay in the second-level cache while every term passes.
+constexpr std::size_t kWindowRows = 32768;
 
 // Marks a row that no term has reached. Gains are never negative zero, so the first one makes it positive, even if it is 0.
 constexpr double kUntouched = -0.0;
 bool is_untouched(double sum) noexcept { return std::bit_cast<std::uint64_t>(sum) == std::bit_cast<std::uint64_t>(kUntouched); }
 
+// Finding a row among the postings of a term costs about as much as adding this many postings.
+constexpr std::size_t kPostingsPerLookup = 32;
+
 // Above one posting for so many rows it is cheaper to look at every row of a window than at its postings again.
 constexpr std::size_t kRowsPerPostingForSweep = 8;
+
+// Rows compared at once: two cache lines. Vector extensions of the compiler, which every CPU's baseline has registers for.
+constexpr std::size_t kBlockRows = 16;
+static_assert(64 % kBlockRows == 0 && kWindowRows % 64 == 0);
+typedef double Pair __attribute__((vector_size(16)));
+typedef std::int64_t PairMask __attribute__((vector_size(16)));
 
 struct TableGains {
   const double* gains;
@@ -64,7 +74,7 @@ template <typename Gains>
 class SegmentSearch {
  public:
   SegmentSearch(const BoundQuery& query, std::uint32_t segment_number, const Bitset* allowed, const Gains& gains,
-                std::vector<double>& sums, TopK& top)
+                std::vector<double>& sums, TopKBuffer& top)
       : query_(query),
         segment_(*query.snapshot().segments()[segment_number].segment),
         allowed_(allowed),
@@ -78,7 +88,35 @@ class SegmentSearch {
     }
   }
 
-  void run() {
+  // allowed_count: how many rows the filter leaves.
+  void run(std::size_t allowed_count) {
+    std::size_t posting_count = 0;
+    for (const Cursor& c : cursors_) posting_count += c.postings.size();
+    if (allowed_ != nullptr && allowed_count * cursors_.size() * kPostingsPerLookup < posting_count) {
+      score_allowed_rows();
+    } else {
+      scan_postings();
+    }
+  }
+
+ private:
+  // For a filter that leaves few rows: looks each of them up in the postings of each term.
+  void score_allowed_rows() {
+    for (std::size_t w = 0; w < allowed_->word_count(); ++w) {
+      for (std::uint64_t word = allowed_->word(w); word != 0; word &= word - 1) {
+        const auto row = static_cast<RowIndex>(64 * w + static_cast<std::size_t>(std::countr_zero(word)));
+        double sum = kUntouched;
+        for (Cursor& c : cursors_) {
+          c.next = skip_to(c.postings.rows, c.next, row);
+          if (c.next == c.postings.size() || c.postings.rows[c.next] != row) continue;
+          sum += c.weight * gains_(c.postings.codes[c.next]);
+        }
+        offer(row, sum);
+      }
+    }
+  }
+
+  void scan_postings() {
     while (true) {
       RowIndex next_row = std::numeric_limits<RowIndex>::max();
       bool more = false;
@@ -92,7 +130,6 @@ class SegmentSearch {
     }
   }
 
- private:
   void search_window(std::size_t first_row) {
     const std::size_t row_end = std::min(first_row + kWindowRows, segment_.row_count());
     std::size_t posting_count = 0;
@@ -134,9 +171,9 @@ class SegmentSearch {
   void offer(std::size_t row, double sum) {
     if (is_untouched(sum) || (allowed_ != nullptr && !allowed_->test(row))) return;
     const float score = query_.score(sum);
-    if (score < top_.threshold()) return;
-    top_.push({score, segment_.id(static_cast<RowIndex>(row))});
-    bound_ = bound_below(top_.threshold());
+    if (score >= top_.threshold() && top_.push({score, segment_.id(static_cast<RowIndex>(row))})) {
+      bound_ = bound_below(top_.threshold());
+    }
   }
 
   // What is not greater than this cannot round to a score that reaches the threshold.
@@ -144,20 +181,46 @@ class SegmentSearch {
     return static_cast<double>(std::nextafter(threshold, -std::numeric_limits<float>::infinity()));
   }
 
+  // One bit for each row of a block that a search may return. Blocks do not straddle the words of the filter.
+  std::uint32_t allowed_in_block(std::size_t first_row) const noexcept {
+    constexpr std::uint32_t kAll = (1U << kBlockRows) - 1;
+    return allowed_ == nullptr ? kAll : static_cast<std::uint32_t>(allowed_->word(first_row / 64) >> (first_row % 64)) & kAll;
+  }
+
+  // Looks at every row of the window, and clears it: blocks without a sum above the bound cost two instructions a pair.
   void sweep_rows(std::size_t first_row, std::size_t row_end) {
-    constexpr std::size_t kBlock = 16;
     const std::size_t count = row_end - first_row;
-    const double base = query_.base();
+    const Pair base = {query_.base(), query_.base()};
     std::size_t i = 0;
-    for (; i + kBlock <= count; i += kBlock) {
-      const double bound = bound_;
-      int passing = 0;
-      for (std::size_t j = 0; j < kBlock; ++j) passing |= static_cast<int>(base + sums_[i + j] > bound);
-      if (passing == 0) continue;
-      for (std::size_t j = 0; j < kBlock; ++j) offer(first_row + i + j, sums_[i + j]);
+    for (; i + kBlockRows <= count; i += kBlockRows) {
+      const std::uint32_t allowed = allowed_in_block(first_row + i);
+      if (allowed == 0) {
+        std::fill(sums_ + i, sums_ + i + kBlockRows, kUntouched);
+        continue;
+      }
+      const Pair bound = {bound_, bound_};
+      PairMask passing = {0, 0};
+      for (std::size_t j = 0; j < kBlockRows; j += 2) {
+        Pair sums;
+        std::memcpy(&sums, sums_ + i + j, sizeof sums);
+        passing |= base + sums > bound;
+      }
+      if ((passing[0] | passing[1]) != 0) {
+        std::uint32_t rows = 0;
+        for (std::size_t j = 0; j < kBlockRows; ++j) {
+          rows |= static_cast<std::uint32_t>(query_.base() + sums_[i + j] > bound_) << j;
+        }
+        for (rows &= allowed; rows != 0; rows &= rows - 1) {
+          const auto j = static_cast<std::size_t>(std::countr_zero(rows));
+          offer(first_row + i + j, sums_[i + j]);
+        }
+      }
+      std::fill(sums_ + i, sums_ + i + kBlockRows, kUntouched);
     }
-    for (; i < count; ++i) offer(first_row + i, sums_[i]);
-    std::fill(sums_, sums_ + count, kUntouched);
+    for (; i < count; ++i) {
+      offer(first_row + i, sums_[i]);
+      sums_[i] = kUntouched;
+    }
   }
 
   // Each sum is offered and cleared at its first posting; at the later ones it is untouched.
@@ -177,7 +240,7 @@ class SegmentSearch {
   const Bitset* allowed_;
   const Gains& gains_;
   double* sums_;
-  TopK& top_;
+  TopKBuffer& top_;
   double bound_;
   std::vector<Cursor> cursors_;
 };
@@ -222,22 +285,24 @@ std::vector<Hit> search(const BoundQuery& query, std::size_t k, const RowFilter*
   if (query.terms().empty()) return {};
   // kUntouched everywhere between searches, so that a query pays only for the rows it touches.
   thread_local std::vector<double> sums(kWindowRows, kUntouched);
-  TopK top(k);
+  TopKBuffer top(k);
   const std::vector<SegmentView>& segments = query.snapshot().segments();
   try {
     for (std::uint32_t s = 0; s < segments.size(); ++s) {
       const Bitset* allowed = nullptr;
+      std::size_t allowed_count = segments[s].live_count();
       if (filter != nullptr) {
         allowed = &filter->allowed[s];
+        allowed_count = filter->allowed_counts[s];
       } else if (segments[s].tombstones) {
         allowed = &segments[s].tombstones->live();
       }
       if (tables != nullptr) {
         const TableGains gains{tables->gains[s].data()};
-        SegmentSearch(query, s, allowed, gains, sums, top).run();
+        SegmentSearch(query, s, allowed, gains, sums, top).run(allowed_count);
       } else {
         const ComputedGains gains{&query.scorer(), segments[s].segment->arrays().pairs.data()};
-        SegmentSearch(query, s, allowed, gains, sums, top).run();
+        SegmentSearch(query, s, allowed, gains, sums, top).run(allowed_count);
       }
     }
   } catch (...) {

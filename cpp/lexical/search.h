@@ -57,7 +57,7 @@ class BoundQuery {
 };
 
 // The k best documents that have a term of the query, best first. `filter` may be null, `tables` too (gains are then
-// computed as they are met). O(postings of the terms); 128 KB of memory for each thread that ever searched.
+// computed as they are met). O(postings of the terms); 256 KB of memory for each thread that ever searched.
 std::vector<Hit> search(const BoundQuery& query, std::size_t k, const RowFilter* filter, const GainTables* tables);
 
 // Several queries in the thread pool. `filters` is empty, or one for all, or one for each query.

@@ -154,10 +154,10 @@ TEST(any_history_equals_a_fresh_build) {
 TEST(windows_skipped_and_dense_give_the_scores_of_random_access) {
   // Three windows; the middle one has no posting of "rare", and "common" is swept row by row.
   std::map<DocId, Tokens> documents;
-  for (DocId id = 0; id < 40000; ++id) {
+  for (DocId id = 0; id < 80000; ++id) {
     Tokens tokens{"common"};
     if (id % 7 == 0) tokens.push_back("seventh");
-    if (id < 100 || id > 39900) tokens.push_back("rare");
+    if (id < 100 || id > 79900) tokens.push_back("rare");
     documents[id] = tokens;
   }
   Bm25Index index;
@@ -168,12 +168,12 @@ TEST(windows_skipped_and_dense_give_the_scores_of_random_access) {
     const auto snapshot = index.snapshot();
     const BoundQuery bound(*snapshot, {}, query);
     std::vector<Hit> expected;
-    for (DocId id = 0; id < 40000; ++id) {
+    for (DocId id = 0; id < 80000; ++id) {
       const float score = bound.score_row(*snapshot->find(id));
       if (score != 0) expected.push_back({score, id});
     }
     std::sort(expected.begin(), expected.end(), ranks_before);
-    for (const std::size_t k : {std::size_t{1}, std::size_t{50}, std::size_t{50000}}) {
+    for (const std::size_t k : {std::size_t{1}, std::size_t{50}, std::size_t{90000}}) {
       std::vector<Hit> best(expected.begin(), expected.begin() + static_cast<std::ptrdiff_t>(std::min(k, expected.size())));
       CHECK(same(find(index, words, k), best));
       CHECK(same(search(bound, k, nullptr, nullptr), best));

@@ -63,7 +63,7 @@ _MODULE_OF = {
     "set_num_threads": "runtime",
 }
 
-__all__ = list(_MODULE_OF)  # noqa: PLE0604
+__all__ = list(_MODULE_OF)
 
 
 def __getattr__(name: str) -> Any:

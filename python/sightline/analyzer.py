@@ -43,7 +43,8 @@ class Analyzer:
     joiners vanish. Text is brought to NFC, words to NFKC and full case folding ("Straße" and "STRASSE" are
     one word). Runs of Han, Hiragana, Katakana, Bopomofo, Hangul, Thai, Lao, Khmer and Myanmar characters
     become overlapping pairs ("東京都" gives "東京", "京都"); a character that stands alone becomes a word of
-    its own. A lone surrogate separates words.
+    its own, so a query of a single character finds only documents in which it stands alone. A lone surrogate
+    separates words.
 
     Parameters: language : a Snowball algorithm such as "english", "german", "russian" (see
                 ``Analyzer.languages()``), or None or "none" for neither stems nor stop words;
@@ -65,12 +66,8 @@ class Analyzer:
         self._language = _check_language(language)
         self._stemmer = stemmer
         stem_words = _stem_function(stemmer, self._language)
-        if (isinstance(stopwords, str) and stopwords != "default") or not isinstance(
-            stopwords, Iterable | None
-        ):
-            raise InvalidInputError(
-                f"stopwords: expected 'default', None or a collection of words, got {stopwords!r}"
-            )
+        if (isinstance(stopwords, str) and stopwords != "default") or not isinstance(stopwords, Iterable | None):
+            raise InvalidInputError(f"stopwords: expected 'default', None or a collection of words, got {stopwords!r}")
         chosen = _STOP_WORDS.get(self._language or "", ()) if isinstance(stopwords, str) else stopwords
         self._stop_words = _normal_stop_words(chosen or ())
         self._core = _core.Analyzer(_resolver(self._stop_words, stem_words))
@@ -98,9 +95,7 @@ class Analyzer:
     def __call__(self, text: str) -> list[str]:
         """Return the terms of a text, in order. O(length)."""
         if not isinstance(text, str):
-            raise InvalidInputError(
-                f"text: expected str, got {type(text).__name__}; use batch() for several texts"
-            )
+            raise InvalidInputError(f"text: expected str, got {type(text).__name__}; use batch() for several texts")
         return self._core.token_lists([text])[0]
 
     def batch(self, texts: Iterable[str]) -> list[list[str]]:
@@ -121,9 +116,7 @@ class Analyzer:
                 f"analyzer: expected an Analyzer, got its subclass {type(self).__name__}; {CANNOT_BE_SAVED}"
             )
         if callable(self._stemmer):
-            raise InvalidInputError(
-                f"analyzer: expected a Snowball stemmer, got {self._stemmer!r}; {CANNOT_BE_SAVED}"
-            )
+            raise InvalidInputError(f"analyzer: expected a Snowball stemmer, got {self._stemmer!r}; {CANNOT_BE_SAVED}")
         return {"language": self._language, "stemmer": self._stemmer, "stopwords": sorted(self._stop_words)}
 
     @classmethod
@@ -171,9 +164,7 @@ def _check_algorithm(name: str, argument: str) -> None:
         raise InvalidInputError(f"{argument}: expected one of {', '.join(known)}, or None; got {name!r}")
 
 
-def _stem_function(
-    stemmer: str | Stemmer | None, language: str | None
-) -> Callable[[list[str]], list[str]] | None:
+def _stem_function(stemmer: str | Stemmer | None, language: str | None) -> Callable[[list[str]], list[str]] | None:
     if stemmer is None or (stemmer == "default" and language is None):
         return None
     if callable(stemmer):
@@ -212,9 +203,7 @@ def _normal_stop_words(words: Iterable[str]) -> frozenset[str]:
             raise InvalidInputError(f"stopwords: expected words, got {type(word).__name__} {word!r}")
         parts = split.token_lists([word])[0]
         if len(parts) != 1:
-            raise InvalidInputError(
-                f"stopwords: expected single words, got {word!r}, which is split into {parts!r}"
-            )
+            raise InvalidInputError(f"stopwords: expected single words, got {word!r}, which is split into {parts!r}")
         result.add(parts[0])
     return frozenset(result)
 

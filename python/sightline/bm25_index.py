@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline import _core
-from sightline._arrays import FloatArray, IdArray, check_k, id_array, masks
+from sightline._arrays import FloatArray, IdArray, check_k, id_array, masks, path_bytes
 from sightline.analyzer import CANNOT_BE_SAVED, Analyzer
 from sightline.errors import CorruptIndexError, IncompatibleIndexError, InvalidInputError
 
@@ -39,7 +39,8 @@ class TermExplanation(NamedTuple):
 class BM25Explanation:
     """Where a score comes from.
 
-    ``score`` is the sum of the contributions, added in order and rounded once to float32.
+    ``score`` is the sum of the contributions, added in order and rounded once to float32. ("bm25l" and "bm25+"
+    add what every document gets first, so there the order differs, and with it at most the 16th digit.)
     """
 
     score: float
@@ -136,9 +137,7 @@ class BM25Index:
     def __repr__(self) -> str:
         return f"BM25Index({self._analyzer!r}, variant={self.variant!r}) with {len(self)} documents"
 
-    def add(
-        self, texts: Iterable[str] | Iterable[Sequence[str]], ids: npt.ArrayLike | None = None
-    ) -> IdArray:
+    def add(self, texts: Iterable[str] | Iterable[Sequence[str]], ids: npt.ArrayLike | None = None) -> IdArray:
         """Add documents and return their ids.
 
         Searchable when the call returns. O(total length), plus, amortised, O(log n) copies of a posting as
@@ -278,7 +277,7 @@ class BM25Index:
             raise InvalidInputError(
                 f"analyzer: expected an Analyzer or None, got {self._analyzer!r}; {CANNOT_BE_SAVED}"
             )
-        self._core.save(os.fspath(path), *self._parameters, json.dumps({"analyzer": settings}))
+        self._core.save(path_bytes(path), *self._parameters, json.dumps({"analyzer": settings}))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], mmap: bool = True) -> BM25Index:
@@ -288,17 +287,17 @@ class BM25Index:
                     read it
         Raises:     StorageError, CorruptIndexError, IncompatibleIndexError
         """
-        native, variant, k1, b, delta, settings = _core.BM25Index.load(os.fspath(path), bool(mmap))
+        native, variant, k1, b, delta, settings = _core.BM25Index.load(path_bytes(path), bool(mmap))
         try:
             described = json.loads(settings)["analyzer"]
             analyzer = None if described is None else Analyzer.from_settings(described)
         except InvalidInputError as error:
             raise IncompatibleIndexError(
-                f"'{os.fspath(path)}' needs an analyzer that cannot be made here ({error}); upgrade PyStemmer"
+                f"'{os.fsdecode(path)}' needs an analyzer that cannot be made here ({error}); upgrade PyStemmer"
             ) from None
         except (ValueError, KeyError, TypeError) as error:
             raise CorruptIndexError(
-                f"'{os.fspath(path)}' is damaged: its analyzer settings cannot be read ({error}); "
+                f"'{os.fsdecode(path)}' is damaged: its analyzer settings cannot be read ({error}); "
                 "restore it from a backup or build it again"
             ) from None
         index = cls.__new__(cls)
@@ -325,9 +324,7 @@ class BM25Index:
     def _add(self, texts: Any, ids: IdArray | None, *, replace: bool) -> IdArray:
         return self._core.add(self._native, self._terms(_as_list(texts, "texts")), ids, replace)
 
-    def _override(
-        self, variant: Variant | None, k1: float | None, b: float | None, delta: float | None
-    ) -> _Parameters:
+    def _override(self, variant: Variant | None, k1: float | None, b: float | None, delta: float | None) -> _Parameters:
         if variant is None and k1 is None and b is None and delta is None:
             return self._parameters
         return _check_parameters(
@@ -365,9 +362,7 @@ def _check_number(value: Any, name: str, upper: float) -> float:
 
 def _check_parameters(variant: Any, k1: Any, b: Any, delta: Any) -> _Parameters:
     if variant not in _VARIANTS:
-        raise InvalidInputError(
-            f"variant: expected one of {', '.join(map(repr, _VARIANTS))}, got {variant!r}"
-        )
+        raise InvalidInputError(f"variant: expected one of {', '.join(map(repr, _VARIANTS))}, got {variant!r}")
     return _Parameters(
         _VARIANTS.index(variant),
         _check_number(k1, "k1", _MAX_PARAMETER),

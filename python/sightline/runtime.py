@@ -28,8 +28,8 @@ def set_num_threads(n: int) -> None:
 def get_num_threads() -> int:
     """Return how many threads may run native work at once.
 
-    At first this is ``SIGHTLINE_NUM_THREADS`` if that is set, else the CPUs that this process may use (affinity mask and
-    container quota).
+    At first this is ``SIGHTLINE_NUM_THREADS`` if that is set, else the CPUs that this process may use (affinity mask
+    and container quota).
     """
     return _core.get_num_threads()
 
@@ -38,7 +38,8 @@ def cpu_info() -> dict[str, Any]:
     """Return which kernels are active and why.
 
     Returns:    dict with ``isa`` (active kernel table), ``reason``, ``available`` (tables this machine can run, best
-                first), ``compiled`` (tables in this build), ``features`` (of the CPU, as detected), ``threads``, ``cpus``
+                first), ``compiled`` (tables in this build), ``features`` (of the CPU, as detected), ``cpus``,
+                ``threads``, ``forced`` (what SIGHTLINE_ISA says, or None)
     Raises:     InvalidInputError if SIGHTLINE_ISA names a table that does not exist or cannot run here
     """
     info: dict[str, Any] = _core.cpu_info()

@@ -28,8 +28,8 @@ class VectorIndex:
 
     Memory: about 5 bytes a dimension a row (4 of them the stored float32 vector) and 24 to 32 bytes a row.
 
-    Parameters: dim : int, 1 to 8192; metric : "cosine", "ip" (inner product) or "l2" (score: minus the squared distance, so
-                that greater is always better)
+    Parameters: dim : int, 1 to 8192; metric : "cosine", "ip" (inner product) or "l2" (score: minus the squared
+                distance, so that greater is always better)
     Raises:     InvalidInputError for any other value
     Notes:      thread-safe: searches run while another thread adds, each over the state at its start, and never wait
     """
@@ -123,8 +123,8 @@ class VectorIndex:
                     than k rows, -inf and -1. For a single query: (k,) each.
                     With stats, a dict: ``rows`` (alive), ``rows_high`` and ``rows_full`` (bounded by 4 and by 8 bits a
                     dimension), ``rows_exact`` (scored exactly), ``bytes`` (read)
-        Raises:     InvalidInputError for a wrong dimension, NaN, infinity, k < 1, a mask that does not fit or, under cosine,
-                    a zero query
+        Raises:     InvalidInputError for a wrong dimension, NaN, infinity, k < 1, a mask that does not fit or, under
+                    cosine, a zero query
         Notes:      scores are float64 results rounded once; scores outside float32's range are clamped to its ends
         """
         matrix, single = float_matrix(queries, "queries", self.dim)
