@@ -30,7 +30,7 @@ CPP_FOLDERS: dict[str, set[str]] = {
 
 # cpp/simd: every file, and all that it may include; None: ordinary code under the rules for folders.
 # A kernel file is compiled for more than the baseline CPU: an inline function that it shared with other files could be
-# picked by the linker for all of them. So the files of a family share one header of internal functions, and no more.
+# picked by the linker for all of them. So the files of a family share headers of internal functions, and no more.
 _KERNEL_INCLUDES = {"simd/kernels.h", "cstddef", "cstdint"}
 _X86 = _KERNEL_INCLUDES | {"immintrin.h"}
 _ARM = _KERNEL_INCLUDES | {"arm_neon.h"}
@@ -39,11 +39,14 @@ SIMD_FILES: dict[str, set[str] | None] = {
     "dispatch.cpp": None,
     "kernels.h": {"cstddef", "cstdint"},
     "scalar.cpp": _KERNEL_INCLUDES,
-    "avx2.cpp": _X86,
-    "avx512_common.h": _X86,
+    "avx2_floats.h": _X86,
+    "avx2.cpp": _X86 | {"simd/avx2_floats.h"},
+    "avx512_floats.h": _X86,
+    "avx512_common.h": _X86 | {"simd/avx512_floats.h"},
     "avx512.cpp": _X86 | {"simd/avx512_common.h"},
     "avx512vnni.cpp": _X86 | {"simd/avx512_common.h"},
-    "neon_common.h": _ARM,
+    "neon_floats.h": _ARM,
+    "neon_common.h": _ARM | {"simd/neon_floats.h"},
     "neon.cpp": _ARM | {"simd/neon_common.h"},
     "neon_dotprod.cpp": _ARM | {"simd/neon_common.h"},
 }
@@ -139,7 +142,7 @@ def check_cpp(root: Path) -> Iterator[str]:
                 yield f'{at}: "{quoted}" is not a path below cpp/'
             elif target != folder and target not in CPP_FOLDERS[folder]:
                 yield f"{at}: {folder} must not include {target}"
-            elif target == "simd" and target_name.endswith("_common.h") and folder != "simd":
+            elif target == "simd" and target_name.endswith(("_common.h", "_floats.h")) and folder != "simd":
                 yield f"{at}: only kernel files include {quoted}"
         for what, pattern, allowed in CPP_RESERVED:
             if any(inner.startswith(prefix) for prefix in allowed):

@@ -8,6 +8,7 @@
 #include "bindings/registry.h"
 #include "dense/index.h"
 #include "dense/search.h"
+#include "simd/dispatch.h"
 
 namespace py = pybind11;
 
@@ -18,6 +19,7 @@ using dense::Metric;
 using dense::RowFilter;
 using dense::SearchStats;
 using dense::Snapshot;
+using dense::StoredType;
 using dense::VectorIndex;
 
 Metric parse_metric(const std::string& name) {
@@ -34,6 +36,13 @@ const char* metric_name(Metric metric) {
     case Metric::kSquaredL2: return "l2";
   }
   return "";
+}
+
+StoredType parse_dtype(const std::string& name) {
+  for (const StoredType type : {StoredType::kFloat32, StoredType::kFloat16, StoredType::kBFloat16}) {
+    if (name == dense::stored_type_name(type)) return type;
+  }
+  throw Error(ErrorKind::kInvalidInput, "dtype: expected 'float32', 'float16' or 'bfloat16', got '" + name + "'");
 }
 
 // A mask as vector_index.py passes it: nothing, a bool matrix with one row for all queries or one a query, or a list of
@@ -107,6 +116,7 @@ py::tuple search(const VectorIndex& index, const py::array& queries, std::size_t
     snapshot = index.snapshot();
     const std::vector<RowFilter> filters = mask.resolve(*snapshot);
     dense::search(*snapshot, matrix.data, matrix.rows, k, filters, score_data, id_data, stats);
+    snapshot->note_vectors_read(stats.rows_exact, matrix.rows);
   }
   return py::make_tuple(scores, ids, stats_dict(stats, *snapshot));
 }
@@ -123,6 +133,7 @@ py::tuple range_search(const VectorIndex& index, const py::array& query, float t
     const auto snapshot = index.snapshot();
     SearchStats stats;
     const auto hits = dense::range_search(*snapshot, matrix.data, threshold, mask.resolve(*snapshot), stats);
+    snapshot->note_vectors_read(stats.rows_exact, 1);
     scores.reserve(hits.size());
     ids.reserve(hits.size());
     for (const Hit& hit : hits) {
@@ -140,7 +151,9 @@ py::array_t<float> score(const VectorIndex& index, const py::array& query, const
   std::vector<float> scores(wanted.size());
   {
     py::gil_scoped_release release;
-    dense::score(*index.snapshot(), matrix.data, wanted, scores.data());
+    const auto snapshot = index.snapshot();
+    dense::score(*snapshot, matrix.data, wanted, scores.data());
+    snapshot->note_vectors_read(wanted.size(), 1);
   }
   return to_array(std::move(scores));
 }
@@ -150,13 +163,17 @@ py::array_t<float> get(const VectorIndex& index, const py::array& ids) {
   py::array_t<float> vectors({ids.shape(0), static_cast<py::ssize_t>(index.dim())});
   float* out = vectors.mutable_data();
   py::gil_scoped_release release;
+  const simd::Kernels& kernels = simd::kernels();
   const auto snapshot = index.snapshot();
   for (const DocId id : wanted) {
     const auto address = snapshot->find(id);
     if (!address) throw Error(ErrorKind::kNotFound, "ids: " + std::to_string(id) + " is not in the index");
-    const float* vector = snapshot->segments()[address->segment].segment->vector(address->row);
-    out = std::copy_n(vector, index.dim(), out);
+    const dense::StoredRow row = snapshot->segments()[address->segment].segment->stored_row(address->row);
+    const float* values = row.decode(kernels, index.dim(), out);
+    if (values != out) std::copy_n(values, index.dim(), out);
+    out += index.dim();
   }
+  snapshot->note_vectors_read(wanted.size(), 1);
   return vectors;
 }
 
@@ -196,6 +213,7 @@ py::dict memory(const VectorIndex& index) {
     total.codes += part.codes;
     total.bounds += part.bounds;
     total.ids += part.ids;
+    total.mapped += part.mapped;
     if (view.live) tombstones += view.live->word_count() * sizeof(std::uint64_t);
   }
   py::dict result;
@@ -204,6 +222,7 @@ py::dict memory(const VectorIndex& index) {
   result["bounds"] = total.bounds;
   result["ids"] = total.ids;
   result["tombstones"] = tombstones;
+  result["mapped"] = total.mapped;
   return result;
 }
 
@@ -211,12 +230,13 @@ py::dict memory(const VectorIndex& index) {
 
 void register_vector_index(py::module_& m) {
   py::class_<VectorIndex>(m, "VectorIndex")
-      .def(py::init([](std::size_t dim, const std::string& metric) {
-             return std::make_unique<VectorIndex>(parse_metric(metric), dim);
+      .def(py::init([](std::size_t dim, const std::string& metric, const std::string& dtype) {
+             return std::make_unique<VectorIndex>(parse_metric(metric), parse_dtype(dtype), dim);
            }),
-           py::arg("dim"), py::arg("metric"))
+           py::arg("dim"), py::arg("metric"), py::arg("dtype"))
       .def_property_readonly("dim", &VectorIndex::dim)
       .def_property_readonly("metric", [](const VectorIndex& index) { return metric_name(index.metric()); })
+      .def_property_readonly("dtype", [](const VectorIndex& index) { return dense::stored_type_name(index.stored_type()); })
       .def("__len__", [](const VectorIndex& index) { return index.snapshot()->live_count(); })
       .def("ids", [](const VectorIndex& index) { return to_array(index.snapshot()->ids()); })
       .def("segment_sizes",

@@ -115,15 +115,15 @@ float SegmentBound::upper_score(float kernel_upper) const noexcept {
 
 float exact_score(Metric metric, const simd::Kernels& kernels, const CodedQuery& query, const Segment& segment,
                   std::size_t row) noexcept {
-  const float* x = segment.vector(row);
+  const StoredRow x = segment.stored_row(row);
   const std::size_t dim = segment.dim();
   switch (metric) {
     case Metric::kCosine: {
-      const double cosine = kernels.dot_f64(query.vector, x, dim) / (query.norm * segment.norm(row));
+      const double cosine = x.dot(kernels, query.vector, dim) / (query.norm * segment.norm(row));
       return to_score(std::clamp(cosine, -1.0, 1.0));
     }
-    case Metric::kInnerProduct: return to_score(kernels.dot_f64(query.vector, x, dim));
-    case Metric::kSquaredL2: return to_score(-kernels.squared_distance_f64(query.vector, x, dim));
+    case Metric::kInnerProduct: return to_score(x.dot(kernels, query.vector, dim));
+    case Metric::kSquaredL2: return to_score(-x.squared_distance(kernels, query.vector, dim));
   }
   return kNoScore;  // not reached: the switch is complete
 }

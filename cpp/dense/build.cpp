@@ -1,7 +1,8 @@
-// Segment::build: copy, validate, quantise, pack.
+// Segment::build: store, validate, quantise, pack.
 #include <algorithm>
-#include <atomic>
+#include <array>
 #include <cfloat>
+#include <charconv>
 #include <cmath>
 #include <limits>
 #include <mutex>
@@ -37,21 +38,28 @@ std::uint32_t load_u32(const std::uint8_t* p) {
   return value;
 }
 
+std::string to_text(float value) {
+  std::array<char, 32> text;
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
+  return {text.data(), end};
+}
+
 void store_u32(std::uint8_t* p, std::uint32_t value) { __builtin_memcpy(p, &value, sizeof value); }
 
 }  // namespace
 
 class SegmentBuilder {
  public:
-  SegmentBuilder(Metric metric, std::size_t dim, std::span<const DocId> ids, const Segment::RowSource& row,
+  SegmentBuilder(Metric metric, StoredType type, std::size_t dim, std::span<const DocId> ids, const Segment::RowSource& row,
                  const std::function<std::string(std::size_t)>& describe_row)
       : metric_(metric), row_(row), describe_row_(describe_row), kernels_(simd::kernels()), segment_(new Segment) {
+    segment_->type_ = type;
     segment_->dim_ = dim;
     segment_->ids_.allocate(ids.size());
     std::copy(ids.begin(), ids.end(), segment_->ids_.mutable_data());
     const std::size_t padded_rows = segment_->block_count() * simd::kBlockRows;
     const std::size_t plane_bytes = checked_mul(segment_->block_count(), segment_->plane_bytes_per_block());
-    segment_->vectors_.allocate(checked_mul(ids.size(), dim));
+    segment_->vectors_.allocate(checked_mul(ids.size(), segment_->row_bytes()));
     segment_->high_.allocate(plane_bytes);
     segment_->low_.allocate(plane_bytes);
     segment_->scale_.allocate(padded_rows);
@@ -68,11 +76,12 @@ class SegmentBuilder {
     parallel::parallel_for(tasks, [&](std::size_t task, std::size_t) {
       // One padded code row for each row of a block; a code of 128 stands for 0, in rows and dimensions that do not exist.
       std::vector<std::uint8_t> codes(simd::kBlockRows * padded_dim());
+      std::vector<float> scratch(segment_->dim_);
       double longest = 0;
       const std::size_t end = std::min(blocks, (task + 1) * kBlocksPerTask);
       for (std::size_t block = task * kBlocksPerTask; block < end; ++block) {
         std::fill(codes.begin(), codes.end(), std::uint8_t{128});
-        longest = std::max(longest, encode_block(block, codes.data()));
+        longest = std::max(longest, encode_block(block, codes.data(), scratch.data()));
         pack_block(block, codes.data());
       }
       std::lock_guard lock(mutex_);
@@ -84,25 +93,62 @@ class SegmentBuilder {
  private:
   std::size_t padded_dim() const { return segment_->octets() * 8; }
 
-  float checked_max_abs(const float* x, std::size_t row) const {
-    const float greatest = kernels_.max_abs_f32(x, segment_->dim_);
-    if (!(greatest <= FLT_MAX)) {
-      throw Error(ErrorKind::kInvalidInput,
-                  describe_row_(row) + ": expected finite float32 values, got NaN or infinity; remove or replace that vector");
+  // Stores row i and returns what is stored as float32, in `scratch` if it was converted.
+  const float* store_row(std::size_t i, float* scratch) {
+    const std::size_t dim = segment_->dim_;
+    const StoredType type = segment_->type_;
+    const StoredRow source = row_(i);
+    std::byte* const stored = segment_->vectors_.mutable_data() + i * segment_->row_bytes();
+    auto* const words = reinterpret_cast<std::uint16_t*>(stored);
+    if (source.type == type) {
+      std::copy_n(source.data, segment_->row_bytes(), stored);
+    } else if (type == StoredType::kFloat16) {
+      kernels_.f32_to_f16(source.f32(), dim, words);
+    } else {
+      kernels_.f32_to_bf16(source.f32(), dim, words);
     }
-    return greatest;
+    const float* const x = segment_->stored_row(i).decode(kernels_, dim, scratch);
+    if (!(kernels_.max_abs_f32(x, dim) <= FLT_MAX)) fail_not_finite(i, source);
+    return x;
   }
 
-  // A power of two no smaller than the longest row, so that dividing by it is exact.
+  [[noreturn]] void fail_not_finite(std::size_t i, const StoredRow& source) const {
+    std::string what = ": expected finite float32 values, got NaN or infinity; remove or replace that vector";
+    if (source.type == StoredType::kFloat32) {
+      const float greatest = kernels_.max_abs_f32(source.f32(), segment_->dim_);
+      if (greatest <= FLT_MAX) {
+        const bool is_f16 = segment_->type_ == StoredType::kFloat16;
+        what = ": its greatest absolute value, " + to_text(greatest) + ", is past the range of " +
+               stored_type_name(segment_->type_) + (is_f16 ? ", 65504" : ", 3.3895e38") + "; scale all vectors down, or use dtype=" +
+               (is_f16 ? "\"bfloat16\" or \"float32\"" : "\"float32\"");
+      }
+    }
+    throw Error(ErrorKind::kInvalidInput, describe_row_(i) + what);
+  }
+
+  // Under cosine.
+  [[noreturn]] void fail_zero(std::size_t i) const {
+    std::string what = ": expected a vector with a direction, got a zero vector, for which cosine is undefined; drop it, or use metric=\"ip\" or \"l2\"";
+    const StoredRow source = row_(i);
+    const float greatest = source.type == StoredType::kFloat32 ? kernels_.max_abs_f32(source.f32(), segment_->dim_) : 0;
+    if (greatest > 0) {
+      what = ": it is a zero vector once it is rounded to " + std::string(stored_type_name(segment_->type_)) +
+             " (its greatest absolute value is " + to_text(greatest) +
+             "), for which cosine is undefined; scale all vectors up, or use dtype=\"float32\"";
+    }
+    throw Error(ErrorKind::kInvalidInput, describe_row_(i) + what);
+  }
+
+  // Stores all rows, and finds a power of two no smaller than the longest, so that dividing by it is exact.
   void choose_unit() {
     double longest_squared = 0;
     const std::size_t rows = segment_->row_count();
     const std::size_t rows_per_task = kBlocksPerTask * simd::kBlockRows;
     parallel::parallel_for((rows + rows_per_task - 1) / rows_per_task, [&](std::size_t task, std::size_t) {
       double longest = 0;
+      std::vector<float> scratch(segment_->dim_);
       for (std::size_t i = task * rows_per_task; i < std::min(rows, (task + 1) * rows_per_task); ++i) {
-        const float* x = row_(i);
-        checked_max_abs(x, i);
+        const float* x = store_row(i, scratch.data());
         longest = std::max(longest, kernels_.dot_f64(x, x, segment_->dim_));
       }
       std::lock_guard lock(mutex_);
@@ -114,8 +160,8 @@ class SegmentBuilder {
     segment_->unit_ = std::ldexp(1.0, exponent);
   }
 
-  // Copies and encodes the rows of one block. Returns a bound on the length of x~ and of the decoded rows.
-  double encode_block(std::size_t block, std::uint8_t* codes) {
+  // Encodes the rows of one block. Returns a bound on the length of x~ and of the decoded rows.
+  double encode_block(std::size_t block, std::uint8_t* codes, float* scratch) {
     const std::size_t dim = segment_->dim_;
     const std::size_t first = block * simd::kBlockRows;
     double longest = 0;
@@ -127,17 +173,14 @@ class SegmentBuilder {
       *scale = *residual_full = *residual_high = 0;
       if (metric_ == Metric::kSquaredL2) segment_->bias_.mutable_data()[row] = 0;
       if (row >= segment_->row_count()) continue;
-      float* const x = segment_->vectors_.mutable_data() + row * dim;
-      std::copy_n(row_(row), dim, x);
-      const float greatest = checked_max_abs(x, row);
+      // Under the other metrics choose_unit() has stored the row.
+      const float* const x = metric_ == Metric::kCosine ? store_row(row, scratch)
+                                                        : segment_->stored_row(row).decode(kernels_, dim, scratch);
+      const float greatest = kernels_.max_abs_f32(x, dim);
       const double squared = metric_ == Metric::kInnerProduct ? 0 : kernels_.dot_f64(x, x, dim);
       double norm_factor = 1 / segment_->unit_;
       if (metric_ == Metric::kCosine) {
-        if (greatest == 0) {
-          throw Error(ErrorKind::kInvalidInput, describe_row_(row) +
-                                                    ": expected a vector with a direction, got a zero vector, for which cosine is "
-                                                    "undefined; drop it, or use metric=\"ip\" or \"l2\"");
-        }
+        if (greatest == 0) fail_zero(row);
         const double norm = std::sqrt(squared);
         segment_->norms_.mutable_data()[row] = norm;
         norm_factor = 1 / norm;
@@ -182,10 +225,10 @@ class SegmentBuilder {
   std::mutex mutex_;
 };
 
-std::shared_ptr<const Segment> Segment::build(Metric metric, std::size_t dim, std::span<const DocId> ids,
+std::shared_ptr<const Segment> Segment::build(Metric metric, StoredType type, std::size_t dim, std::span<const DocId> ids,
                                               const RowSource& row,
                                               const std::function<std::string(std::size_t)>& describe_row) {
-  return SegmentBuilder(metric, dim, ids, row, describe_row).build();
+  return SegmentBuilder(metric, type, dim, ids, row, describe_row).build();
 }
 
 }  // namespace sightline::dense

@@ -49,7 +49,7 @@ std::string name_row(std::size_t position) { return "vectors: row " + std::to_st
 
 }  // namespace
 
-VectorIndex::VectorIndex(Metric metric, std::size_t dim) : metric_(metric), dim_(dim) {
+VectorIndex::VectorIndex(Metric metric, StoredType type, std::size_t dim) : metric_(metric), type_(type), dim_(dim) {
   if (dim < 1 || dim > kMaxDimension) {
     throw Error(ErrorKind::kInvalidInput,
                 "dim: expected 1 to " + std::to_string(kMaxDimension) + ", got " + std::to_string(dim));
@@ -142,8 +142,11 @@ void VectorIndex::insert(const float* vectors, std::span<const DocId> ids, IfPre
   for (std::size_t first = 0; first < sorted.size(); first += kMaxSegmentRows) {
     const std::size_t count = std::min(kMaxSegmentRows, sorted.size() - first);
     auto segment = Segment::build(
-        metric_, dim_, sorted.subspan(first, count),
-        [&](std::size_t i) { return vectors + position_of(first + i) * dim_; },
+        metric_, type_, dim_, sorted.subspan(first, count),
+        [&](std::size_t i) {
+          const float* row = vectors + position_of(first + i) * dim_;
+          return StoredRow{StoredType::kFloat32, reinterpret_cast<const std::byte*>(row)};
+        },
         [&](std::size_t i) { return name_row(position_of(first + i)); });
     added.push_back({std::move(segment), nullptr, count});
   }
@@ -192,21 +195,22 @@ void VectorIndex::compact() {
 }
 
 SegmentView VectorIndex::merge(std::span<const SegmentView> views) const {
-  std::vector<std::pair<DocId, const float*>> rows;
+  std::vector<std::pair<DocId, const std::byte*>> rows;
   for (const SegmentView& view : views) {
     for (std::size_t row = 0; row < view.segment->row_count(); ++row) {
-      if (view.is_live(row)) rows.emplace_back(view.segment->ids()[row], view.segment->vector(row));
+      if (view.is_live(row)) rows.emplace_back(view.segment->ids()[row], view.segment->stored_row(row).data);
     }
   }
   std::sort(rows.begin(), rows.end());
   std::vector<DocId> ids(rows.size());
   std::transform(rows.begin(), rows.end(), ids.begin(), [](const auto& row) { return row.first; });
-  auto segment = Segment::build(metric_, dim_, ids, [&](std::size_t i) { return rows[i].second; }, name_row);
+  auto segment = Segment::build(
+      metric_, type_, dim_, ids, [&](std::size_t i) { return StoredRow{type_, rows[i].second}; }, name_row);
   return {std::move(segment), nullptr, rows.size()};
 }
 
 void VectorIndex::merge_small(std::vector<SegmentView>& segments) const {
-  const std::size_t row_limit = std::max<std::size_t>(64, kMergeLimitBytes / (dim_ * sizeof(float)));
+  const std::size_t row_limit = std::max<std::size_t>(64, kMergeLimitBytes / (dim_ * stored_bytes(type_)));
   for (;;) {
     // A segment that is mostly dead is rewritten on its own; otherwise look for a full tier, the smallest first.
     const auto wasteful = std::find_if(segments.begin(), segments.end(), [](const SegmentView& view) {

@@ -23,9 +23,10 @@ namespace sightline::dense {
 class VectorIndex {
  public:
   // Throws InvalidInputError unless 1 <= dim <= kMaxDimension.
-  VectorIndex(Metric metric, std::size_t dim);
+  VectorIndex(Metric metric, StoredType type, std::size_t dim);
 
   Metric metric() const noexcept { return metric_; }
+  StoredType stored_type() const noexcept { return type_; }
   std::size_t dim() const noexcept { return dim_; }
   std::shared_ptr<const Snapshot> snapshot() const;
   // An index of its own with the same rows. Shares the segments, which never change: O(1).
@@ -54,6 +55,7 @@ class VectorIndex {
   SegmentView merge(std::span<const SegmentView> views) const;
 
   const Metric metric_;
+  const StoredType type_;
   const std::size_t dim_;
   std::mutex write_mutex_;
   mutable std::mutex snapshot_mutex_;  // held only to copy or swap the pointer

@@ -19,6 +19,15 @@ enum Section : std::uint32_t {
   kNorms,
 };
 
+// What a page fault in a mapped file may bring in: the page cache keeps files in folios of up to this size, and a fault
+// maps whole ones.
+constexpr std::size_t kBytesAFault = std::size_t{2} << 20;
+// Pages of vectors are given back when they may have grown past this part of the codes, and past this many bytes.
+constexpr std::size_t kResidentShare = 4;
+constexpr std::size_t kLeastResidentBytes = std::size_t{32} << 20;
+// Queries that read more than one in this many rows keep them.
+constexpr std::size_t kScanShare = 4;
+
 struct SegmentHeader {
   std::uint64_t row_count;
   double unit;
@@ -38,21 +47,32 @@ std::optional<RowIndex> Segment::find(DocId id) const noexcept {
   return static_cast<RowIndex>(found - ids_.data());
 }
 
+void Segment::note_vectors_read(std::size_t count, std::size_t query_count) const noexcept {
+  if (!file_ || !file_->is_mapped() || count / std::max<std::size_t>(1, query_count) > row_count() / kScanShare) return;
+  const std::size_t allowed = std::max((high_.size_bytes() + low_.size_bytes()) / kResidentShare, kLeastResidentBytes);
+  if (vectors_.size_bytes() <= allowed) return;
+  if (rows_read_.fetch_add(count, std::memory_order_relaxed) + count <= allowed / kBytesAFault) return;
+  rows_read_.store(0, std::memory_order_relaxed);
+  file_->release_pages(kVectors, file_index_);
+}
+
 Segment::Memory Segment::memory() const noexcept {
-  return {
+  Memory memory{
       .vectors = vectors_.size_bytes(),
       .codes = high_.size_bytes() + low_.size_bytes(),
       .bounds = scale_.size_bytes() + residual_full_.size_bytes() + residual_high_.size_bytes() + bias_.size_bytes() +
                 norms_.size_bytes(),
       .ids = ids_.size_bytes(),
   };
+  if (file_ && file_->is_mapped()) memory.mapped = memory.vectors + memory.codes + memory.bounds + memory.ids;
+  return memory;
 }
 
 void Segment::write(storage::SectionFileWriter& writer, std::uint32_t index) const {
   const SegmentHeader header{row_count(), unit_, max_decoded_norm_};
   writer.add_array<SegmentHeader>(kHeader, index, {&header, 1});
   writer.add_array<DocId>(kIds, index, ids_);
-  writer.add_array<float>(kVectors, index, vectors_);
+  writer.add_array<std::byte>(kVectors, index, vectors_);
   writer.add_array<std::uint8_t>(kHighPlane, index, high_);
   writer.add_array<std::uint8_t>(kLowPlane, index, low_);
   writer.add_array<float>(kScale, index, scale_);
@@ -63,7 +83,7 @@ void Segment::write(storage::SectionFileWriter& writer, std::uint32_t index) con
 }
 
 std::shared_ptr<const Segment> Segment::read(std::shared_ptr<const storage::SectionFile> file, std::uint32_t index,
-                                             Metric metric, std::size_t dim) {
+                                             Metric metric, StoredType type, std::size_t dim) {
   const auto fail = [&](const std::string& what) {
     throw Error(ErrorKind::kCorruptIndex, "'" + file->path().string() + "' is damaged: segment " + std::to_string(index) +
                                               " " + what + "; restore it from a backup or build it again");
@@ -72,6 +92,7 @@ std::shared_ptr<const Segment> Segment::read(std::shared_ptr<const storage::Sect
   if (header.row_count < 1 || header.row_count > kMaxSegmentRows) fail("has an impossible number of rows");
   if (!(header.unit > 0 && header.max_decoded_norm >= 0)) fail("has impossible bounds");
   std::shared_ptr<Segment> segment(new Segment);
+  segment->type_ = type;
   segment->dim_ = dim;
   segment->unit_ = header.unit;
   segment->max_decoded_norm_ = header.max_decoded_norm;
@@ -83,7 +104,7 @@ std::shared_ptr<const Segment> Segment::read(std::shared_ptr<const storage::Sect
   const std::size_t blocks = segment->block_count();
   const std::size_t padded_rows = blocks * simd::kBlockRows;
   const std::size_t plane_bytes = checked_mul(blocks, segment->plane_bytes_per_block());
-  segment->vectors_.borrow(file->array<float>(kVectors, index, checked_mul(header.row_count, dim)));
+  segment->vectors_.borrow(file->array<std::byte>(kVectors, index, checked_mul(header.row_count, segment->row_bytes())));
   segment->high_.borrow(file->array<std::uint8_t>(kHighPlane, index, plane_bytes));
   segment->low_.borrow(file->array<std::uint8_t>(kLowPlane, index, plane_bytes));
   segment->scale_.borrow(file->array<float>(kScale, index, padded_rows));
@@ -91,7 +112,11 @@ std::shared_ptr<const Segment> Segment::read(std::shared_ptr<const storage::Sect
   segment->residual_high_.borrow(file->array<float>(kResidualHigh, index, padded_rows));
   segment->bias_.borrow(file->array<float>(kBias, index, metric == Metric::kSquaredL2 ? padded_rows : 0));
   segment->norms_.borrow(file->array<double>(kNorms, index, metric == Metric::kCosine ? header.row_count : 0));
+  // Rows are read here and there, and the checksum has just brought in all of them.
+  file->expect_random_reads(kVectors, index);
+  file->release_pages(kVectors, index);
   segment->file_ = std::move(file);
+  segment->file_index_ = index;
   return segment;
 }
 

@@ -1,10 +1,13 @@
-// An immutable run of rows: the stored float32 vectors, and the coarse image from which their scores are bounded.
+// An immutable run of rows: the stored vectors, and the coarse image from which their scores are bounded.
 //
 // Thread safety: a Segment never changes after build() or read(); any number of threads may use it.
 // Invariants: ids ascend strictly, so within a segment the order of rows is the order of ids and ties need no look-up.
-// The arrays either belong to the segment or lie in a mapped file that the segment keeps alive.
+// The arrays either belong to the segment or lie in a mapped file that the segment keeps alive. The vectors of a mapped file
+// are left to the disk: their pages are given back after the checksums were verified, and again when searches have brought
+// them in; see note_vectors_read().
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -15,6 +18,7 @@
 #include "core/aligned.h"
 #include "core/types.h"
 #include "dense/metric.h"
+#include "dense/stored_type.h"
 #include "simd/kernels.h"
 #include "storage/section_file.h"
 
@@ -26,13 +30,16 @@ inline constexpr std::size_t kMaxDimension = 8192;
 
 class Segment {
  public:
-  // Where build() takes row i from; must be safe to call from several threads.
-  using RowSource = std::function<const float*(std::size_t)>;
+  // Where build() takes row i from: float32, or the type that the segment stores, which is copied bit for bit. Must be safe
+  // to call from several threads.
+  using RowSource = std::function<StoredRow(std::size_t)>;
 
-  // Copies and encodes rows in parallel: one read of the input (two unless the metric is cosine), O(rows * dim).
+  // Stores and encodes rows in parallel, O(rows * dim). float32 is rounded to the stored type once, to nearest even;
+  // everything else is computed from the stored values.
   // Preconditions: 1 <= ids.size() <= kMaxSegmentRows, ids ascend strictly, 1 <= dim <= kMaxDimension.
-  // Throws InvalidInputError if a value is not finite or, under cosine, a row is zero; `describe_row(i)` names the row.
-  static std::shared_ptr<const Segment> build(Metric metric, std::size_t dim, std::span<const DocId> ids,
+  // Throws InvalidInputError if a value is not finite or not once it is stored or, under cosine, a stored row is zero;
+  // `describe_row(i)` names the row.
+  static std::shared_ptr<const Segment> build(Metric metric, StoredType type, std::size_t dim, std::span<const DocId> ids,
                                               const RowSource& row,
                                               const std::function<std::string(std::size_t)>& describe_row);
 
@@ -43,7 +50,8 @@ class Segment {
 
   std::span<const DocId> ids() const noexcept { return ids_; }
   std::optional<RowIndex> find(DocId id) const noexcept;  // O(1) if the ids are contiguous, else O(log n)
-  const float* vector(std::size_t row) const noexcept { return vectors_.data() + row * dim_; }
+  std::size_t row_bytes() const noexcept { return dim_ * stored_bytes(type_); }
+  StoredRow stored_row(std::size_t row) const noexcept { return {type_, vectors_.data() + row * row_bytes()}; }
 
   // Cosine only: |x| in float64.
   double norm(std::size_t row) const noexcept { return norms_[row]; }
@@ -72,13 +80,19 @@ class Segment {
     std::size_t codes = 0;
     std::size_t bounds = 0;
     std::size_t ids = 0;
+    std::size_t mapped = 0;  // how much of the sum lies in a mapped file
   };
   Memory memory() const noexcept;
+
+  // A call says how many stored rows it read, for how many queries. In a mapped file their pages are given back once they may
+  // take more than a share of what is resident anyway, so that an index stays near 1 byte a dimension a row however long it
+  // is searched. Not where a query read much of the rows: the data prunes so little that the next one will need them too.
+  void note_vectors_read(std::size_t count, std::size_t query_count) const noexcept;
 
   void write(storage::SectionFileWriter& writer, std::uint32_t index) const;
   // Throws CorruptIndexError if sizes or invariants do not hold.
   static std::shared_ptr<const Segment> read(std::shared_ptr<const storage::SectionFile> file, std::uint32_t index,
-                                             Metric metric, std::size_t dim);
+                                             Metric metric, StoredType type, std::size_t dim);
 
  private:
   // An array that is owned, or borrowed from file_.
@@ -113,11 +127,12 @@ class Segment {
   // One block of zeros for all: a scan that waits for memory should not read a zero for each row.
   alignas(64) static constexpr float kNoBias[simd::kBlockRows] = {};
 
+  StoredType type_ = StoredType::kFloat32;
   std::size_t dim_ = 0;
   double unit_ = 1;
   double max_decoded_norm_ = 0;
   Array<DocId> ids_;
-  Array<float> vectors_;        // row-major
+  Array<std::byte> vectors_;    // row-major, of type_
   Array<std::uint8_t> high_;    // planes of nibbles, see simd/kernels.h
   Array<std::uint8_t> low_;
   // The following have 64 values a block, the last block padded with zeros.
@@ -127,6 +142,8 @@ class Segment {
   Array<float> bias_;           // l2 only: >= -|x~|^2
   Array<double> norms_;         // cosine only
   std::shared_ptr<const storage::SectionFile> file_;
+  std::uint32_t file_index_ = 0;  // of this segment in file_
+  mutable std::atomic<std::size_t> rows_read_{0};  // since the pages of the vectors were given back
 };
 
 }  // namespace sightline::dense

@@ -16,6 +16,15 @@ Snapshot::Snapshot(Metric metric, std::size_t dim, std::vector<SegmentView> segm
   }
 }
 
+void Snapshot::note_vectors_read(std::size_t count, std::size_t query_count) const noexcept {
+  if (count == 0 || live_count_ == 0) return;
+  // Where they were is not known; the segments share them by size, rounded up.
+  for (const SegmentView& view : segments_) {
+    const double share = static_cast<double>(view.live_count) / static_cast<double>(live_count_);
+    view.segment->note_vectors_read(static_cast<std::size_t>(share * static_cast<double>(count)) + 1, query_count);
+  }
+}
+
 std::optional<RowAddress> Snapshot::find(DocId id) const noexcept {
   for (std::size_t s = 0; s < segments_.size(); ++s) {
     const std::optional<RowIndex> row = segments_[s].segment->find(id);

@@ -54,6 +54,9 @@ class Snapshot {
   }
   std::vector<DocId> ids() const;  // ascending
 
+  // A call says how many stored rows it read over all segments, for how many queries: see Segment::note_vectors_read().
+  void note_vectors_read(std::size_t count, std::size_t query_count) const noexcept;
+
   // The rows that a mask allows, as one bitset a segment (also less the dead ones).
   // bits: one byte a live row in ascending order of ids, nonzero = allowed. Precondition: size == live_count().
   std::vector<Bitset> select(std::span<const std::uint8_t> bits) const;

@@ -4,7 +4,9 @@
 
 #include "core/error.h"
 
-#if defined(__aarch64__) && defined(__linux__)
+#if defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
 #endif
@@ -19,19 +21,32 @@ struct Candidate {
   bool supported;
 };
 
+#if defined(__x86_64__)
+// Conversions between float16 and float32. Asked of CPUID, since not every compiler's __builtin_cpu_supports knows the name;
+// that the system saves the registers is asked with AVX2.
+bool has_f16c() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+#endif
+
 // In order of preference. __builtin_cpu_supports asks CPUID and, for the wide registers, XGETBV: a feature that the CPU
 // has but the operating system does not save on a context switch counts as absent.
 std::vector<Candidate> candidates() {
   std::vector<Candidate> list;
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2") &&
+                    has_f16c();
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni");
   list.push_back({&kAvx512VnniKernels, "avx512", "AVX-512 F, BW, DQ, VL and VNNI", vnni});
   list.push_back({&kAvx512Kernels, "avx512", "AVX-512 F, BW, DQ and VL", avx512});
-  list.push_back({&kAvx2Kernels, "avx2", "AVX2, FMA and BMI2", avx2});
+  list.push_back({&kAvx2Kernels, "avx2", "AVX2, FMA, F16C and BMI2", avx2});
 #elif defined(__aarch64__)
 #if defined(__linux__)
   const bool dotprod = (::getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
@@ -104,6 +119,7 @@ std::vector<std::string> cpu_features() {
   SIGHTLINE_FEATURE("avx");
   SIGHTLINE_FEATURE("avx2");
   SIGHTLINE_FEATURE("fma");
+  if (has_f16c()) features.emplace_back("f16c");
   SIGHTLINE_FEATURE("bmi2");
   SIGHTLINE_FEATURE("avx512f");
   SIGHTLINE_FEATURE("avx512bw");

@@ -49,6 +49,21 @@ struct Kernels {
   // in one fixed tree. So every table returns the same bits. Relative error <= dim * 2^-53 of the sum of absolute products.
   double (*dot_f64)(const float* a, const float* b, std::size_t dim) noexcept;
   double (*squared_distance_f64)(const float* a, const float* b, std::size_t dim) noexcept;
+  // The same where b is a row of 16-bit values: float16 (IEEE 754 binary16) or bfloat16 (the upper half of a float32). Both
+  // are exact in float32; the result has the bits of the float32 kernel over the decoded row.
+  double (*dot_f64_f16)(const float* a, const std::uint16_t* b, std::size_t dim) noexcept;
+  double (*dot_f64_bf16)(const float* a, const std::uint16_t* b, std::size_t dim) noexcept;
+  double (*squared_distance_f64_f16)(const float* a, const std::uint16_t* b, std::size_t dim) noexcept;
+  double (*squared_distance_f64_bf16)(const float* a, const std::uint16_t* b, std::size_t dim) noexcept;
+
+  // --- converting ----------------------------------------------------------------------------------------------------
+  // To 16 bits: to nearest, ties to even, denormals included; what is past the range becomes infinity; a NaN stays a NaN,
+  // whose bits may differ between tables. Precondition: the rounding mode of the thread is to nearest, as everywhere.
+  void (*f32_to_f16)(const float* values, std::size_t count, std::uint16_t* out) noexcept;
+  void (*f32_to_bf16)(const float* values, std::size_t count, std::uint16_t* out) noexcept;
+  // Exact.
+  void (*f16_to_f32)(const std::uint16_t* values, std::size_t count, float* out) noexcept;
+  void (*bf16_to_f32)(const std::uint16_t* values, std::size_t count, float* out) noexcept;
 
   // --- building ------------------------------------------------------------------------------------------------------
   // The greatest absolute value; NaN or infinity if any value is not finite.

@@ -157,8 +157,16 @@ std::uint64_t probe_operations_neon_dotprod(std::size_t rounds) noexcept {
 
 const Kernels kNeonDotprodKernels = {
     .name = "neon",
-    .dot_f64 = dot_f64_neon,
-    .squared_distance_f64 = squared_distance_f64_neon,
+    .dot_f64 = dot_f64_neon<F32>,
+    .squared_distance_f64 = squared_distance_f64_neon<F32>,
+    .dot_f64_f16 = dot_f64_neon<F16>,
+    .dot_f64_bf16 = dot_f64_neon<BF16>,
+    .squared_distance_f64_f16 = squared_distance_f64_neon<F16>,
+    .squared_distance_f64_bf16 = squared_distance_f64_neon<BF16>,
+    .f32_to_f16 = encode_neon<F16>,
+    .f32_to_bf16 = encode_neon<BF16>,
+    .f16_to_f32 = decode_neon<F16>,
+    .bf16_to_f32 = decode_neon<BF16>,
     .max_abs_f32 = max_abs_f32_neon,
     .encode_row = encode_row_neon,
     .max_query_code = 127,

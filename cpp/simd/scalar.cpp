@@ -14,19 +14,94 @@ double sum_lanes(double* lanes) noexcept {
   return lanes[0];
 }
 
-double dot_f64_scalar(const float* a, const float* b, std::size_t dim) noexcept {
+std::uint32_t bits_of(float value) noexcept {
+  std::uint32_t bits;
+  __builtin_memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+float from_bits(std::uint32_t bits) noexcept {
+  float value;
+  __builtin_memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+// How a stored value is read and, for the types of 16 bits, made.
+struct F32 {
+  using Word = float;
+  static float decode(float value) noexcept { return value; }
+};
+
+struct F16 {  // 1 bit of sign, 5 of exponent (bias 15), 10 of mantissa; float32 has 1, 8 (bias 127), 23
+  using Word = std::uint16_t;
+
+  static float decode(std::uint16_t value) noexcept {
+    const std::uint32_t sign = static_cast<std::uint32_t>(value & 0x8000u) << 16;
+    const std::uint32_t magnitude = value & 0x7fffu;
+    if (magnitude >= 0x7c00u) return from_bits(sign | 0x7f800000u | magnitude << 13);  // infinity or NaN
+    if (magnitude >= 0x0400u) return from_bits(sign | ((magnitude << 13) + ((127u - 15u) << 23)));
+    return from_bits(sign | bits_of(static_cast<float>(magnitude) * 0x1p-24f));  // denormal: multiples of 2^-24
+  }
+
+  static std::uint16_t encode(float value) noexcept {
+    const std::uint32_t sign = bits_of(value) >> 16 & 0x8000u;
+    const std::uint32_t magnitude = bits_of(value) & 0x7fffffffu;
+    std::uint32_t rounded;
+    if (magnitude > 0x7f800000u) {
+      rounded = 0x7e00u;  // NaN
+    } else if (magnitude >= bits_of(65520.0f)) {
+      rounded = 0x7c00u;  // half-way from the greatest float16, 65504, to 2^16: even is infinity
+    } else if (magnitude >= bits_of(0x1p-14f)) {
+      const std::uint32_t rebiased = magnitude - ((127u - 15u) << 23);
+      rounded = (rebiased + 0x0fffu + (rebiased >> 13 & 1u)) >> 13;
+    } else {
+      // Denormal. The last bit of a float32 from 1/2 to 1 is 2^-24, so the addition rounds as is wanted.
+      rounded = bits_of(from_bits(magnitude) + 0.5f) - bits_of(0.5f);
+    }
+    return static_cast<std::uint16_t>(sign | rounded);
+  }
+};
+
+struct BF16 {
+  using Word = std::uint16_t;
+
+  static float decode(std::uint16_t value) noexcept { return from_bits(static_cast<std::uint32_t>(value) << 16); }
+
+  static std::uint16_t encode(float value) noexcept {
+    const std::uint32_t bits = bits_of(value);
+    // A NaN is cut, not rounded, which could make it infinite or zero; the bit set keeps it a NaN.
+    if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<std::uint16_t>(bits >> 16 | 0x40u);
+    return static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+  }
+};
+
+template <typename Stored>
+double dot_f64_scalar(const float* a, const typename Stored::Word* b, std::size_t dim) noexcept {
   double lanes[kLanes] = {};
-  for (std::size_t i = 0; i < dim; ++i) lanes[i % kLanes] += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+  for (std::size_t i = 0; i < dim; ++i) {
+    lanes[i % kLanes] += static_cast<double>(a[i]) * static_cast<double>(Stored::decode(b[i]));
+  }
   return sum_lanes(lanes);
 }
 
-double squared_distance_f64_scalar(const float* a, const float* b, std::size_t dim) noexcept {
+template <typename Stored>
+double squared_distance_f64_scalar(const float* a, const typename Stored::Word* b, std::size_t dim) noexcept {
   double lanes[kLanes] = {};
   for (std::size_t i = 0; i < dim; ++i) {
-    const double difference = static_cast<double>(a[i]) - static_cast<double>(b[i]);
+    const double difference = static_cast<double>(a[i]) - static_cast<double>(Stored::decode(b[i]));
     lanes[i % kLanes] += difference * difference;
   }
   return sum_lanes(lanes);
+}
+
+template <typename Stored>
+void encode_scalar(const float* values, std::size_t count, std::uint16_t* out) noexcept {
+  for (std::size_t i = 0; i < count; ++i) out[i] = Stored::encode(values[i]);
+}
+
+template <typename Stored>
+void decode_scalar(const std::uint16_t* values, std::size_t count, float* out) noexcept {
+  for (std::size_t i = 0; i < count; ++i) out[i] = Stored::decode(values[i]);
 }
 
 float max_abs_f32_scalar(const float* row, std::size_t dim) noexcept {
@@ -130,8 +205,16 @@ std::uint64_t probe_operations_scalar(std::size_t rounds) noexcept {
 
 const Kernels kScalarKernels = {
     .name = "scalar",
-    .dot_f64 = dot_f64_scalar,
-    .squared_distance_f64 = squared_distance_f64_scalar,
+    .dot_f64 = dot_f64_scalar<F32>,
+    .squared_distance_f64 = squared_distance_f64_scalar<F32>,
+    .dot_f64_f16 = dot_f64_scalar<F16>,
+    .dot_f64_bf16 = dot_f64_scalar<BF16>,
+    .squared_distance_f64_f16 = squared_distance_f64_scalar<F16>,
+    .squared_distance_f64_bf16 = squared_distance_f64_scalar<BF16>,
+    .f32_to_f16 = encode_scalar<F16>,
+    .f32_to_bf16 = encode_scalar<BF16>,
+    .f16_to_f32 = decode_scalar<F16>,
+    .bf16_to_f32 = decode_scalar<BF16>,
     .max_abs_f32 = max_abs_f32_scalar,
     .encode_row = encode_row_scalar,
     .max_query_code = 127,

@@ -163,6 +163,25 @@ std::span<const std::byte> SectionFile::bytes(std::uint32_t kind, std::uint32_t 
   return {data_ + entry->offset, entry->size_bytes};
 }
 
+void SectionFile::advise(std::uint32_t kind, std::uint32_t index, int advice) const noexcept {
+  const SectionEntry* entry = mapped_ ? find(kind, index) : nullptr;
+  if (entry == nullptr) return;
+  // The mapping starts on a page, so offsets in the file decide.
+  const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  const std::uint64_t begin = (entry->offset + page - 1) / page * page;
+  const std::uint64_t end = (entry->offset + entry->size_bytes) / page * page;
+  // A refusal changes nothing but what is resident.
+  if (begin < end) (void)::madvise(const_cast<std::byte*>(data_) + begin, end - begin, advice);
+}
+
+void SectionFile::expect_random_reads(std::uint32_t kind, std::uint32_t index) const noexcept {
+  advise(kind, index, MADV_RANDOM);
+}
+
+void SectionFile::release_pages(std::uint32_t kind, std::uint32_t index) const noexcept {
+  advise(kind, index, MADV_DONTNEED);
+}
+
 void SectionFile::fail_size(std::uint32_t kind, std::uint32_t index, std::size_t size_bytes) const {
   fail_corrupt("section " + std::to_string(kind) + "/" + std::to_string(index) + " has an impossible size of " +
                std::to_string(size_bytes) + " bytes");

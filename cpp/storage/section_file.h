@@ -65,6 +65,13 @@ class SectionFile {
     return array<T>(kind, index, bytes(kind, index).size() / sizeof(T));
   }
 
+  bool is_mapped() const noexcept { return mapped_; }
+  // Advice to the operating system about the whole pages within a section; without effect unless the file is mapped, and
+  // never on what the bytes are. release_pages: this process needs them no longer, they come back from the page cache or
+  // the disk when they are read. Safe while other threads read the section. No effect if there is no such section.
+  void expect_random_reads(std::uint32_t kind, std::uint32_t index) const noexcept;
+  void release_pages(std::uint32_t kind, std::uint32_t index) const noexcept;
+
   ~SectionFile();
   SectionFile(const SectionFile&) = delete;
   SectionFile& operator=(const SectionFile&) = delete;
@@ -77,6 +84,7 @@ class SectionFile {
   void map_or_read(bool use_mmap);
   void parse(ContentKind kind);
   void verify_checksums() const;
+  void advise(std::uint32_t kind, std::uint32_t index, int advice) const noexcept;
 
   std::filesystem::path path_;
   const std::byte* data_ = nullptr;

@@ -21,10 +21,11 @@ IdArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 
-def float_matrix(value: Any, argument: str, dim: int) -> tuple[FloatArray, bool]:
+def float_matrix(value: Any, argument: str, dim: int, *, rounded_again: bool = False) -> tuple[FloatArray, bool]:
     """Return a C-contiguous float32 (n, dim) array and whether ``value`` was a single vector.
 
-    A float32 array of that layout is not copied; anything else is.
+    A float32 array of that layout is not copied; anything else is. With ``rounded_again`` the core will round the
+    result to a narrower type: see ``_round_to_odd``.
     """
     if isinstance(value, np.ndarray) and value.dtype == np.float32:
         array: npt.NDArray[Any] = value
@@ -39,7 +40,7 @@ def float_matrix(value: Any, argument: str, dim: int) -> tuple[FloatArray, bool]
                 f"{argument}: expected numbers of shape (n, {dim}) or ({dim},), got {_describe(value)}"
             )
         with np.errstate(over="ignore"):  # becomes infinity, which the core reports with its row
-            array = array.astype(np.float32)
+            array = _round_to_odd(array) if rounded_again else array.astype(np.float32)
     shape = array.shape
     single = array.ndim == 1
     if single:
@@ -126,6 +127,27 @@ def _array(value: Any, argument: str, expected: str) -> npt.NDArray[Any]:
         return np.asarray(value)
     except (ValueError, TypeError, OverflowError) as error:  # ragged lists, say
         raise InvalidInputError(f"{argument}: expected {expected}, got {_describe(value)}: {error}") from None
+
+
+def _round_to_odd(array: npt.NDArray[Any]) -> FloatArray:
+    """Convert to float32 so that rounding that to float16 or bfloat16 gives what rounding ``array`` itself would.
+
+    Rounding to nearest twice can go astray: what lies just beside a tie of the narrow type may first be rounded onto
+    it. So of the two neighbours in float32 the one whose last bit is 1 is taken, which is never a tie and stays on its
+    side.
+    Source: S. Boldo, G. Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to
+    odd", 2008: right if the type in between has two bits more.
+    """
+    if array.dtype.kind == "f" and array.dtype.itemsize <= 4:
+        return array.astype(np.float32)  # exact
+    # 64-bit integers do not fit float64; longdouble is at least as wide as both.
+    exact = array if array.dtype.kind == "f" else array.astype(np.longdouble)
+    near: FloatArray = exact.astype(np.float32)
+    wide = near.astype(exact.dtype)
+    to_other = (wide != exact) & (near.view(np.uint32) & 1 == 0) & np.isfinite(exact)
+    with np.errstate(under="ignore"):
+        other = np.nextafter(near, np.where(exact > wide, np.float32(np.inf), np.float32(-np.inf)))
+    return np.where(to_other, other, near)
 
 
 def _describe(value: Any) -> str:

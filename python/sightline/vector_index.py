@@ -17,6 +17,8 @@ __all__ = ["VectorIndex"]
 
 Metric = Literal["cosine", "ip", "l2"]
 _METRICS = ("cosine", "ip", "l2")
+Dtype = Literal["float32", "float16", "bfloat16"]
+_DTYPES = ("float32", "float16", "bfloat16")
 
 
 class VectorIndex:
@@ -26,20 +28,27 @@ class VectorIndex:
     in float64, the few rows whose bound reaches the k-th best. The answer is that of brute force, ties broken by
     ascending id, and it is the same to the last bit on every machine, for every batch size and number of threads.
 
-    Memory: about 5 bytes a dimension a row (4 of them the stored float32 vector) and 24 to 32 bytes a row.
+    Memory: about 5 bytes a dimension a row (4 of them the stored float32 vector) and 24 to 32 bytes a row; about 3
+    bytes a dimension a row as float16 or bfloat16. Of a file that ``load`` maps, the vectors stay on disk: about 1 byte
+    a dimension a row is resident.
 
     Parameters: dim : int, 1 to 8192; metric : "cosine", "ip" (inner product) or "l2" (score: minus the squared
-                distance, so that greater is always better)
+                distance, so that greater is always better);
+                dtype : what the vectors are stored as, "float32", "float16" (11 significant bits, up to 65504) or
+                "bfloat16" (8 bits, the range of float32). What is added is rounded to it once, to nearest even; from
+                then on results are exact with respect to the stored vectors, which are those that ``get`` returns
     Raises:     InvalidInputError for any other value
     Notes:      thread-safe: searches run while another thread adds, each over the state at its start, and never wait
     """
 
-    def __init__(self, dim: int, metric: Metric = "cosine") -> None:
+    def __init__(self, dim: int, metric: Metric = "cosine", dtype: Dtype = "float32") -> None:
         if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or not 1 <= dim <= 8192:
             raise InvalidInputError(f"dim: expected an integer from 1 to 8192, got {dim!r}")
         if metric not in _METRICS:
             raise InvalidInputError(f"metric: expected one of {', '.join(map(repr, _METRICS))}, got {metric!r}")
-        self._core = _core.VectorIndex(int(dim), metric)
+        if not isinstance(dtype, str) or dtype not in _DTYPES:
+            raise InvalidInputError(f"dtype: expected one of {', '.join(map(repr, _DTYPES))}, got {dtype!r}")
+        self._core = _core.VectorIndex(int(dim), metric, dtype)
 
     @property
     def dim(self) -> int:
@@ -52,6 +61,11 @@ class VectorIndex:
         return self._core.metric
 
     @property
+    def dtype(self) -> str:
+        """What the vectors are stored as: "float32", "float16" or "bfloat16"."""
+        return self._core.dtype
+
+    @property
     def ids(self) -> IdArray:
         """All ids in ascending order, int64 (n,): the order of the entries of a bool mask. A copy, O(n)."""
         return self._core.ids()
@@ -60,7 +74,8 @@ class VectorIndex:
         return len(self._core)
 
     def __repr__(self) -> str:
-        return f"VectorIndex(dim={self.dim}, metric={self.metric!r}) with {len(self)} rows"
+        dtype = "" if self.dtype == "float32" else f", dtype={self.dtype!r}"
+        return f"VectorIndex(dim={self.dim}, metric={self.metric!r}{dtype}) with {len(self)} rows"
 
     def add(self, vectors: npt.ArrayLike, ids: npt.ArrayLike | None = None) -> IdArray:
         """Add rows and return their ids.
@@ -70,16 +85,20 @@ class VectorIndex:
         Parameters: vectors : float32 (n, dim) or (dim,); float64, float16, integers and lists are converted, a copy;
                     ids : integers >= 0 (n,), default: the next free ones
         Returns:    int64 (n,)
-        Raises:     InvalidInputError for a wrong shape, NaN, infinity, negative ids or, under cosine, a zero vector;
+        Raises:     InvalidInputError for a wrong shape, NaN, infinity, values past the range of the index's dtype,
+                    negative ids or, under cosine, a vector that is zero once it is rounded to the dtype;
                     DuplicateIdError if an id comes twice or is present. The index is then as it was.
         """
-        matrix, _ = float_matrix(vectors, "vectors", self.dim)
+        matrix = self._rows(vectors)
         return self._core.add(matrix, None if ids is None else id_array(ids, "ids"))
 
     def upsert(self, vectors: npt.ArrayLike, ids: npt.ArrayLike) -> IdArray:
         """Add rows, replacing those whose id is present; like ``add`` in all else."""
-        matrix, _ = float_matrix(vectors, "vectors", self.dim)
+        matrix = self._rows(vectors)
         return self._core.upsert(matrix, id_array(ids, "ids"))
+
+    def _rows(self, vectors: npt.ArrayLike) -> FloatArray:
+        return float_matrix(vectors, "vectors", self.dim, rounded_again=self.dtype != "float32")[0]
 
     def remove(self, ids: npt.ArrayLike) -> int:
         """Remove rows by id and return how many there were; unknown ids are no error.
@@ -168,16 +187,17 @@ class VectorIndex:
         return self._core.score(matrix, id_array(ids, "ids"))
 
     def get(self, ids: npt.ArrayLike) -> FloatArray:
-        """Return the stored vectors as they were added, float32 (m, dim), a copy.
+        """Return the stored vectors, float32 (m, dim), a copy: as they were added, rounded to the dtype of the index.
 
         Raises:     NotFoundError for an id that is not in the index
         """
         return self._core.get(id_array(ids, "ids"))
 
     def memory(self) -> dict[str, int]:
-        """Return bytes by part: ``vectors``, ``codes``, ``bounds``, ``ids``, ``tombstones``.
+        """Return bytes by part: ``vectors``, ``codes``, ``bounds``, ``ids``, ``tombstones``; and ``mapped``.
 
-        Of a mapped index these are bytes of the file; the operating system decides which are resident.
+        ``mapped`` says how much of the sum lies in a mapped file, whose ``vectors`` are on disk but for those that
+        searches have touched lately: see ``load``.
         """
         return self._core.memory()
 
@@ -192,7 +212,15 @@ class VectorIndex:
     def load(cls, path: str | os.PathLike[str], mmap: bool = True) -> VectorIndex:
         """Open a saved index. Every checksum is verified, which reads the file once.
 
-        Parameters: path : file; mmap : map the file (pages are shared and can be given back to the system) or read it
+        A mapped index keeps codes, bounds and ids resident, about 1 byte a dimension and 24 to 32 bytes a row, and gives
+        the pages of the vectors back: after loading, and after searches once they may have brought in a quarter of the
+        codes' size (or 32 MB, if that is more). Only where the data prunes so little that queries score more than a
+        quarter of the rows exactly do the vectors stay, until later calls need fewer. Pages are shared between processes
+        and remain in the system's file cache, so bringing them in again costs little while memory is not short.
+        Measured: 400,000 x 384 embeddings, a file of 779 MB; of it 166 MB are resident after 100 searches, 1.08 bytes
+        a dimension a row; searches take no longer than over a file that was read.
+
+        Parameters: path : file; mmap : map the file, or read all of it into memory of this process
         Raises:     StorageError, CorruptIndexError, IncompatibleIndexError
         """
         index = cls.__new__(cls)
