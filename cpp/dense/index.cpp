@@ -63,7 +63,7 @@ std::shared_ptr<const Snapshot> VectorIndex::snapshot() const {
 }
 
 std::unique_ptr<VectorIndex> VectorIndex::fork() const {
-  auto copy = std::make_unique<VectorIndex>(metric_, dim_);
+  auto copy = std::make_unique<VectorIndex>(metric_, type_, dim_);
   copy->snapshot_ = snapshot();
   return copy;
 }
