@@ -10,7 +10,6 @@ import sys
 import pytest
 
 from sightline import __version__, cli
-from sightline.errors import MissingExtraError
 
 
 def run(*arguments, **environment):
@@ -69,13 +68,13 @@ def test_without_typer_the_extra_is_named(monkeypatch, capsys):
     assert "pip install 'sightline[cli]'" in capsys.readouterr().err
 
 
-def test_without_scikit_learn_the_extra_is_named(monkeypatch, capsys):
-    def run(question, *, as_json):
-        raise MissingExtraError("needs scikit-learn: pip install 'sightline[lsa]'")
-
-    monkeypatch.setattr("sightline.demo.run", run)
+@pytest.mark.parametrize("package", ["sklearn", "rich.console"])
+def test_without_the_packages_of_the_demo_the_extra_is_named(monkeypatch, capsys, package):
+    monkeypatch.setitem(sys.modules, package, None)
     assert cli.main(["demo"]) == 2
-    assert capsys.readouterr().err == "sightline: needs scikit-learn: pip install 'sightline[lsa]'\n"
+    captured = capsys.readouterr()
+    assert captured.err == "sightline: the demo needs rich and scikit-learn: pip install 'sightline[demo]'\n"
+    assert captured.out == ""
 
 
 def test_other_errors_are_not_hidden(monkeypatch):

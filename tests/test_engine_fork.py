@@ -9,12 +9,12 @@ from sightline import Analyzer, BM25Index, VectorIndex
 
 def test_vector_index():
     rng = np.random.default_rng(0)
-    vectors = rng.normal(size=(300, 5)).astype(np.float32)
-    index = VectorIndex(5, metric="l2")
+    vectors = rng.normal(size=(300, 5)).astype(np.float16).astype(np.float32)
+    index = VectorIndex(5, metric="l2", dtype="float16")
     index.add(vectors[:200])
     before = index.search(vectors[0], 300)
     fork = index.fork()
-    assert (fork.dim, fork.metric, len(fork)) == (5, "l2", 200)
+    assert (fork.dim, fork.metric, fork.dtype, len(fork)) == (5, "l2", "float16", 200)
     fork.add(vectors[200:])
     fork.remove(range(50))
     fork.compact()

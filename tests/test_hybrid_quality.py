@@ -7,15 +7,13 @@ import json
 import math
 
 import numpy as np
-from data_location import data_folder
 
 from sightline import RRF, Convex, HybridIndex
 
 COLLECTIONS = ("scifact", "cranfield", "med", "cosqa")
 
 
-def load(name):
-    folder = data_folder(name)
+def load(folder):
     with gzip.open(folder / "corpus.jsonl.gz", "rt", encoding="utf-8") as lines:
         corpus = [json.loads(line) for line in lines]
     queries = [json.loads(line) for line in (folder / "queries.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -39,11 +37,11 @@ def ndcg(hits, grades):
     return gain / ideal if ideal else 0.0
 
 
-def evaluate(settings):
+def evaluate(data, settings):
     """Return {setting: {collection: nDCG@10}}; a setting is the keyword arguments of a search."""
     table = {name: {} for name in settings}
     for collection in COLLECTIONS:
-        documents, texts, vectors, grades = load(collection)
+        documents, texts, vectors, grades = load(data / collection)
         index = HybridIndex()
         index.add(documents)
         for name, options in settings.items():
@@ -53,14 +51,15 @@ def evaluate(settings):
     return table
 
 
-def test_default_fusion_beats_both_engines_and_rrf():
+def test_default_fusion_beats_both_engines_and_rrf(shared_data):
     table = evaluate(
+        shared_data,
         {
             "BM25": {"mode": "lexical"},
             "dense": {"mode": "dense"},
             "RRF(60)": {"fusion": RRF()},
             "Convex()": {"fusion": Convex()},
-        }
+        },
     )
     means = {}
     print()

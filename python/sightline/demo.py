@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sightline.documents import Document, Hit, searched_text
@@ -49,6 +50,7 @@ def run(question: str | None = None, *, as_json: bool = False) -> None:
     Raises:     MissingExtraError without scikit-learn or rich (extra ``demo``)
     """
     try:
+        import_module("sklearn")  # needed later; better to say so before the work than after it
         from rich.console import Console
     except ImportError:
         raise MissingExtraError("the demo needs rich and scikit-learn: pip install 'sightline[demo]'") from None
