@@ -9,8 +9,8 @@
 namespace sightline::dense {
 namespace {
 
-// Up to this many queries the scan waits for memory, so it reads the high plane first; beyond, for arithmetic.
-constexpr std::size_t kMaxQueriesHighFirst = 4;
+// Up to this many queries reading the high plane first pays; beyond, unpacking both planes is shared by enough of them.
+constexpr std::size_t kMaxQueriesHighFirst = 48;
 // A block with more survivors of the high plane than this is bounded again with both planes: a row of the low plane is
 // spread over as many cache lines as the block has octets, so for a few rows the float32 vectors are the cheaper read.
 constexpr int kMaxHighSurvivors = 8;
@@ -42,16 +42,18 @@ void Pass::LevelBounds::follow(std::size_t q, float threshold) {
   constants[q].threshold = bounds[q].coarse_threshold(threshold);
 }
 
-void Pass::Usefulness::record(std::size_t left, std::size_t window, double tolerated_a_block) noexcept {
+void Pass::Usefulness::record(std::size_t left, std::size_t tiles_a_block, std::size_t window_blocks,
+                              double tolerated_each) noexcept {
   rows_left += left;
-  if (++blocks_seen < window) return;
-  if (static_cast<double>(rows_left) > tolerated_a_block * static_cast<double>(window)) {
-    blocks_to_rest = rest_windows * window;
+  const std::size_t window = tiles_a_block * window_blocks;
+  if (++seen < window) return;
+  if (static_cast<double>(rows_left) > tolerated_each * static_cast<double>(window)) {
+    blocks_to_rest = rest_windows * window_blocks;
     rest_windows = std::min(2 * rest_windows, kMaxRestWindows);
   } else {
     rest_windows = 1;
   }
-  blocks_seen = 0;
+  seen = 0;
   rows_left = 0;
 }
 
@@ -65,6 +67,8 @@ Pass::Pass(const Snapshot& snapshot, const float* queries, std::size_t query_cou
       padded_dim_((snapshot.dim() + 7) / 8 * 8),
       // Until k rows have been seen everything survives; that must not count against the planes.
       window_blocks_(std::max(kWindowBlocks, std::min<std::size_t>(k, kMaxSegmentRows) * 4 / simd::kBlockRows)),
+      tile_count_((query_count + kernels_.tile_width - 1) / kernels_.tile_width),
+      high_first_(query_count <= kMaxQueriesHighFirst),
       codes_(query_count * padded_dim_) {
   std::vector<std::int8_t> row(padded_dim_);
   for (std::size_t q = 0; q < query_count; ++q) {
@@ -120,20 +124,44 @@ void Pass::run() {
 }
 
 void Pass::scan(const Task& task, Worker& worker) {
-  const bool may_use_high = query_count_ <= std::min(kMaxQueriesHighFirst, kernels_.tile_width);
   if (coarse_) {
     worker.full.reset(snapshot_, queries_, segment_at(task.segment), Level::kFull);
-    if (may_use_high) worker.high.reset(snapshot_, queries_, segment_at(task.segment), Level::kHigh);
+    if (high_first_) worker.high.reset(snapshot_, queries_, segment_at(task.segment), Level::kHigh);
     if (worker.unpacked.size() == 0) worker.unpacked = AlignedBuffer<std::uint8_t>(simd::kBlockRows * padded_dim_);
   }
   for (std::size_t block = task.first_block; block < task.end_block; ++block) {
     if (nothing_allowed(task.segment, block)) continue;
     if (!coarse_ || worker.both_planes.resting()) {
       score_block(task.segment, block, worker);
-    } else if (!may_use_high || worker.high_plane.resting() || !scan_high(task.segment, block, worker)) {
-      scan_full(task.segment, block, worker);
+    } else {
+      scan_block(task.segment, block, worker);
     }
   }
+}
+
+void Pass::scan_block(std::uint32_t s, std::size_t block, Worker& worker) {
+  const Segment& segment = segment_at(s);
+  const bool high_first = high_first_ && !worker.high_plane.resting();
+  std::uint64_t rows_high = 0;
+  std::uint64_t rows_full = 0;
+  for (std::size_t first = 0; first < query_count_; first += kernels_.tile_width) {
+    const std::size_t width = std::min(kernels_.tile_width, query_count_ - first);
+    if (high_first) {
+      rows_high = simd::kBlockRows;
+      if (scan_tile_high(s, block, first, width, worker)) continue;
+    }
+    if (rows_full == 0) {
+      rows_full = simd::kBlockRows;
+      kernels_.unpack_block(segment.high_plane(block), segment.low_plane(block), segment.octets(), worker.unpacked.data());
+    }
+    scan_tile_full(s, block, first, width, worker);
+  }
+  const std::size_t plane_bytes = segment.plane_bytes_per_block();
+  const std::size_t constant_bytes = 2 * sizeof(float) * simd::kBlockRows;
+  worker.stats.rows_high += rows_high;
+  worker.stats.rows_full += rows_full;
+  if (rows_high != 0) worker.stats.bytes += plane_bytes + constant_bytes;
+  if (rows_full != 0) worker.stats.bytes += (rows_high != 0 ? plane_bytes : 2 * plane_bytes) + constant_bytes;
 }
 
 void Pass::score_block(std::uint32_t segment, std::size_t block, Worker& worker) {
@@ -148,51 +176,42 @@ void Pass::score_block(std::uint32_t segment, std::size_t block, Worker& worker)
 }
 
 // Bounds one block by its high plane. False if that left too many rows and nothing was recorded.
-bool Pass::scan_high(std::uint32_t s, std::size_t block, Worker& worker) {
+bool Pass::scan_tile_high(std::uint32_t s, std::size_t block, std::size_t first, std::size_t width, Worker& worker) {
   const Segment& segment = segment_at(s);
-  std::uint64_t survivors[kMaxQueriesHighFirst];
-  float upper[kMaxQueriesHighFirst * simd::kBlockRows];
-  for (std::size_t q = 0; q < query_count_; ++q) worker.high.follow(q, queries_[q].threshold.load());
-  const simd::CoarseRows rows = segment.high_rows(block);
-  kernels_.scan_block_high(segment.high_plane(block), segment.octets(), rows, codes_.data(), worker.high.constants.data(),
-                           query_count_, survivors, upper);
-  worker.stats.rows_high += simd::kBlockRows;
-  worker.stats.bytes += segment.plane_bytes_per_block() + 2 * sizeof(float) * simd::kBlockRows;
+  std::uint64_t survivors[simd::kMaxTileWidth];
+  float upper[simd::kMaxTileWidth * simd::kBlockRows];
+  for (std::size_t q = first; q < first + width; ++q) worker.high.follow(q, queries_[q].threshold.load());
+  kernels_.scan_block_high(segment.high_plane(block), segment.octets(), segment.high_rows(block),
+                           codes_.data() + first * padded_dim_, worker.high.constants.data() + first, width, survivors, upper);
   int most = 0;
-  for (std::size_t q = 0; q < query_count_; ++q) {
-    survivors[q] &= allowed_word(q, s, block);
-    most = std::max(most, std::popcount(survivors[q]));
+  for (std::size_t i = 0; i < width; ++i) {
+    survivors[i] &= allowed_word(first + i, s, block);
+    most = std::max(most, std::popcount(survivors[i]));
   }
-  worker.high_plane.record(static_cast<std::size_t>(most), window_blocks_, kHighPlaneTolerates);
+  worker.high_plane.record(static_cast<std::size_t>(most), tile_count_, window_blocks_, kHighPlaneTolerates);
   if (most > kMaxHighSurvivors) return false;
-  for (std::size_t q = 0; q < query_count_; ++q) {
-    collect(q, s, block, survivors[q], upper + q * simd::kBlockRows, worker.high.bounds[q], worker);
+  for (std::size_t i = 0; i < width; ++i) {
+    collect(first + i, s, block, survivors[i], upper + i * simd::kBlockRows, worker.high.bounds[first + i], worker);
   }
   return true;
 }
 
-void Pass::scan_full(std::uint32_t s, std::size_t block, Worker& worker) {
+// The same by both planes, unpacked in worker.unpacked.
+void Pass::scan_tile_full(std::uint32_t s, std::size_t block, std::size_t first, std::size_t width, Worker& worker) {
   const Segment& segment = segment_at(s);
-  kernels_.unpack_block(segment.high_plane(block), segment.low_plane(block), segment.octets(), worker.unpacked.data());
-  const simd::CoarseRows rows = segment.full_rows(block);
   std::uint64_t survivors[simd::kMaxTileWidth];
   float upper[simd::kMaxTileWidth * simd::kBlockRows];
+  for (std::size_t q = first; q < first + width; ++q) worker.full.follow(q, queries_[q].threshold.load());
+  kernels_.scan_block(worker.unpacked.data(), segment.octets(), segment.full_rows(block), codes_.data() + first * padded_dim_,
+                      worker.full.constants.data() + first, width, survivors, upper);
   std::size_t left = 0;
-  for (std::size_t first = 0; first < query_count_; first += kernels_.tile_width) {
-    const std::size_t width = std::min(kernels_.tile_width, query_count_ - first);
-    for (std::size_t q = first; q < first + width; ++q) worker.full.follow(q, queries_[q].threshold.load());
-    kernels_.scan_block(worker.unpacked.data(), segment.octets(), rows, codes_.data() + first * padded_dim_,
-                        worker.full.constants.data() + first, width, survivors, upper);
-    for (std::size_t i = 0; i < width; ++i) {
-      survivors[i] &= allowed_word(first + i, s, block);
-      left += static_cast<std::size_t>(std::popcount(survivors[i]));
-      collect(first + i, s, block, survivors[i], upper + i * simd::kBlockRows, worker.full.bounds[first + i], worker);
-    }
+  for (std::size_t i = 0; i < width; ++i) {
+    survivors[i] &= allowed_word(first + i, s, block);
+    left += static_cast<std::size_t>(std::popcount(survivors[i]));
+    collect(first + i, s, block, survivors[i], upper + i * simd::kBlockRows, worker.full.bounds[first + i], worker);
   }
-  const double tolerated = kBothPlanesTolerate * static_cast<double>(simd::kBlockRows * query_count_);
-  worker.both_planes.record(left, window_blocks_, tolerated);
-  worker.stats.rows_full += simd::kBlockRows;
-  worker.stats.bytes += 2 * segment.plane_bytes_per_block() + 2 * sizeof(float) * simd::kBlockRows;
+  const double tolerated = kBothPlanesTolerate * static_cast<double>(simd::kBlockRows * width);
+  worker.both_planes.record(left, tile_count_, window_blocks_, tolerated);
 }
 
 void Pass::collect(std::size_t q, std::uint32_t segment, std::size_t block, std::uint64_t survivors, const float* upper,

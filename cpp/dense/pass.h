@@ -5,8 +5,9 @@
 // and the filters must outlive it.
 //
 // Which plane is read, and whether any, is decided block by block from what the data has shown (see scan()):
-//   - a few queries wait for memory, so they read the high plane first and the low one only where it left many rows;
-//   - many queries wait for arithmetic, so they read both planes once and use them for all;
+//   - up to some tens of queries read the high plane first and the low one only where it left many rows: half the bytes,
+//     and no unpacking;
+//   - many queries wait for arithmetic, so they read and unpack both planes once and use them for all;
 //   - where even both planes leave most rows (equal rows, k near the number of rows), rows are scored without them.
 #pragma once
 
@@ -65,10 +66,11 @@ class Pass {
     void follow(std::size_t q, float threshold);
   };
 
-  // Whether a stage leaves so many rows that it is better skipped: looks at `window` blocks at a time, then rests or not,
-  // each time for longer while it stays useless, since thresholds are poor at first and the data may be what is hard.
+  // Whether a stage leaves so many rows that it is better skipped: looks at a window of blocks at a time, tile by tile,
+  // then rests or not, each time for longer while it stays useless, since thresholds are poor at first and the data may
+  // be what is hard.
   struct Usefulness {
-    std::size_t blocks_seen = 0;
+    std::size_t seen = 0;
     std::size_t rows_left = 0;
     std::size_t blocks_to_rest = 0;
     std::size_t rest_windows = 1;
@@ -78,14 +80,14 @@ class Pass {
       --blocks_to_rest;
       return true;
     }
-    void record(std::size_t left, std::size_t window, double tolerated_a_block) noexcept;
+    void record(std::size_t left, std::size_t tiles_a_block, std::size_t window_blocks, double tolerated_each) noexcept;
   };
 
   struct Worker {
     Worker(std::size_t query_count, std::size_t k, float least_score) : collectors(query_count, Collector(k, least_score)) {}
     std::vector<Collector> collectors;
     LevelBounds full;
-    LevelBounds high;  // only for a few queries
+    LevelBounds high;  // only if high_first_
     AlignedBuffer<std::uint8_t> unpacked;
     Usefulness high_plane;
     Usefulness both_planes;
@@ -100,8 +102,9 @@ class Pass {
 
   void scan(const Task& task, Worker& worker);
   void score_block(std::uint32_t segment, std::size_t block, Worker& worker);
-  bool scan_high(std::uint32_t segment, std::size_t block, Worker& worker);
-  void scan_full(std::uint32_t segment, std::size_t block, Worker& worker);
+  void scan_block(std::uint32_t segment, std::size_t block, Worker& worker);
+  bool scan_tile_high(std::uint32_t segment, std::size_t block, std::size_t first, std::size_t width, Worker& worker);
+  void scan_tile_full(std::uint32_t segment, std::size_t block, std::size_t first, std::size_t width, Worker& worker);
   void collect(std::size_t q, std::uint32_t segment, std::size_t block, std::uint64_t survivors, const float* upper,
                const SegmentBound& bound, Worker& worker);
 
@@ -114,6 +117,8 @@ class Pass {
   const std::size_t query_count_;
   const std::size_t padded_dim_;
   const std::size_t window_blocks_;
+  const std::size_t tile_count_;
+  const bool high_first_;
   std::deque<Query> queries_;  // holds atomics, which do not move
   AlignedBuffer<std::int8_t> codes_;  // tiles of tile_width queries, the last one narrower
   std::vector<Task> tasks_;

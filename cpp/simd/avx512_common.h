@@ -10,11 +10,17 @@
 namespace sightline::simd {
 namespace {
 
+constexpr std::size_t kPrefetchBytes = 4096;
+
 void unpack_block_avx512(const std::uint8_t* high, const std::uint8_t* low, std::size_t octets, std::uint8_t* out) noexcept {
   constexpr int kSelect = 0xCA;  // a ? b : c
   const __m512i low_nibbles = _mm512_set1_epi8(0x0f);
   for (std::size_t octet = 0; octet < octets; ++octet, high += kOctetBytes, low += kOctetBytes, out += 2 * kOctetBytes) {
     for (std::size_t i = 0; i < kOctetBytes; i += 64) {
+      // For few queries this is where the planes come from memory: two streams, each ahead of the hardware prefetcher,
+      // which stops at page ends.
+      _mm_prefetch(reinterpret_cast<const char*>(high + kPrefetchBytes + i), _MM_HINT_T0);
+      _mm_prefetch(reinterpret_cast<const char*>(low + kPrefetchBytes + i), _MM_HINT_T0);
       const __m512i h = _mm512_loadu_si512(high + i);
       const __m512i l = _mm512_loadu_si512(low + i);
       _mm512_store_si512(out + i, _mm512_ternarylogic_epi32(low_nibbles, l, _mm512_slli_epi16(h, 4), kSelect));
@@ -107,7 +113,7 @@ void scan_tile_high(const std::uint8_t* high, std::size_t octets, const CoarseRo
   for (; high != end; high += kOctetBytes, queries += 8 * W) {
     // A lone query is bound by memory: ask for lines well ahead of the hardware prefetcher, which stops at page ends.
     if constexpr (W <= 2) {
-      for (int v = 0; v < 4; ++v) _mm_prefetch(reinterpret_cast<const char*>(high + 4096 + 64 * v), _MM_HINT_T0);
+      for (int v = 0; v < 4; ++v) _mm_prefetch(reinterpret_cast<const char*>(high + kPrefetchBytes + 64 * v), _MM_HINT_T0);
     }
 #pragma GCC unroll 4
     for (int v = 0; v < 4; ++v) {
