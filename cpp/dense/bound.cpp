@@ -20,8 +20,6 @@ float round_down(double value) noexcept {
   return static_cast<double>(nearest) <= value ? nearest : std::nextafter(nearest, -kInfinity);
 }
 
-float round_up(double value) noexcept { return -round_down(-value); }
-
 // Scores past the range of float32 are clamped to its ends, so that they stay finite and -inf keeps meaning "no hit".
 // Adding zero turns -0 into +0: the two compare equal but print differently.
 float to_score(double value) noexcept {
@@ -106,11 +104,6 @@ simd::CoarseQuery SegmentBound::constants(float tau) const noexcept {
   simd::CoarseQuery query = factors_;
   query.threshold = coarse_threshold(tau);
   return query;
-}
-
-float SegmentBound::upper_score(float kernel_upper) const noexcept {
-  const double value = scale_n_ * (static_cast<double>(kernel_upper) + slack_) - shift_c_;
-  return round_up(value + relative_64_ * (magnitude_ + std::abs(value)));
 }
 
 float exact_score(Metric metric, const simd::Kernels& kernels, const CodedQuery& query, const Segment& segment,

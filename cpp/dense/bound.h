@@ -25,9 +25,10 @@
 // true score is just below tau may round to tau and win its tie by a smaller id. A true score below the float before tau cannot.
 #pragma once
 
+#include <cfloat>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <limits>
 
 #include "dense/metric.h"
 #include "dense/segment.h"
@@ -63,7 +64,15 @@ class SegmentBound {
   float coarse_threshold(float tau) const noexcept;
 
   // From a kernel's upper bound of a row to an upper bound of its score.
-  float upper_score(float kernel_upper) const noexcept;
+  float upper_score(float kernel_upper) const noexcept {
+    const double value = scale_n_ * (static_cast<double>(kernel_upper) + slack_) - shift_c_;
+    const double bound = value + relative_64_ * (magnitude_ + (value < 0 ? -value : value));
+    if (!(bound < FLT_MAX)) return std::numeric_limits<float>::infinity();
+    if (bound < -FLT_MAX) return -FLT_MAX;  // where exact scores are clamped to
+    // Two steps of float32 upwards, at the least the smallest normal number: cheaper than finding the next float.
+    const float nearest = static_cast<float>(bound);
+    return nearest + ((nearest < 0 ? -nearest : nearest) * 0x1p-22f + FLT_MIN);
+  }
 
  private:
   double scale_n_ = 1;   // N

@@ -25,7 +25,6 @@ struct Candidate {
 // The k-th best exact score that any worker has seen for a query, or the threshold of a range search. Only rises.
 class SharedThreshold {
  public:
-  explicit SharedThreshold(float initial = kNoScore) : value_(initial) {}
   float load() const noexcept { return value_.load(std::memory_order_relaxed); }
   void raise(float score) noexcept {
     float current = load();
@@ -34,7 +33,7 @@ class SharedThreshold {
   }
 
  private:
-  std::atomic<float> value_;
+  std::atomic<float> value_{kNoScore};
 };
 
 class Collector {

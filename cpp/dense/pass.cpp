@@ -24,13 +24,14 @@ constexpr std::size_t kMaxRestWindows = 16;
 
 }  // namespace
 
-void Pass::LevelBounds::reset(const Snapshot& snapshot, const std::deque<Query>& queries, const Segment& segment, Level level) {
+void Pass::LevelBounds::reset(const Snapshot& snapshot, std::span<const CodedQuery> queries, const Segment& segment, Level level,
+                              std::span<const SharedThreshold> current) {
   bounds.clear();
   constants.clear();
   thresholds.clear();
-  for (const Query& query : queries) {
-    bounds.emplace_back(snapshot.metric(), query.coded, segment, level);
-    thresholds.push_back(query.threshold.load());
+  for (std::size_t q = 0; q < queries.size(); ++q) {
+    bounds.emplace_back(snapshot.metric(), queries[q], segment, level);
+    thresholds.push_back(current[q].load());
     constants.push_back(bounds.back().constants(thresholds.back()));
   }
 }
@@ -69,12 +70,14 @@ Pass::Pass(const Snapshot& snapshot, const float* queries, std::size_t query_cou
       window_blocks_(std::max(kWindowBlocks, std::min<std::size_t>(k, kMaxSegmentRows) * 4 / simd::kBlockRows)),
       tile_count_((query_count + kernels_.tile_width - 1) / kernels_.tile_width),
       high_first_(query_count <= kMaxQueriesHighFirst),
+      thresholds_(query_count),
       codes_(query_count * padded_dim_) {
   std::vector<std::int8_t> row(padded_dim_);
   for (std::size_t q = 0; q < query_count; ++q) {
     const float* vector = queries + q * snapshot.dim();
-    queries_.emplace_back(code_query(snapshot.metric(), vector, snapshot.dim(), first_position + q, row.data()), least_score);
+    queries_.push_back(code_query(snapshot.metric(), vector, snapshot.dim(), first_position + q, row.data()));
     interleave(q, row.data());
+    thresholds_[q].raise(least_score);
   }
   make_tasks();
   const std::size_t worker_count = parallel::worker_limit(tasks_.size());
@@ -115,7 +118,7 @@ bool Pass::nothing_allowed(std::uint32_t segment, std::size_t block) const {
 }
 
 Hit Pass::exact_hit(std::size_t q, std::uint32_t segment, RowIndex row) const {
-  return {exact_score(snapshot_.metric(), kernels_, queries_[q].coded, segment_at(segment), row), segment_at(segment).ids()[row]};
+  return {exact_score(snapshot_.metric(), kernels_, queries_[q], segment_at(segment), row), segment_at(segment).ids()[row]};
 }
 
 void Pass::run() {
@@ -125,8 +128,8 @@ void Pass::run() {
 
 void Pass::scan(const Task& task, Worker& worker) {
   if (coarse_) {
-    worker.full.reset(snapshot_, queries_, segment_at(task.segment), Level::kFull);
-    if (high_first_) worker.high.reset(snapshot_, queries_, segment_at(task.segment), Level::kHigh);
+    worker.full.reset(snapshot_, queries_, segment_at(task.segment), Level::kFull, thresholds_);
+    if (high_first_) worker.high.reset(snapshot_, queries_, segment_at(task.segment), Level::kHigh, thresholds_);
     if (worker.unpacked.size() == 0) worker.unpacked = AlignedBuffer<std::uint8_t>(simd::kBlockRows * padded_dim_);
   }
   for (std::size_t block = task.first_block; block < task.end_block; ++block) {
@@ -168,7 +171,7 @@ void Pass::score_block(std::uint32_t segment, std::size_t block, Worker& worker)
   for (std::size_t q = 0; q < query_count_; ++q) {
     for (std::uint64_t rows = allowed_word(q, segment, block); rows != 0; rows &= rows - 1) {
       const auto row = static_cast<RowIndex>(block * simd::kBlockRows + static_cast<std::size_t>(std::countr_zero(rows)));
-      worker.collectors[q].push_exact(exact_hit(q, segment, row), queries_[q].threshold);
+      worker.collectors[q].push_exact(exact_hit(q, segment, row), thresholds_[q]);
       ++worker.stats.rows_exact;
       worker.stats.bytes += segment_at(segment).row_bytes();
     }
@@ -180,7 +183,7 @@ bool Pass::scan_tile_high(std::uint32_t s, std::size_t block, std::size_t first,
   const Segment& segment = segment_at(s);
   std::uint64_t survivors[simd::kMaxTileWidth];
   float upper[simd::kMaxTileWidth * simd::kBlockRows];
-  for (std::size_t q = first; q < first + width; ++q) worker.high.follow(q, queries_[q].threshold.load());
+  for (std::size_t q = first; q < first + width; ++q) worker.high.follow(q, thresholds_[q].load());
   kernels_.scan_block_high(segment.high_plane(block), segment.octets(), segment.high_rows(block),
                            codes_.data() + first * padded_dim_, worker.high.constants.data() + first, width, survivors, upper);
   int most = 0;
@@ -201,7 +204,7 @@ void Pass::scan_tile_full(std::uint32_t s, std::size_t block, std::size_t first,
   const Segment& segment = segment_at(s);
   std::uint64_t survivors[simd::kMaxTileWidth];
   float upper[simd::kMaxTileWidth * simd::kBlockRows];
-  for (std::size_t q = first; q < first + width; ++q) worker.full.follow(q, queries_[q].threshold.load());
+  for (std::size_t q = first; q < first + width; ++q) worker.full.follow(q, thresholds_[q].load());
   kernels_.scan_block(worker.unpacked.data(), segment.octets(), segment.full_rows(block), codes_.data() + first * padded_dim_,
                       worker.full.constants.data() + first, width, survivors, upper);
   std::size_t left = 0;
@@ -219,7 +222,7 @@ void Pass::collect(std::size_t q, std::uint32_t segment, std::size_t block, std:
   for (; survivors != 0; survivors &= survivors - 1) {
     const auto r = static_cast<std::size_t>(std::countr_zero(survivors));
     const Candidate candidate{bound.upper_score(upper[r]), segment, static_cast<RowIndex>(block * simd::kBlockRows + r)};
-    worker.collectors[q].push_candidate(candidate, queries_[q].threshold, [&](const Candidate& c) {
+    worker.collectors[q].push_candidate(candidate, thresholds_[q], [&](const Candidate& c) {
       ++worker.stats.rows_exact;
       worker.stats.bytes += segment_at(c.segment).row_bytes();
       return exact_hit(q, c.segment, c.row);
@@ -229,15 +232,14 @@ void Pass::collect(std::size_t q, std::uint32_t segment, std::size_t block, std:
 
 std::vector<Hit> Pass::finish(std::size_t q, SearchStats& stats) {
   if (workers_.empty()) return {};
-  Query& query = queries_[q];
   Collector& first = workers_[0].collectors[q];
   std::vector<Candidate> candidates = std::move(first.candidates());
   for (std::size_t w = 1; w < workers_.size(); ++w) {
     Collector& other = workers_[w].collectors[q];
-    for (const Hit& hit : other.best().unsorted()) first.push_exact(hit, query.threshold);
+    for (const Hit& hit : other.best().unsorted()) first.push_exact(hit, thresholds_[q]);
     candidates.insert(candidates.end(), other.candidates().begin(), other.candidates().end());
   }
-  const float least = below(query.threshold.load());
+  const float least = below(thresholds_[q].load());
   std::erase_if(candidates, [least](const Candidate& c) { return c.upper < least; });
   std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) { return a.upper > b.upper; });
   // In rounds, so that threads can share the work of one query and yet little is scored beyond what is needed.
@@ -245,7 +247,7 @@ std::vector<Hit> Pass::finish(std::size_t q, SearchStats& stats) {
   constexpr std::size_t kParts = 4;
   std::vector<Hit> hits;
   for (std::size_t begin = 0; begin < candidates.size(); begin += kRound) {
-    if (candidates[begin].upper < below(query.threshold.load())) break;
+    if (candidates[begin].upper < below(thresholds_[q].load())) break;
     hits.resize(std::min(kRound, candidates.size() - begin));
     const auto score_part = [&](std::size_t part, std::size_t) {
       const std::size_t end = (part + 1) * hits.size() / kParts;
@@ -254,7 +256,7 @@ std::vector<Hit> Pass::finish(std::size_t q, SearchStats& stats) {
       }
     };
     parallel::parallel_for(kParts, hits.size() < kRound ? 1 : parallel::worker_limit(kParts), score_part);
-    for (const Hit& hit : hits) first.push_exact(hit, query.threshold);
+    for (const Hit& hit : hits) first.push_exact(hit, thresholds_[q]);
     stats.rows_exact += hits.size();
     stats.bytes += hits.size() * segment_at(candidates[begin].segment).row_bytes();
   }

@@ -13,7 +13,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <span>
 #include <vector>
 
@@ -44,12 +43,6 @@ class Pass {
   SearchStats run_stats() const;
 
  private:
-  struct Query {
-    Query(CodedQuery coded_query, float initial_threshold) : coded(coded_query), threshold(initial_threshold) {}
-    CodedQuery coded;
-    SharedThreshold threshold;
-  };
-
   struct Task {
     std::uint32_t segment;
     std::size_t first_block;
@@ -62,7 +55,8 @@ class Pass {
     std::vector<simd::CoarseQuery> constants;
     std::vector<float> thresholds;  // what `constants` were made for
 
-    void reset(const Snapshot& snapshot, const std::deque<Query>& queries, const Segment& segment, Level level);
+    void reset(const Snapshot& snapshot, std::span<const CodedQuery> queries, const Segment& segment, Level level,
+               std::span<const SharedThreshold> current);
     void follow(std::size_t q, float threshold);
   };
 
@@ -119,7 +113,8 @@ class Pass {
   const std::size_t window_blocks_;
   const std::size_t tile_count_;
   const bool high_first_;
-  std::deque<Query> queries_;  // holds atomics, which do not move
+  std::vector<CodedQuery> queries_;
+  std::vector<SharedThreshold> thresholds_;  // one a query
   AlignedBuffer<std::int8_t> codes_;  // tiles of tile_width queries, the last one narrower
   std::vector<Task> tasks_;
   std::vector<Worker> workers_;
