@@ -101,7 +101,9 @@ def test_checks_on_any_embedder():
         ([[1.0]], r"expected shape \(2, dim\) for 2 texts, got \(1, 1\)"),
         ([1.0, 2.0], r"got \(2,\)"),
         ([[], []], r"got \(2, 0\)"),
-        ([["a"], ["b"]], "NumPy cannot convert"),
+        ([["1"], ["2"]], r"embedder: expected numbers of shape \(2, dim\), got list of dtype <U1"),
+        ([[True], [True]], "expected numbers"),
+        (np.ones((2, 2), dtype=complex), "expected numbers"),
         (None, "expected"),
     ]:
         with pytest.raises(InvalidInputError, match=message):
@@ -121,6 +123,14 @@ def test_queries_go_to_embed_query():
     assert embed_queries(lambda texts: [[2.0]] * len(texts), ["a", "b"]).tolist() == [[2], [2]]
     with pytest.raises(InvalidInputError, match="3 dimensions, and 2 for another"):
         embed_queries(TwoWay(), ["", "a"])
+
+
+def test_what_an_embedder_returns_is_copied():
+    """One that fills the same buffer again must not change the vectors of the texts before."""
+    buffer = np.ones((1, 2), dtype=np.float32)
+    first = embed_documents(lambda texts: buffer, ["a"], ["a"])
+    buffer[:] = 2
+    assert first.tolist() == [[1, 1]]
 
 
 class FakeModel:

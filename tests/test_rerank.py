@@ -20,7 +20,7 @@ def test_scores_of_any_kind_of_sequence():
         assert scores.dtype == np.float64
 
 
-@pytest.mark.parametrize("result", [[1.0], [[1.0], [2.0]], 3.0, [1.0, float("inf")], ["a", "b"], None])
+@pytest.mark.parametrize("result", [[1.0], [[1.0], [2.0]], 3.0, [1.0, float("inf")], ["1", "2"], [True, False], None])
 def test_bad_scores(result):
     with pytest.raises(InvalidInputError, match="rerank"):
         rerank_scores(lambda query, texts: result, "q", ["a", "b"])

@@ -7,14 +7,16 @@ import math
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import InvalidInputError
 
-__all__ = ["Document", "Hit", "copy_plain", "document_id", "encodable", "read_documents", "searched_text"]
+__all__ = ["Document", "Hit", "copy_plain", "document_id", "encodable", "float_array", "read_documents", "searched_text"]
+
+_Float = TypeVar("_Float", np.float32, np.float64)
 
 _FIELDS = ("id", "text", "metadata", "vector", "title")
 # Metadata deeper than this is refused: it is almost always a cycle, and nobody filters on it.
@@ -168,13 +170,26 @@ def encodable(value: str, where: str) -> str:
     return value
 
 
-def _plain_vector(vector: object, where: str) -> NDArray[np.float32]:
+def float_array(value: object, argument: str, expected: str, dtype: type[_Float]) -> NDArray[_Float]:
+    """Return a copy of numbers as an array of floats; what overflows becomes infinity, for the caller to name.
+
+    Like VectorIndex it refuses what NumPy would convert silently: strings, booleans, complex numbers.
+
+    Parameters: expected : for the message, such as "1-D numbers"
+    Raises:     InvalidInputError for anything but integers and floats
+    """
     try:
-        # An overflow becomes infinity, which the check below names.
-        with np.errstate(over="ignore", invalid="ignore"):
-            array = np.array(vector, dtype=np.float32)
-    except (TypeError, ValueError):
-        raise InvalidInputError(f"{where}: vector: expected 1-D numbers, got {type(vector).__name__}") from None
+        array = np.asarray(value)
+    except (TypeError, ValueError, OverflowError):  # ragged lists, say
+        raise InvalidInputError(f"{argument}: expected {expected}, got {type(value).__name__}") from None
+    if array.dtype.kind not in "fiu":
+        raise InvalidInputError(f"{argument}: expected {expected}, got {type(value).__name__} of dtype {array.dtype}")
+    with np.errstate(over="ignore"):
+        return np.array(array, dtype=dtype, order="C")
+
+
+def _plain_vector(vector: object, where: str) -> NDArray[np.float32]:
+    array = float_array(vector, f"{where}: vector", "1-D numbers", np.float32)
     if array.ndim != 1 or array.size == 0:
         raise InvalidInputError(f"{where}: vector: expected shape (dim,), got {array.shape}")
     # One dot product clears nearly every vector; only where it overflows, vanishes or is NaN do the slow checks decide.

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.documents import float_array
 from sightline.errors import InvalidInputError, MissingExtraError, SightlineError
 
 __all__ = [
@@ -68,13 +69,7 @@ def embed_queries(embedder: Any, queries: list[str]) -> Vectors:
 
 
 def _as_matrix(result: Any, count: int, source: str = "embedder") -> Vectors:
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):  # infinity is named below
-            vectors = np.ascontiguousarray(np.asarray(result, dtype=np.float32))
-    except (TypeError, ValueError):
-        raise InvalidInputError(
-            f"{source}: expected numbers of shape ({count}, dim), got {type(result).__name__} that NumPy cannot convert"
-        ) from None
+    vectors = float_array(result, source, f"numbers of shape ({count}, dim)", np.float32)
     if vectors.ndim != 2 or vectors.shape[0] != count or vectors.shape[1] == 0:
         raise InvalidInputError(f"{source}: expected shape ({count}, dim) for {count} texts, got {vectors.shape}")
     return vectors

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.documents import encodable
+from sightline.documents import encodable, float_array
 from sightline.embed import embed_queries
 from sightline.errors import InvalidInputError
 from sightline.filters import Filter, parse_filter
@@ -175,11 +175,7 @@ def _vectors(
 
 
 def _given_vectors(vector: Any, count: int, single: bool) -> NDArray[np.float32]:
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):  # infinity is named below
-            vectors = np.asarray(vector, dtype=np.float32)
-    except (TypeError, ValueError):
-        raise InvalidInputError(f"vector: expected numbers, got {type(vector).__name__}") from None
+    vectors = float_array(vector, "vector", "numbers", np.float32)
     expected = "(dim,) for one query" if single else f"({count}, dim) for {count} queries"
     if vectors.ndim != (1 if single else 2) or (not single and len(vectors) != count):
         raise InvalidInputError(f"vector: expected shape {expected}, got {vectors.shape}")

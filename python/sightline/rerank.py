@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.documents import float_array
 from sightline.errors import InvalidInputError, MissingExtraError
 
 __all__ = ["Reranker", "RerankersReranker", "SentenceTransformersReranker", "rerank_scores"]
@@ -27,10 +28,7 @@ def rerank_scores(reranker: Reranker, query: str, texts: list[str]) -> NDArray[n
     Raises:     InvalidInputError if it returns anything else; whatever the reranker itself raises
     """
     result = reranker(query, texts)
-    try:
-        scores = np.asarray(result, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InvalidInputError(f"rerank: expected {len(texts)} scores, got {type(result).__name__}") from None
+    scores = float_array(result, "rerank", f"{len(texts)} scores", np.float64)
     if scores.shape != (len(texts),):
         raise InvalidInputError(
             f"rerank: expected {len(texts)} scores for {len(texts)} texts, got shape {scores.shape}"
