@@ -35,6 +35,11 @@ def test_vectors_are_unit_and_of_the_asked_dimension(fitted):
     assert fitted.embed_query("doctor").shape == (8,)
 
 
+def test_numpy_integers_are_integers(fitted):
+    other = LatentSemanticEmbedder(np.int64(8), min_df=np.int8(1), max_features=np.int32(100_000), seed=np.uint8(0))
+    np.testing.assert_array_equal(other.fit(CORPUS)(CORPUS), fitted(CORPUS))
+
+
 def test_related_words_are_near():
     doctor, physician, truck = LatentSemanticEmbedder(dim=3).fit(CORPUS)(["doctor", "physician", "truck"])
     assert doctor @ physician > 0.5 > doctor @ truck
@@ -72,6 +77,9 @@ def test_tiny_corpora_still_fit():
         (lambda: LatentSemanticEmbedder(min_df=0), InvalidInputError, "min_df"),
         (lambda: LatentSemanticEmbedder(max_features=0), InvalidInputError, "max_features"),
         (lambda: LatentSemanticEmbedder(seed=-1), InvalidInputError, "seed"),
+        (lambda: LatentSemanticEmbedder(seed=2**32), InvalidInputError, "seed: expected an integer from 0 to 4294967295"),
+        (lambda: LatentSemanticEmbedder(dim=np.float64(8)), InvalidInputError, "dim"),
+        (lambda: LatentSemanticEmbedder(dim=np.bool_(True)), InvalidInputError, "dim"),
         (lambda: LatentSemanticEmbedder()(["x"]), SightlineError, "call fit"),
         (lambda: LatentSemanticEmbedder().fit([]), InvalidInputError, "no word occurs"),
         (lambda: LatentSemanticEmbedder().fit(["", "the"]), InvalidInputError, "no word occurs"),

@@ -47,6 +47,9 @@ def test_cross_encoder(monkeypatch):
     assert reranker("q", []).shape == (0,)
     with pytest.raises(InvalidInputError, match="apply only to a model given by name"):
         SentenceTransformersReranker(FakeCrossEncoder(), max_length=1)
+    for batch_size in (0, True, 2.0, "7"):
+        with pytest.raises(InvalidInputError, match="batch_size: expected an integer >= 1"):
+            SentenceTransformersReranker(FakeCrossEncoder(), batch_size=batch_size)
 
 
 @dataclass

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.documents import float_array
-from sightline.errors import InvalidInputError, MissingExtraError, SightlineError
+from sightline.errors import InvalidInputError, MissingExtraError, SightlineError, checked_integer
 
 __all__ = [
     "Embedder",
@@ -112,10 +112,10 @@ class LatentSemanticEmbedder:
     def __init__(
         self, dim: int = 256, *, min_df: int | None = None, max_features: int = 100_000, seed: int = 0
     ) -> None:
-        self.dim = _integer("dim", dim, 2)
-        self._min_df = None if min_df is None else _integer("min_df", min_df, 1)
-        self._max_features = _integer("max_features", max_features, 1)
-        self._seed = _integer("seed", seed, 0)
+        self.dim = checked_integer("dim", dim, 2)
+        self._min_df = None if min_df is None else checked_integer("min_df", min_df, 1)
+        self._max_features = checked_integer("max_features", max_features, 1)
+        self._seed = checked_integer("seed", seed, 0, 2**32 - 1)
         self._vectorizer: Any = None
         self._projection: Any = None
 
@@ -210,12 +210,6 @@ def _texts(texts: object) -> list[str]:
     return list(texts)
 
 
-def _integer(name: str, value: object, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InvalidInputError(f"{name}: expected an integer >= {least}, got {value!r}")
-    return value
-
-
 class SentenceTransformersEmbedder:
     """Embed with a model of the sentence-transformers package.
 
@@ -234,7 +228,7 @@ class SentenceTransformersEmbedder:
         document_prefix: str = "",
         **options: Any,
     ) -> None:
-        self._batch_size = _integer("batch_size", batch_size, 1)
+        self._batch_size = checked_integer("batch_size", batch_size, 1)
         self._query_prefix = query_prefix
         self._document_prefix = document_prefix
         if isinstance(model, str):

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from sightline.documents import Document, Hit, copy_plain, document_id
-from sightline.errors import DuplicateIdError, InvalidInputError, SightlineError
+from sightline.errors import DuplicateIdError, InvalidInputError, SightlineError, checked_integer
 from sightline.filters import Filter, parse_filter
 from sightline.fusion import RRF, Convex
 from sightline.ingest import Prepared, Progress, check_scope, prepare, show_progress
-from sightline.request import Mode, parse_request, parse_selection, positive
+from sightline.request import Mode, parse_request, parse_selection
 from sightline.rerank import Reranker
 from sightline.retrieval import State, finish, retrieve
 from sightline.scoped import ScopedIndex
@@ -77,7 +77,7 @@ class HybridIndex:
                 f"analyzer: expected an Analyzer or the name of a language, got {type(analyzer).__name__}"
             )
         self._embedder = embedder
-        self._batch_size = positive("batch_size", batch_size)
+        self._batch_size = checked_integer("batch_size", batch_size, 1)
         lexical = BM25Index(analyzer, k1=k1, b=b, delta=delta, variant=variant)
         dense = None if dim is None else VectorIndex(dim, metric="cosine")
         self._state = State(Table(), dense, lexical, _tf_limit(variant, k1, delta))

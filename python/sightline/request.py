@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from sightline.documents import encodable, float_array
 from sightline.embed import embed_queries
-from sightline.errors import InvalidInputError
+from sightline.errors import InvalidInputError, checked_integer
 from sightline.filters import Filter, parse_filter
 from sightline.fusion import RRF, Convex
 from sightline.rerank import Reranker
 
-__all__ = ["Mode", "Request", "Selection", "parse_request", "parse_selection", "positive"]
+__all__ = ["Mode", "Request", "Selection", "parse_request", "parse_selection"]
 
 # Maximal marginal relevance chooses among so many candidates: at least a page of them, and some for every hit.
 _MMR_CANDIDATES = 50
@@ -72,11 +72,16 @@ def parse_selection(
         diversity = float(diversity)
     if group_by is not None and (not isinstance(group_by, str) or not group_by):
         raise InvalidInputError(f"group_by: expected the name of a metadata field or None, got {group_by!r}")
-    checked_per_group = positive("per_group", per_group)
+    checked_per_group = checked_integer("per_group", per_group, 1)
     if group_by is None and checked_per_group != 1:
         raise InvalidInputError("per_group: has no use without group_by")
     return Selection(
-        positive("k", k), rerank, positive("rerank_depth", rerank_depth), diversity, group_by, checked_per_group
+        checked_integer("k", k, 1),
+        rerank,
+        checked_integer("rerank_depth", rerank_depth, 1),
+        diversity,
+        group_by,
+        checked_per_group,
     )
 
 
@@ -120,16 +125,6 @@ def parse_request(
             source = "embedder" if vector is None else "vector"
             raise InvalidInputError(f"{source}: expected {dim} dimensions as in the index, got {vectors.shape[1]}")
     return Request(chosen, texts, vectors, condition, fusion or Convex(), explain, single, selection)
-
-
-def positive(name: str, value: object) -> int:
-    """Return ``value`` as an int >= 1.
-
-    Raises:     InvalidInputError otherwise
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise InvalidInputError(f"{name}: expected an integer >= 1, got {value!r}")
-    return int(value)
 
 
 def _mode(mode: object, query: object, vector: object, has_dense_side: bool) -> Mode:

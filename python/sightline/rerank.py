@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.documents import float_array
-from sightline.errors import InvalidInputError, MissingExtraError
+from sightline.errors import InvalidInputError, MissingExtraError, checked_integer
 
 __all__ = ["Reranker", "RerankersReranker", "SentenceTransformersReranker", "rerank_scores"]
 
@@ -47,7 +47,8 @@ class SentenceTransformersReranker:
 
     Parameters: model : name or path to load, or a loaded ``CrossEncoder``; batch_size : pairs per forward pass;
                 options : further keyword arguments of ``CrossEncoder``, such as device or max_length
-    Raises:     MissingExtraError without sentence-transformers (extra ``rerank``)
+    Raises:     MissingExtraError without sentence-transformers (extra ``rerank``); InvalidInputError for a batch_size
+                below 1 or options for a loaded model
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class SentenceTransformersReranker:
         batch_size: int = 32,
         **options: Any,
     ) -> None:
+        self._batch_size = checked_integer("batch_size", batch_size, 1)
         if isinstance(model, str):
             try:
                 package = import_module("sentence_transformers")
@@ -68,7 +70,6 @@ class SentenceTransformersReranker:
         elif options:
             raise InvalidInputError(f"options {sorted(options)} apply only to a model given by name")
         self._model = model
-        self._batch_size = batch_size
 
     def __call__(self, query: str, texts: list[str]) -> NDArray[np.float64]:
         """Return the cross-encoder's score of each (query, text) pair."""
