@@ -209,6 +209,21 @@ def test_lexical_only_index():
             index.search("words", mode=mode, vector=[1.0])
 
 
+def test_the_default_mode_looks_at_the_vectors_that_are_there():
+    index = HybridIndex(dim=4)
+    index.add([Document("t", "some words")])
+    assert [hit.id for hit in index.search("words")] == ["t"]
+    assert [hit.id for hit in index.scoped({}).search("words")] == ["t"]
+    index.add([Document("v", "more words", vector=[1, 0, 0, 0])])
+    with pytest.raises(InvalidInputError, match="no embedder"):
+        index.search("words")
+    index.delete("v")
+    assert [hit.id for hit in index.search("words")] == ["t"]
+    index.upsert([Document("t", "words", vector=[1, 0, 0, 0])])
+    index.upsert([Document("t", "words")])
+    assert index.search("words")[0].dense_score is None
+
+
 def test_vectors_without_an_embedder_need_query_vectors():
     index = HybridIndex()
     index.add([Document("v", "", vector=[1, 0]), Document("w", "word", vector=[0, 1]), Document("t", "word")])

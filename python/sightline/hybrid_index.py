@@ -343,6 +343,7 @@ class HybridIndex:
             ),
             embedder=self._embedder,
             dim=state.dim,
+            vector_count=state.vector_count,
             empty=not len(state.table),
         )
         if not request.texts:
@@ -367,7 +368,7 @@ class HybridIndex:
         state = self._state
         return {
             "documents": len(state.table),
-            "with_vector": 0 if state.dense is None else len(state.dense),
+            "with_vector": state.vector_count,
             "with_text": len(state.lexical),
             "dim": state.dim,
             "bytes": {

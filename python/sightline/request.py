@@ -96,17 +96,19 @@ def parse_request(
     selection: Selection,
     embedder: Callable[[list[str]], Any] | None,
     dim: int | None,
+    vector_count: int,
     empty: bool,
 ) -> Request:
     """Check the arguments of a search and embed its queries.
 
-    Parameters: dim : of the index's vectors, None if it has none; empty : whether the index has no document
+    Parameters: dim : of the index's vectors, None if not known yet; vector_count : how many it has now;
+                empty : whether the index has no document
     Raises:     InvalidInputError naming the argument; whatever the embedder raises
     """
     if not isinstance(explain, bool):
         raise InvalidInputError(f"explain: expected True or False, got {explain!r}")
     condition = None if where is None else parse_filter(where)
-    chosen = _mode(mode, query, vector, embedder is not None or dim is not None)
+    chosen = _mode(mode, query, vector, embedder is not None or vector_count > 0)
     if fusion is not None and not isinstance(fusion, (Convex, RRF)):
         raise InvalidInputError(f"fusion: expected Convex(...) or RRF(...), got {type(fusion).__name__}")
     if fusion is not None and chosen != "hybrid":
