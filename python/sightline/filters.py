@@ -26,7 +26,7 @@ import numpy as np
 from sightline.columns import Columns, Field, Kind, Mask, Stream, StringStream
 from sightline.errors import InvalidInputError
 
-__all__ = ["Filter", "parse_filter"]
+__all__ = ["Filter", "parse_filter", "within"]
 
 Scalar: TypeAlias = "str | float | bool"
 
@@ -95,6 +95,18 @@ class _Not(Filter):
     def _evaluate(self, rows: _Rows) -> Mask:
         result: Mask = ~self.part._evaluate(rows)
         return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Within(Filter):
+    """A filter on the rows of a scope only: not even its errors tell what other rows hold."""
+
+    scope: Filter
+    inner: Filter
+
+    def _evaluate(self, rows: _Rows) -> Mask:
+        inside = self.scope.mask(rows.columns, rows.live)
+        return self.inner.mask(rows.columns, inside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +204,17 @@ def _streams(field: Field, kind: Kind, node: _EqualsAny | _Compare | _Contains, 
 
 
 def parse_filter(where: object) -> Filter:
-    """Check a filter dictionary and return it in a form to evaluate.
+    """Check a filter dictionary and return it in a form to evaluate, which shares nothing with the dictionary.
 
-    Parameters: where : dict in the language described at the top of this module
+    Parameters: where : dict in the language described at the top of this module, or a filter that was parsed before
     Raises:     InvalidInputError naming the path of the wrong part
     """
-    return _parse_object(where, "where", 0)
+    return where if isinstance(where, Filter) else _parse_object(where, "where", 0)
+
+
+def within(scope: Filter, inner: Filter) -> Filter:
+    """Return a filter for rows that match both, in which ``inner`` is evaluated as if only the scope's rows existed."""
+    return _Within(scope, inner)
 
 
 def _parse_object(where: object, at: str, depth: int) -> Filter:

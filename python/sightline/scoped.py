@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from sightline.documents import Document
-from sightline.filters import Filter, parse_filter
+from sightline.filters import Filter, parse_filter, within
 from sightline.ingest import Progress
 
 __all__ = ["ScopedIndex"]
@@ -21,9 +20,11 @@ class _Index(Protocol):
     @property
     def search(self) -> Callable[..., Any]: ...
 
-    def count(self, where: Mapping[str, Any] | None = None) -> int: ...
+    # ``where`` may be a parsed filter here.
 
-    def delete(self, ids: Any = None, where: Mapping[str, Any] | None = None) -> int: ...
+    def count(self, where: Any = None) -> int: ...
+
+    def delete(self, ids: Any = None, where: Any = None) -> int: ...
 
     def _get(self, ids: object, scope: Filter | None) -> list[Document | None]: ...
 
@@ -36,13 +37,13 @@ class ScopedIndex:
     """Confine every call to the documents that a filter matches.
 
     What is outside cannot be found, fetched, counted or deleted, and what is written must be inside, so an application
-    cannot forget the filter. Ids are those of the whole index: one that a document outside has cannot be used. Corpus
-    statistics (idf, lengths) stay those of the whole index.
+    cannot forget the filter. Nor does an error tell what kinds of values the documents outside hold. Ids are those of
+    the whole index: one that a document outside has cannot be used. Corpus statistics (idf, lengths) stay those of the
+    whole index.
     """
 
-    def __init__(self, index: _Index, where: Mapping[str, Any]) -> None:
-        self._scope = parse_filter(where)
-        self._where = copy.deepcopy(where)  # a scope must not follow changes to the caller's dictionary
+    def __init__(self, index: _Index, where: Mapping[str, Any] | Filter) -> None:
+        self._scope = parse_filter(where)  # parsed, so that it does not follow changes to the caller's dictionary
         self._index = index
 
     def search(self, query: Any, k: int = 10, *, where: Mapping[str, Any] | None = None, **options: Any) -> Any:
@@ -88,8 +89,7 @@ class ScopedIndex:
 
     def scoped(self, where: Mapping[str, Any]) -> ScopedIndex:
         """Return a view confined further."""
-        parse_filter(where)
-        return ScopedIndex(self._index, self._within(where))
+        return ScopedIndex(self._index, within(self._scope, parse_filter(where)))
 
     def __len__(self) -> int:
         return self.count()
@@ -97,5 +97,5 @@ class ScopedIndex:
     def __repr__(self) -> str:
         return f"ScopedIndex of {self._index!r}"
 
-    def _within(self, where: Mapping[str, Any] | None) -> Mapping[str, Any]:
-        return self._where if where is None else {"$and": [self._where, where]}
+    def _within(self, where: Mapping[str, Any] | None) -> Filter:
+        return self._scope if where is None else within(self._scope, parse_filter(where))
