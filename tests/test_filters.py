@@ -235,6 +235,27 @@ def test_a_version_does_not_see_later_rows():
             ]
 
 
+def test_a_code_is_published_after_its_string():
+    """Searches read the dictionary while a write extends it: a code beyond its strings would be an IndexError."""
+    columns = columns_of([{"s": "first"}])
+    stream = columns.fields["s"].scalars["string"]
+    published = []
+
+    class Watched(dict):
+        def __setitem__(self, value, code):
+            published.append(stream._strings[code] == value)
+            super().__setitem__(value, code)
+
+        def setdefault(self, value, code):
+            if value not in self:
+                self[value] = code
+            return self[value]
+
+    stream._code_of = Watched(stream._code_of)
+    columns.extended([{"s": "second"}, {"s": ["third"]}, {"s": "first"}, {"s": "fourth"}])
+    assert published == [True, True]
+
+
 def test_million_rows_take_about_a_millisecond():
     count = 1_000_000
     rng = np.random.default_rng(0)
