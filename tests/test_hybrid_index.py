@@ -423,6 +423,23 @@ def test_progress_reports_what_was_done():
     assert reports == [("embed", 0, 3), ("embed", 2, 3), ("embed", 3, 3), ("index", 0, 3), ("index", 3, 3)]
 
 
+@pytest.mark.parametrize("failing", [("embed", 0), ("embed", 3), ("index", 0), ("index", 3)])
+def test_a_progress_function_that_fails_leaves_all_or_nothing(failing):
+    index = HybridIndex(embedder=embed)
+
+    def fail(stage, done, total):
+        if (stage, done) == failing:
+            raise ZeroDivisionError
+
+    if failing == ("index", 3):
+        assert index.add(DOCUMENTS, progress=fail) == ["cats", "dogs", "boats"]
+        assert len(index) == 3
+    else:
+        with pytest.raises(ZeroDivisionError):
+            index.add(DOCUMENTS, progress=fail)
+        assert len(index) == 0
+
+
 def test_progress_bar_goes_to_stderr(capsys):
     HybridIndex().add(DOCUMENTS, progress=True)
     captured = capsys.readouterr()

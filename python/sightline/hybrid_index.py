@@ -6,6 +6,7 @@ import asyncio
 import functools
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
@@ -97,7 +98,8 @@ class HybridIndex:
         itself, a document or the embedder, leaves the index as it was.
 
         Parameters: documents : Document, dict of the same keys, or str (which gets a random UUID as its id);
-                    progress : True shows a bar (extra ``cli``); or a callable (stage, done, total or None)
+                    progress : True shows a bar (extra ``cli``); or a callable (stage, done, total or None), whose
+                    errors end the call, but for one in the last report, which comes when the documents are there
         Returns:    the ids, in order
         Raises:     DuplicateIdError if an id occurs twice or is present; InvalidInputError naming the document
                     otherwise
@@ -155,7 +157,8 @@ class HybridIndex:
             with self._writing:
                 self._check_open()
                 self._replace(self._replaced_rows(prepared, replace, scope), prepared)
-            report("index", count, count)
+            with suppress(Exception):  # the documents are there: an error now would say that they are not
+                report("index", count, count)
         return [document.id for document in prepared.documents]
 
     def _replaced_rows(self, prepared: Prepared, replace: bool, scope: Filter | None) -> Rows:
