@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 
 from sightline.errors import InvalidInputError
 
-__all__ = ["Document", "Hit", "copy_plain", "document_id", "encodable", "float_array", "read_documents", "searched_text"]
+__all__ = [
+    "Document",
+    "Hit",
+    "copy_plain",
+    "document_id",
+    "encodable",
+    "float_array",
+    "python_scalar",
+    "read_documents",
+    "searched_text",
+]
 
 _Float = TypeVar("_Float", np.float32, np.float64)
 
@@ -220,11 +230,7 @@ def _plain_object(value: Mapping[Any, Any], where: str, depth: int) -> dict[str,
 
 
 def _plain_value(value: object, where: str, depth: int) -> Any:
-    if isinstance(value, np.datetime64):
-        # Microseconds are what datetime holds; NumPy would hand out nanoseconds as a bare integer.
-        value = value.astype("datetime64[us]").item()
-    elif isinstance(value, np.generic):
-        value = value.item()
+    value = python_scalar(value, where)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -248,6 +254,21 @@ def _plain_value(value: object, where: str, depth: int) -> Any:
     raise InvalidInputError(
         f"{where}: expected a str, number, bool, date, list, dict or None, got {type(value).__name__}"
     )
+
+
+def python_scalar(value: object, where: str) -> object:
+    """Return a NumPy scalar as Python's; anything else as it is. Metadata and filters must convert alike.
+
+    Raises:     InvalidInputError for a duration, or a date that datetime cannot hold: NumPy would make bare integers
+    """
+    if isinstance(value, np.timedelta64):
+        raise InvalidInputError(f"{where}: is a duration, which JSON does not have; use a number, such as of seconds")
+    if isinstance(value, np.datetime64):
+        moment = value.astype("datetime64[us]").item()  # microseconds are what datetime holds
+        if moment is not None and not isinstance(moment, datetime.datetime):
+            raise InvalidInputError(f"{where}: {value} is outside the years 1 to 9999")
+        return moment
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def copy_plain(value: Any) -> Any:

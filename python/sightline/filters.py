@@ -24,6 +24,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from sightline.columns import Columns, Field, Kind, Mask, Stream, StringStream
+from sightline.documents import python_scalar
 from sightline.errors import InvalidInputError
 
 __all__ = ["Filter", "parse_filter", "within"]
@@ -293,6 +294,7 @@ def _equals_any(path: str, name: str, operands: list[object], at: str) -> Filter
     by_kind: dict[Kind, list[Any]] = {}
     wants_missing = False
     for operand in operands:
+        operand = python_scalar(operand, at)  # first, since NaT is a missing value, too
         if operand is None:
             wants_missing = True
         else:
@@ -303,8 +305,7 @@ def _equals_any(path: str, name: str, operands: list[object], at: str) -> Filter
 
 
 def _parse_operand(operand: object, at: str) -> tuple[Kind, Scalar]:
-    if isinstance(operand, np.generic):
-        operand = operand.item()
+    operand = python_scalar(operand, at)
     if isinstance(operand, bool):
         return "boolean", operand
     if isinstance(operand, str):
