@@ -354,6 +354,7 @@ def test_an_engine_that_fails_changes_nothing(kb, monkeypatch):
         ({"k": True}, "k: expected"),
         ({"mode": "sparse"}, "mode: expected 'hybrid', 'dense' or 'lexical', got 'sparse'"),
         ({"mode": ["dense"]}, "mode: expected"),
+        ({"mode": np.array(["dense", "hybrid"])}, "mode: expected"),
         ({"vector": [1.0, 2.0]}, "vector: expected 4 dimensions as in the index, got 2"),
         ({"vector": [[1.0, 2.0, 3.0, 4.0]]}, r"vector: expected shape \(dim,\)"),
         ({"vector": "x"}, "vector: expected numbers"),
@@ -379,11 +380,22 @@ def test_bad_searches(kb, arguments, message):
         kb.search(**({"query": "animals"} | arguments))
 
 
+def _embedder_with(name, value):
+    class Embedder:
+        def __call__(self, texts):
+            return embed(texts)
+
+    setattr(Embedder, name, value)
+    return Embedder()
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: HybridIndex("kb"), "path: indexes on disk are not available"),
         (lambda: HybridIndex(embedder="model"), "embedder: expected a callable"),
+        (lambda: HybridIndex(embedder=_embedder_with("embed_query", "q: ")), "embedder: expected its embed_query to be"),
+        (lambda: HybridIndex(embedder=_embedder_with("embed_queries", True)), "expected its embed_queries to be"),
         (lambda: HybridIndex(dim=0), "dim: expected an integer from 1"),
         (lambda: HybridIndex(batch_size=0), "batch_size"),
         (lambda: HybridIndex(k1=-1), "k1"),

@@ -26,6 +26,22 @@ def test_bad_scores(result):
         rerank_scores(lambda query, texts: result, "q", ["a", "b"])
 
 
+def test_a_reranker_may_change_its_list():
+    def consume(query, texts):
+        return [len(texts.pop(0)) for _ in range(len(texts))]
+
+    texts = ["a", "bc"]
+    assert rerank_scores(consume, "q", texts).tolist() == [1, 2]
+    assert texts == ["a", "bc"]
+
+    def empty(query, texts):
+        texts.clear()
+        return []
+
+    with pytest.raises(InvalidInputError, match="expected 2 scores for 2 texts"):
+        rerank_scores(empty, "q", texts)
+
+
 class FakeCrossEncoder:
     def __init__(self, *args, **options):
         self.args, self.options = args, options

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -338,17 +338,18 @@ class BM25Index:
 def _as_list(items: Any, argument: str) -> list[Any]:
     if isinstance(items, list):
         return items
-    if isinstance(items, (str, bytes, bytearray)) or not isinstance(items, Iterable):
+    if isinstance(items, (str, bytes, bytearray, Mapping)) or not isinstance(items, Iterable):
         raise InvalidInputError(
             f"{argument}: expected an iterable of str or of lists of terms, "
-            f"got {type(items).__name__}; wrap it in a list"
+            f"got {type(items).__name__}; "
+            + ("give its values()" if isinstance(items, Mapping) else "wrap it in a list")
         )
     return list(items)
 
 
 def _tokens(tokenizer: Tokenizer, text: str) -> list[str]:
     tokens = tokenizer(text)
-    if isinstance(tokens, (str, bytes)) or not isinstance(tokens, Iterable):
+    if isinstance(tokens, (str, bytes, bytearray, Mapping)) or not isinstance(tokens, Iterable):
         raise InvalidInputError(f"analyzer: expected it to return a list of str, got {type(tokens).__name__}")
     return list(tokens)
 

@@ -71,6 +71,10 @@ class HybridIndex:
             )
         if embedder is not None and not callable(embedder):
             raise InvalidInputError(f"embedder: expected a callable or None, got {type(embedder).__name__}")
+        for name in ("embed_query", "embed_queries"):
+            method = getattr(embedder, name, None)
+            if method is not None and not callable(method):
+                raise InvalidInputError(f"embedder: expected its {name} to be a method, got {type(method).__name__}")
         if isinstance(analyzer, str):
             analyzer = Analyzer(analyzer)
         if not isinstance(analyzer, Analyzer):

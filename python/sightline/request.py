@@ -134,9 +134,10 @@ def _mode(mode: object, query: object, vector: object, has_dense_side: bool) -> 
         if vector is not None:
             return "dense" if query is None else "hybrid"
         return "hybrid" if has_dense_side else "lexical"
-    for known in ("hybrid", "dense", "lexical"):
-        if mode == known:
-            return known
+    if isinstance(mode, str):  # an array would compare element by element
+        for known in ("hybrid", "dense", "lexical"):
+            if mode == known:
+                return known
     raise InvalidInputError(f"mode: expected 'hybrid', 'dense' or 'lexical', got {mode!r}")
 
 

@@ -27,7 +27,7 @@ def rerank_scores(reranker: Reranker, query: str, texts: list[str]) -> NDArray[n
     Returns:    float64 (n,), finite
     Raises:     InvalidInputError if it returns anything else; whatever the reranker itself raises
     """
-    result = reranker(query, texts)
+    result = reranker(query, list(texts))  # a list of its own, which it may change
     scores = float_array(result, "rerank", f"{len(texts)} scores", np.float64)
     if scores.shape != (len(texts),):
         raise InvalidInputError(
