@@ -178,7 +178,7 @@ def test_errors_of_a_python_tokenizer_arrive_and_change_nothing(index):
     with pytest.raises(sl.InvalidInputError, match="return a list of str, got str"):
         sl.BM25Index(lambda text: text).add(["a"])
     with pytest.raises(sl.InvalidInputError, match="return a list of str, got dict"):
-        sl.BM25Index(lambda text: {word: 1 for word in text.split()}).add(["a"])
+        sl.BM25Index(lambda text: dict.fromkeys(text.split(), 1)).add(["a"])
     with pytest.raises(sl.InvalidInputError, match="token 0 of the item at position 0, got int"):
         sl.BM25Index(lambda text: [1]).add(["a"])
 

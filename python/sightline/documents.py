@@ -44,7 +44,7 @@ class Document:
     Parameters: id : non-empty str, unique in an index; text : str, may be empty (the document is then found by its
                 title or vector only); metadata : dict of JSON values (dates and datetimes are kept as ISO strings,
                 NumPy scalars as Python's), keys must not begin with ``$``; vector : 1-D array-like, else the index's
-                embedder makes it; title : str
+                embedder makes it, and ``get`` leaves it None; title : str
     """
 
     id: str

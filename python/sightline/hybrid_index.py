@@ -211,7 +211,9 @@ class HybridIndex:
         if prepared is None:
             table = table.after(rows)
         else:
-            table = table.after(rows, prepared.documents, prepared.has_vector, prepared.has_text)
+            table = table.after(
+                rows, prepared.documents, prepared.has_vector, prepared.has_text, prepared.embedded
+            )
         following = State(table, dense, lexical, state.tf_limit)
         with self._publishing:
             for name in names:
@@ -228,7 +230,15 @@ class HybridIndex:
         return id in self._id_of
 
     def get(self, ids: str | Iterable[str]) -> list[Document | None]:
-        """Return documents by id, aligned with ``ids``, None where unknown; ``vector`` is the stored one or None."""
+        """Return documents by id.
+
+        A document can be changed (``dataclasses.replace``) and given to ``upsert``: ``vector`` is set only where the
+        caller gave it, so that what the embedder made is made again from the new text. O(m log n) for m ids.
+
+        Parameters: ids : str or iterable of str
+        Returns:    a Document for each id, in the order of ``ids``, None where unknown; a copy
+        Raises:     InvalidInputError if ids holds anything but non-empty str; SightlineError after ``close``
+        """
         return self._get(ids, None)
 
     def _get(self, ids: object, scope: Filter | None) -> list[Document | None]:
@@ -248,7 +258,7 @@ class HybridIndex:
             if inside is None or inside[row]:
                 stored = table.document(row)
                 found[position] = replace(stored, metadata=copy_plain(stored.metadata))
-                if table.has_vector[row]:
+                if table.has_vector[row] and not table.embedded[row]:
                     with_vector[position] = internal
         if state.dense is not None and with_vector:
             vectors = state.dense.get(list(with_vector.values()))
