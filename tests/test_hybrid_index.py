@@ -434,11 +434,15 @@ def test_bad_calls(call, message):
 def test_closing():
     with HybridIndex() as index:
         index.add(["text"])
+        view = index.scoped({})
     index.close()
-    for call in (lambda: index.search("x"), lambda: index.add(["x"]), lambda: index.get("x"), lambda: index.count(),
-                 lambda: index.delete("x"), index.__enter__):  # fmt: skip
+    for call in (lambda: index.search("x"), lambda: index.add(["x"]), lambda: index.upsert(["x"]),
+                 lambda: index.get("x"), lambda: index.count(), lambda: index.delete("x"), index.stats,
+                 lambda: len(index), lambda: "x" in index, lambda: index.scoped({}), index.__enter__,
+                 lambda: asyncio.run(index.asearch("x")), lambda: view.search("x"), lambda: len(view)):  # fmt: skip
         with pytest.raises(SightlineError, match="closed"):
             call()
+    assert repr(index) == "HybridIndex, closed"
 
 
 def test_asearch_gives_what_search_gives(kb):

@@ -224,9 +224,11 @@ class HybridIndex:
     # Reading
 
     def __len__(self) -> int:
+        self._check_open()
         return len(self._state.table)
 
     def __contains__(self, id: object) -> bool:
+        self._check_open()
         return id in self._id_of
 
     def get(self, ids: str | Iterable[str]) -> list[Document | None]:
@@ -377,6 +379,7 @@ class HybridIndex:
 
         Raises:     InvalidInputError if the filter is malformed
         """
+        self._check_open()
         return ScopedIndex(self, where)
 
     def stats(self) -> dict[str, Any]:
@@ -395,7 +398,8 @@ class HybridIndex:
         }
 
     def __repr__(self) -> str:
-        return f"HybridIndex(dim={self._state.dim}) with {len(self)} documents"
+        state = self._state
+        return "HybridIndex, closed" if self._closed else f"HybridIndex(dim={state.dim}) with {len(state.table)} documents"
 
     # Life cycle
 
