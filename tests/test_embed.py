@@ -133,6 +133,28 @@ def test_queries_go_to_embed_query():
         embed_queries(TwoWay(), ["", "a"])
 
 
+def test_a_batch_of_queries_goes_to_embed_queries_at_once():
+    class Batched(TwoWay):
+        calls = []
+
+        def embed_queries(self, texts):
+            self.calls.append(texts)
+            return [[3.0, len(text)] for text in texts]
+
+    assert embed_queries(Batched(), ["", "a"]).tolist() == [[3, 0], [3, 1]]
+    assert Batched.calls == [["", "a"]]
+    assert embed_queries(Batched(), []).shape[0] == 0
+    for result, message in [
+        ([[1.0]], r"embedder.embed_queries: expected shape \(2, dim\) for 2 texts, got \(1, 1\)"),
+        ([["1"], ["2"]], "embedder.embed_queries: expected numbers"),
+        ([[1.0], [0.0]], "zero vector.* for query 'b'"),
+    ]:
+        embedder = Batched()
+        embedder.embed_queries = lambda texts, result=result: result
+        with pytest.raises(InvalidInputError, match=message):
+            embed_queries(embedder, ["a", "b"])
+
+
 def test_what_an_embedder_returns_is_copied():
     """One that fills the same buffer again must not change the vectors of the texts before."""
     buffer = np.ones((1, 2), dtype=np.float32)
@@ -161,7 +183,8 @@ def test_sentence_transformers_adapter_loads_and_prefixes(monkeypatch):
     assert (model.args, model.options) == (("some/model",), {"device": "cpu"})
     assert embedder(["a", "b"]).dtype == np.float32
     assert embedder.embed_query("q").shape == (3,)
-    assert model.calls == [(["passage: a", "passage: b"], 5), (["query: q"], 5)]
+    assert embed_queries(embedder, ["r", "s"]).shape == (2, 3)
+    assert model.calls == [(["passage: a", "passage: b"], 5), (["query: q"], 5), (["query: r", "query: s"], 5)]
 
 
 def test_sentence_transformers_adapter_takes_a_loaded_model():

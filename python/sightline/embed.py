@@ -1,7 +1,8 @@
 """Embedders: the protocol, the checks on what they return, one that needs no model, and an adapter.
 
-An embedder is any callable ``(list of str) -> array (n, dim)``. If it has ``embed_query(str) -> array (dim,)``, queries
-go there, since many models prefix or weight queries and passages differently.
+An embedder is any callable ``(list of str) -> array (n, dim)``. Many models prefix or weight queries and passages
+differently: if it has ``embed_queries(list of str) -> array (n, dim)``, queries go there, all of a search at once; else, if
+it has ``embed_query(str) -> array (dim,)``, each goes there.
 """
 
 from __future__ import annotations
@@ -48,8 +49,19 @@ def embed_documents(embedder: Callable[[list[str]], Any], texts: list[str], name
 
 
 def embed_queries(embedder: Any, queries: list[str]) -> Vectors:
-    """Embed queries, through ``embed_query`` where the embedder has it, and check the result as for documents."""
+    """Embed queries, through ``embed_queries`` or ``embed_query`` where the embedder has it.
+
+    Returns:    float32 (n, dim), finite, no row all zeros
+    Raises:     InvalidInputError if the embedder returns anything else; whatever the embedder itself raises
+    """
+    if not queries:
+        return np.empty((0, 0), dtype=np.float32)
     names = [f"query {query!r}" for query in queries]
+    at_once = getattr(embedder, "embed_queries", None)
+    if at_once is not None:
+        vectors = _as_matrix(at_once(list(queries)), len(queries), "embedder.embed_queries")
+        _check_rows(vectors, names)
+        return vectors
     embed_query = getattr(embedder, "embed_query", None)
     if embed_query is None:
         return embed_documents(embedder, queries, names)
@@ -61,8 +73,6 @@ def embed_queries(embedder: Any, queries: list[str]) -> Vectors:
                 f"embedder.embed_query: returned {row.shape[1]} dimensions, and {rows[0].shape[1]} for another query"
             )
         rows.append(row)
-    if not rows:
-        return np.empty((0, 0), dtype=np.float32)
     vectors = np.concatenate(rows)
     _check_rows(vectors, names)
     return vectors
@@ -249,8 +259,12 @@ class SentenceTransformersEmbedder:
 
     def embed_query(self, text: str) -> Vectors:
         """Return the vector of one query, float32 (dim,)."""
-        vector: Vectors = self._encode([self._query_prefix + text])[0]
+        vector: Vectors = self.embed_queries([text])[0]
         return vector
+
+    def embed_queries(self, texts: list[str]) -> Vectors:
+        """Return the vectors of queries, float32 (n, dim), in as few forward passes as batch_size allows."""
+        return self._encode([self._query_prefix + text for text in texts])
 
     def _encode(self, texts: list[str]) -> Vectors:
         encoded = self._model.encode(texts, batch_size=self._batch_size, convert_to_numpy=True, show_progress_bar=False)

@@ -42,7 +42,7 @@ class HybridIndex:
     blank. Without embedder and vectors the index is lexical only.
 
     Parameters: path : must be None, on-disk indexes come with a later version; embedder : ``(list of str) -> array
-                (n, dim)``, see sightline.embed; dim : of the vectors, default that of the first; analyzer : Analyzer or
+                (n, dim)``, see sightline.embed for how queries may go another way; dim : of the vectors, default that of the first; analyzer : Analyzer or
                 the language of one; k1, b, delta, variant : of BM25, see BM25Index; batch_size : documents checked and
                 embedded at a time
     Raises:     InvalidInputError if an argument has the wrong type or range
