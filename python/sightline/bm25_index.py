@@ -153,13 +153,25 @@ class BM25Index:
         return self._add(texts, None if ids is None else id_array(ids, "ids"), replace=False)
 
     def upsert(self, texts: Iterable[str] | Iterable[Sequence[str]], ids: npt.ArrayLike) -> IdArray:
-        """Add documents, replacing those whose id is present, in one step; like ``add`` in all else."""
+        """Add documents, replacing those whose id is present, in one step.
+
+        Costs what ``add`` does, plus one bit for each document replaced.
+
+        Parameters: texts : as for ``add``; ids : integers >= 0 (n,)
+        Returns:    int64 (n,), in the order of texts
+        Raises:     InvalidInputError as in ``add``; DuplicateIdError if an id comes twice. The index is then
+                    as it was.
+        """
         return self._add(texts, id_array(ids, "ids"), replace=True)
 
     def remove(self, ids: npt.ArrayLike) -> int:
-        """Remove documents by id and return how many there were; unknown ids are no error.
+        """Remove documents by id.
 
         O(m log n) for m ids, plus a copy of one bit for each document of the segments that are touched.
+
+        Parameters: ids : integers (m,); unknown ones are no error
+        Returns:    how many documents there were
+        Raises:     InvalidInputError for ids that are no integers
         """
         return self._core.remove(id_array(ids, "ids"))
 
@@ -263,8 +275,9 @@ class BM25Index:
         """Write the index, its parameters and its analyzer to one file.
 
         A temporary neighbour is written first, fsync'ed, then renamed over ``path``. An analyzer of None is
-        saved too.
+        saved too. O(bytes); writes the state at the start of the call, while other threads may add.
 
+        Parameters: path : file, replaced if it exists
         Raises:     StorageError if the file cannot be written; ``path`` is then as it was. InvalidInputError
                     if the analyzer is a callable, a subclass of Analyzer or has a callable stemmer: code
                     cannot be saved

@@ -1,8 +1,8 @@
 """Embedders: the protocol, the checks on what they return, one that needs no model, and an adapter.
 
 An embedder is any callable ``(list of str) -> array (n, dim)``. Many models prefix or weight queries and passages
-differently: if it has ``embed_queries(list of str) -> array (n, dim)``, queries go there, all of a search at once; else, if
-it has ``embed_query(str) -> array (dim,)``, each goes there.
+differently: if it has ``embed_queries(list of str) -> array (n, dim)``, all queries of a search go there at once; else,
+if it has ``embed_query(str) -> array (dim,)``, they go there one by one.
 """
 
 from __future__ import annotations
@@ -132,8 +132,10 @@ class LatentSemanticEmbedder:
     def fit(self, texts: Sequence[str]) -> LatentSemanticEmbedder:
         """Learn vocabulary, weights and projection from a corpus; replaces an earlier fit.
 
+        Parameters: texts : list of str, the corpus or a sample of it
         Returns:    itself
-        Raises:     InvalidInputError if the texts hold no word
+        Raises:     MissingExtraError without scikit-learn; InvalidInputError if texts is no list of str or no word
+                    occurs in min_df of them
         """
         try:
             from sklearn.feature_extraction.text import TfidfVectorizer

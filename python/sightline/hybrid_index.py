@@ -42,9 +42,9 @@ class HybridIndex:
     blank. Without embedder and vectors the index is lexical only.
 
     Parameters: path : must be None, on-disk indexes come with a later version; embedder : ``(list of str) -> array
-                (n, dim)``, see sightline.embed for how queries may go another way; dim : of the vectors, default that of the first; analyzer : Analyzer or
-                the language of one; k1, b, delta, variant : of BM25, see BM25Index; batch_size : documents checked and
-                embedded at a time
+                (n, dim)``, to which queries may go another way, see sightline.embed; dim : of the vectors, default that
+                of the first; analyzer : Analyzer or the language of one; k1, b, delta, variant : of BM25, see
+                BM25Index; batch_size : documents checked and embedded at a time
     Raises:     InvalidInputError if an argument has the wrong type or range
     """
 
@@ -271,7 +271,12 @@ class HybridIndex:
         return found
 
     def count(self, where: Mapping[str, Any] | None = None) -> int:
-        """Return how many documents there are, or how many match a filter."""
+        """Return how many documents there are, or how many match a filter; O(1), or a pass over the filter's columns.
+
+        Parameters: where : filter, see sightline.filters; None counts all
+        Returns:    int
+        Raises:     InvalidInputError if the filter is malformed or its kinds clash with what a field holds
+        """
         condition = None if where is None else parse_filter(where)
         self._check_open()
         table = self._state.table
@@ -371,12 +376,22 @@ class HybridIndex:
         return hits[0] if request.single else hits
 
     async def asearch(self, query: Any, k: int = 10, **options: Any) -> Any:
-        """Search in a worker thread, so that the event loop goes on; arguments and result as for ``search``."""
+        """Search in a worker thread, so that the event loop goes on.
+
+        Parameters: as for ``search``
+        Returns:    as ``search``
+        Raises:     as ``search``
+        Notes:      cancelling the task does not stop the thread, whose result is then dropped
+        """
         return await asyncio.to_thread(functools.partial(self.search, query, k, **options))
 
     def scoped(self, where: Mapping[str, Any]) -> ScopedIndex:
         """Return a view confined to a filter, such as one tenant's documents, which no call on it can leave.
 
+        Holds no data: every call on it evaluates the filter on the index as it then is.
+
+        Parameters: where : filter, see sightline.filters; copied
+        Returns:    ScopedIndex
         Raises:     InvalidInputError if the filter is malformed
         """
         self._check_open()
@@ -399,7 +414,9 @@ class HybridIndex:
 
     def __repr__(self) -> str:
         state = self._state
-        return "HybridIndex, closed" if self._closed else f"HybridIndex(dim={state.dim}) with {len(state.table)} documents"
+        if self._closed:
+            return "HybridIndex, closed"
+        return f"HybridIndex(dim={state.dim}) with {len(state.table)} documents"
 
     # Life cycle
 
