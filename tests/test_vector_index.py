@@ -93,11 +93,11 @@ def test_the_bounds_do_prune(metric: str) -> None:
     rng = np.random.default_rng(1)
     index = sl.VectorIndex(64, metric)
     index.add(gaussian(rng, 20_000, 64))
-    for count in (1, 4, 40):
+    for count in (1, 4, 40, 60):
         _, _, stats = index.search(gaussian(rng, count, 64), 10, stats=True)
         assert stats["rows"] == 20_000
         assert 10 * count <= stats["rows_exact"] < 0.05 * 20_000 * count
-        assert (stats["rows_high"] > 0) == (count <= 4)
+        assert (stats["rows_high"] > 0) == (count <= 48)
 
 
 @each_metric

@@ -67,7 +67,8 @@ CPP_RESERVED: list[tuple[str, str, tuple[str, ...]]] = [
     ("ending the process", r"\b(abort|_?exit|quick_exit|terminate|assert)\s*\(", ("tests/",)),
 ]
 
-# Python: modules by level, lowest first. A module may import modules of lower levels only.
+# Python: modules by level, lowest first. A module may import modules of lower levels only. Modules that are planned but
+# not there yet have their place already.
 PYTHON_LEVELS: list[set[str]] = [
     {"errors", "_version"},
     {"_arrays", "runtime", "analyzer", "columns", "documents", "fusion", "selection"},

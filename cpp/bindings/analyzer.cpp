@@ -20,6 +20,10 @@ std::vector<std::string> call_resolver(const py::function& resolve, const std::v
                                               Py_TYPE(result.ptr())->tp_name);
   }
   const auto terms = py::reinterpret_borrow<py::list>(result);
+  if (terms.size() != words.size()) {
+    throw Error(ErrorKind::kInvalidInput, "stemmer: expected a list of " + std::to_string(words.size()) +
+                                              " terms, one for each word, got " + std::to_string(terms.size()));
+  }
   std::vector<std::string> stems(terms.size());
   for (std::size_t i = 0; i < terms.size(); ++i) {
     const py::object term = terms[i];

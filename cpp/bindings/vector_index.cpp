@@ -187,7 +187,9 @@ py::array_t<DocId> insert(VectorIndex& index, const py::array& vectors, const st
     }
     return to_array(std::move(given));
   }
-  const auto wanted = id_vector(*ids, "ids");
+  // A copy: they are sorted, searched and stored without the GIL, while another thread might write to the array.
+  const auto view = id_vector(*ids, "ids");
+  std::vector<DocId> wanted(view.begin(), view.end());
   if (wanted.size() != matrix.rows) {
     throw Error(ErrorKind::kInvalidInput, "ids: expected one for each of the " + std::to_string(matrix.rows) +
                                               " vectors, got " + std::to_string(wanted.size()));
@@ -200,7 +202,7 @@ py::array_t<DocId> insert(VectorIndex& index, const py::array& vectors, const st
       index.add(matrix.data, wanted);
     }
   }
-  return to_array(std::vector<DocId>(wanted.begin(), wanted.end()));
+  return to_array(std::move(wanted));
 }
 
 py::dict memory(const VectorIndex& index) {

@@ -20,9 +20,11 @@ float round_down(double value) noexcept {
   return static_cast<double>(nearest) <= value ? nearest : std::nextafter(nearest, -kInfinity);
 }
 
-// Scores past the range of float32 are clamped to its ends, so that they stay finite and -inf keeps meaning "no hit".
+// Scores past the range of float32 are clamped to its ends, so that they stay finite and -inf keeps meaning "no hit". No
+// score is ever NaN, which would break every comparison: stored values are finite, and if a file lies, the row comes last.
 // Adding zero turns -0 into +0: the two compare equal but print differently.
 float to_score(double value) noexcept {
+  if (std::isnan(value)) return -FLT_MAX;
   return static_cast<float>(std::clamp(value, -double{FLT_MAX}, double{FLT_MAX})) + 0.0f;
 }
 

@@ -17,8 +17,9 @@ namespace {
 // One task is this many blocks: small enough to balance, large enough that the scratch buffers are reused.
 constexpr std::size_t kBlocksPerTask = 16;
 
-// The float64 sums behind a bound are off by a relative 2^-40 at the most (kernels.h: (dim + 8) * 2^-53), so a factor of
-// 1 + 2^-30 and a step to the next float32 make it an upper bound.
+// The float64 sums behind a bound are off by a relative 2^-39 at the most (kernels.h: (dim + 8) * 2^-53), which the factor of
+// 1 + 2^-30 and the step to the next float32 cover. What cancellation adds, at most 2^-52 |x~| to the length of a residual,
+// is covered by the spare half of the slack E1 in bound.h.
 float round_up(double value) {
   const double raised = value * (1 + 0x1p-30);
   const float nearest = static_cast<float>(raised);

@@ -210,7 +210,9 @@ SegmentView VectorIndex::merge(std::span<const SegmentView> views) const {
 }
 
 void VectorIndex::merge_small(std::vector<SegmentView>& segments) const {
-  const std::size_t row_limit = std::max<std::size_t>(64, kMergeLimitBytes / (dim_ * stored_bytes(type_)));
+  // Four segments below the limit must also fit one segment.
+  const std::size_t row_limit =
+      std::clamp<std::size_t>(kMergeLimitBytes / (dim_ * stored_bytes(type_)), 64, kMaxSegmentRows / kMergeFanIn);
   for (;;) {
     // A segment that is mostly dead is rewritten on its own; otherwise look for a full tier, the smallest first.
     const auto wasteful = std::find_if(segments.begin(), segments.end(), [](const SegmentView& view) {
@@ -229,6 +231,7 @@ void VectorIndex::merge_small(std::vector<SegmentView>& segments) const {
     }
     const auto full = std::find_if(tiers.begin(), tiers.end(), [](const auto& tier) { return tier.size() >= kMergeFanIn; });
     if (full == tiers.end()) return;
+    full->resize(kMergeFanIn);
     std::vector<SegmentView> group;
     for (const std::size_t s : *full) group.push_back(segments[s]);
     SegmentView merged = merge(group);

@@ -44,11 +44,12 @@ void Pass::LevelBounds::follow(std::size_t q, float threshold) {
 }
 
 void Pass::Usefulness::record(std::size_t left, std::size_t tiles_a_block, std::size_t window_blocks,
-                              double tolerated_each) noexcept {
+                              double tolerated) noexcept {
   rows_left += left;
+  rows_tolerated += tolerated;
   const std::size_t window = tiles_a_block * window_blocks;
   if (++seen < window) return;
-  if (static_cast<double>(rows_left) > tolerated_each * static_cast<double>(window)) {
+  if (static_cast<double>(rows_left) > rows_tolerated) {
     blocks_to_rest = rest_windows * window_blocks;
     rest_windows = std::min(2 * rest_windows, kMaxRestWindows);
   } else {
@@ -56,6 +57,7 @@ void Pass::Usefulness::record(std::size_t left, std::size_t tiles_a_block, std::
   }
   seen = 0;
   rows_left = 0;
+  rows_tolerated = 0;
 }
 
 Pass::Pass(const Snapshot& snapshot, const float* queries, std::size_t query_count, std::size_t first_position, std::size_t k,
@@ -66,8 +68,9 @@ Pass::Pass(const Snapshot& snapshot, const float* queries, std::size_t query_cou
       coarse_(coarse),
       query_count_(query_count),
       padded_dim_((snapshot.dim() + 7) / 8 * 8),
-      // Until k rows have been seen everything survives; that must not count against the planes.
-      window_blocks_(std::max(kWindowBlocks, std::min<std::size_t>(k, kMaxSegmentRows) * 4 / simd::kBlockRows)),
+      // Until k rows have been seen everything survives; that must not count against the planes. The threshold of a range
+      // search is good from the first row.
+      window_blocks_(least_score > kNoScore ? kWindowBlocks : std::max(kWindowBlocks, k * 4 / simd::kBlockRows)),
       tile_count_((query_count + kernels_.tile_width - 1) / kernels_.tile_width),
       high_first_(query_count <= kMaxQueriesHighFirst),
       thresholds_(query_count),

@@ -66,6 +66,7 @@ class Pass {
   struct Usefulness {
     std::size_t seen = 0;
     std::size_t rows_left = 0;
+    double rows_tolerated = 0;
     std::size_t blocks_to_rest = 0;
     std::size_t rest_windows = 1;
 
@@ -74,7 +75,7 @@ class Pass {
       --blocks_to_rest;
       return true;
     }
-    void record(std::size_t left, std::size_t tiles_a_block, std::size_t window_blocks, double tolerated_each) noexcept;
+    void record(std::size_t left, std::size_t tiles_a_block, std::size_t window_blocks, double tolerated) noexcept;
   };
 
   struct Worker {

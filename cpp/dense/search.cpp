@@ -43,9 +43,10 @@ void search(const Snapshot& snapshot, const float* queries, std::size_t query_co
   const auto is_sparse = [&](std::size_t q) { return !filters.empty() && sparse[filters.size() == 1 ? 0 : q]; };
   for (std::size_t first = 0; first < query_count;) {
     // A run of queries that go the same way.
-    const bool coarse = !is_sparse(first);
+    // With k near the number of rows nothing can be dropped, and bounds would only be read for nothing.
+    const bool coarse = !is_sparse(first) && kept <= snapshot.live_count() / 2;
     std::size_t end = first + 1;
-    while (end < query_count && end - first < batch && is_sparse(end) != coarse) ++end;
+    while (end < query_count && end - first < batch && is_sparse(end) == is_sparse(first)) ++end;
     std::vector<const RowFilter*> chosen;
     if (filters.size() == 1) chosen.push_back(&filters[0]);
     if (filters.size() > 1) {

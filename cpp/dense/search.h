@@ -20,6 +20,7 @@ using RowFilter = std::vector<Bitset>;
 
 // What a search did; the certificate that it looked at every row that could matter.
 struct SearchStats {
+  // Rows are bounded in blocks of 64, so the padding of the last block counts too.
   std::uint64_t rows_high = 0;   // bounded by the high plane
   std::uint64_t rows_full = 0;   // bounded by both planes (some of them after the high plane)
   std::uint64_t rows_exact = 0;  // scored exactly

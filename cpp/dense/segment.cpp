@@ -1,6 +1,7 @@
 #include "dense/segment.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace sightline::dense {
 namespace {
@@ -90,7 +91,9 @@ std::shared_ptr<const Segment> Segment::read(std::shared_ptr<const storage::Sect
   };
   const SegmentHeader header = file->array<SegmentHeader>(kHeader, index, 1)[0];
   if (header.row_count < 1 || header.row_count > kMaxSegmentRows) fail("has an impossible number of rows");
-  if (!(header.unit > 0 && header.max_decoded_norm >= 0)) fail("has impossible bounds");
+  if (!(header.unit > 0 && std::isfinite(header.unit) && header.max_decoded_norm >= 0 && std::isfinite(header.max_decoded_norm))) {
+    fail("has impossible bounds");
+  }
   std::shared_ptr<Segment> segment(new Segment);
   segment->type_ = type;
   segment->dim_ = dim;

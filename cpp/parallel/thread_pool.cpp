@@ -92,7 +92,9 @@ struct Pool {
   void offer(Job& job) noexcept {  // mutex held
     try {
       jobs.push_back(&job);
-      for (const std::size_t wanted = limit.load(std::memory_order_relaxed) - 1; thread_count < wanted; ++thread_count) {
+      // Threads come as they are first needed: a limit of thousands costs nothing until a job is that wide.
+      const std::size_t wanted = std::min(limit.load(std::memory_order_relaxed) - 1, active + job.max_workers - 1);
+      for (; thread_count < wanted; ++thread_count) {
         std::thread([this] { worker_loop(); }).detach();
       }
     } catch (const std::exception&) {

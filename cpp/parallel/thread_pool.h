@@ -4,7 +4,7 @@
 // an empty pool of its own and never waits for threads that only its parent has. (A child forked from inside a task must
 // exec or exit there: the rest of that parallel_for needs the parent's threads.)
 // Invariant: at most num_threads() threads run tasks at once, callers included, however many threads call parallel_for
-// together; a caller beyond that waits for its turn. So many searching Python threads never oversubscribe the machine.
+// together; a caller beyond that waits until one is free (in no fixed order). So many searching Python threads never oversubscribe the machine.
 #pragma once
 
 #include <cstddef>

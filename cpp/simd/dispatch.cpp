@@ -74,8 +74,8 @@ Selection select() {
     const bool named = is_forced && (std::string(forced) == candidate.forced_by || std::string(forced) == candidate.kernels->name);
     known = known || named;
     if (!candidate.supported || (is_forced && !named)) continue;
-    return {candidate.kernels, is_forced ? "SIGHTLINE_ISA=" + std::string(forced)
-                                         : "the best table for this CPU (needs " + std::string(candidate.needs) + ")"};
+    if (is_forced) return {candidate.kernels, "SIGHTLINE_ISA=" + std::string(forced), forced};
+    return {candidate.kernels, "the best table for this CPU (needs " + std::string(candidate.needs) + ")", ""};
   }
   throw Error(ErrorKind::kInvalidInput,
               "SIGHTLINE_ISA: " + std::string(known ? "this CPU cannot run '" : "there is no kernel table '") + forced +

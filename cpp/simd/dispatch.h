@@ -12,6 +12,7 @@ namespace sightline::simd {
 struct Selection {
   const Kernels* kernels;
   std::string reason;  // for people: why this table
+  std::string forced;  // the value of SIGHTLINE_ISA, empty if there was none
 };
 
 // Throws InvalidInputError if SIGHTLINE_ISA names a table that does not exist in this build or cannot run here.

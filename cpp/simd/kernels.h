@@ -70,7 +70,8 @@ struct Kernels {
   float (*max_abs_f32)(const float* row, std::size_t dim) noexcept;
   // codes[i] = clamp(round(row[i] * inverse_scale), -127, 127) + 128 for i < dim. Returns two sums of squares:
   // residual[0] of row[i] * norm_factor - scale * (u - 128), residual[1] of row[i] * norm_factor - scale * (16 * (u >> 4) - 120.5),
-  // each computed in float64 with relative error <= (dim + 8) * 2^-53.
+  // each computed in float64: every difference is off by at most 2^-53 of |row[i] * norm_factor| (which cancellation can make
+  // large beside the difference itself), the sums then by a relative (dim + 8) * 2^-53.
   // Precondition: inverse_scale is finite; any finite value yields valid codes, a good one yields small residuals.
   void (*encode_row)(const float* row, std::size_t dim, double norm_factor, float inverse_scale, float scale,
                      std::uint8_t* codes, double residual[2]) noexcept;

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from sightline import _core
@@ -37,10 +36,9 @@ def cpu_info() -> dict[str, Any]:
 
     Returns:    dict with ``isa`` (active kernel table), ``reason``, ``available`` (tables this machine can run, best
                 first), ``compiled`` (tables in this build), ``features`` (of the CPU, as detected), ``cpus``,
-                ``threads``, ``forced`` (what SIGHTLINE_ISA says, or None)
+                ``threads``, ``forced`` (what SIGHTLINE_ISA said when the table was chosen, or None)
     Raises:     InvalidInputError if SIGHTLINE_ISA names a table that does not exist or cannot run here
     """
     info: dict[str, Any] = _core.cpu_info()
-    info["forced"] = os.environ.get("SIGHTLINE_ISA") or None
     info["threads"] = _core.get_num_threads()
     return info
