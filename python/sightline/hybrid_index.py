@@ -211,9 +211,7 @@ class HybridIndex:
         if prepared is None:
             table = table.after(rows)
         else:
-            table = table.after(
-                rows, prepared.documents, prepared.has_vector, prepared.has_text, prepared.embedded
-            )
+            table = table.after(rows, prepared.documents, prepared.has_vector, prepared.has_text, prepared.embedded)
         following = State(table, dense, lexical, state.tf_limit)
         with self._publishing:
             for name in names:
