@@ -173,7 +173,7 @@ def test_options():
     assert sl.Analyzer("russian")("книги") == ["книг"]
     assert sl.Analyzer(None, stemmer=lambda word: word[:2])("abc abd xyz") == ["ab", "ab", "xy"]
     for stem in (None, ""):
-        with pytest.raises(sl.InvalidInputError, match="stemmer: expected a?.*str.* for .*'abc'"):
+        with pytest.raises(sl.InvalidInputError, match=r"stemmer: expected .*str.* for 'abc'"):
             sl.Analyzer(None, stemmer=lambda word, stem=stem: stem)("abc")
 
 

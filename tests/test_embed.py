@@ -77,7 +77,7 @@ def test_tiny_corpora_still_fit():
         (lambda: LatentSemanticEmbedder(min_df=0), InvalidInputError, "min_df"),
         (lambda: LatentSemanticEmbedder(max_features=0), InvalidInputError, "max_features"),
         (lambda: LatentSemanticEmbedder(seed=-1), InvalidInputError, "seed"),
-        (lambda: LatentSemanticEmbedder(seed=2**32), InvalidInputError, "seed: expected an integer from 0 to 4294967295"),
+        (lambda: LatentSemanticEmbedder(seed=2**32), InvalidInputError, r"seed: .* from 0 to 4294967295"),
         (lambda: LatentSemanticEmbedder(dim=np.float64(8)), InvalidInputError, "dim"),
         (lambda: LatentSemanticEmbedder(dim=np.bool_(True)), InvalidInputError, "dim"),
         (lambda: LatentSemanticEmbedder()(["x"]), SightlineError, "call fit"),
@@ -134,15 +134,15 @@ def test_queries_go_to_embed_query():
 
 
 def test_a_batch_of_queries_goes_to_embed_queries_at_once():
-    class Batched(TwoWay):
-        calls = []
+    calls = []
 
+    class Batched(TwoWay):
         def embed_queries(self, texts):
-            self.calls.append(texts)
+            calls.append(texts)
             return [[3.0, len(text)] for text in texts]
 
     assert embed_queries(Batched(), ["", "a"]).tolist() == [[3, 0], [3, 1]]
-    assert Batched.calls == [["", "a"]]
+    assert calls == [["", "a"]]
     assert embed_queries(Batched(), []).shape[0] == 0
     for result, message in [
         ([[1.0]], r"embedder.embed_queries: expected shape \(2, dim\) for 2 texts, got \(1, 1\)"),

@@ -410,7 +410,7 @@ def _embedder_with(name, value):
     [
         (lambda: HybridIndex("kb"), "path: indexes on disk are not available"),
         (lambda: HybridIndex(embedder="model"), "embedder: expected a callable"),
-        (lambda: HybridIndex(embedder=_embedder_with("embed_query", "q: ")), "embedder: expected its embed_query to be"),
+        (lambda: HybridIndex(embedder=_embedder_with("embed_query", "q: ")), "expected its embed_query to be"),
         (lambda: HybridIndex(embedder=_embedder_with("embed_queries", True)), "expected its embed_queries to be"),
         (lambda: HybridIndex(dim=0), "dim: expected an integer from 1"),
         (lambda: HybridIndex(batch_size=0), "batch_size"),
