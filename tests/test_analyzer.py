@@ -172,7 +172,9 @@ def test_options():
     assert sl.Analyzer("german")("die Häuser") == ["die", "haus"]
     assert sl.Analyzer("russian")("книги") == ["книг"]
     assert sl.Analyzer(None, stemmer=lambda word: word[:2])("abc abd xyz") == ["ab", "ab", "xy"]
-    assert sl.Analyzer(None, stemmer=lambda word: "")("abc") == []
+    for stem in (None, ""):
+        with pytest.raises(sl.InvalidInputError, match="stemmer: expected a?.*str.* for .*'abc'"):
+            sl.Analyzer(None, stemmer=lambda word, stem=stem: stem)("abc")
 
 
 def test_every_language_has_a_stemmer():
@@ -216,6 +218,10 @@ def test_batch_equals_single_calls():
         (lambda: PLAIN(b"bytes"), "text: expected str, got bytes"),
         (lambda: PLAIN(["text"]), "text: expected str, got list"),
         (lambda: PLAIN.batch("text"), "texts: expected an iterable of str"),
+        (lambda: PLAIN.batch(bytearray(b"text")), "texts: expected an iterable of str, got one bytearray"),
+        (lambda: PLAIN.batch({"a": "text"}), "texts: expected an iterable of str, got one dict"),
+        (lambda: PLAIN.batch(5), "texts: expected an iterable of str, got one int"),
+        (lambda: PLAIN.batch(None), "texts: expected an iterable of str, got one NoneType"),
         (lambda: PLAIN.batch(["a", 3]), "position 1, got int"),
         (lambda: PLAIN.batch([["a"]]), "texts: expected str"),
     ],

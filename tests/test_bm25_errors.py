@@ -26,6 +26,9 @@ BAD_ADDS = [
     ("bare str", lambda i: i.add("text"), sl.InvalidInputError, "texts: expected an iterable"),
     ("bytes", lambda i: i.add(b"text"), sl.InvalidInputError, "texts: expected an iterable"),
     ("None", lambda i: i.add(None), sl.InvalidInputError, "texts: expected an iterable"),
+    ("mapping", lambda i: i.add({7: "text"}), sl.InvalidInputError, r"texts: expected .* got dict; give its values"),
+    ("upsert mapping", lambda i: i.upsert({"x": "text"}, ids=[5]), sl.InvalidInputError, "texts: expected"),
+    ("query mapping", lambda i: i.search({"cat": 1}), sl.InvalidInputError, "queries: expected .* got dict"),
     ("number in the middle", lambda i: i.add(["x", 7, "y"]), sl.InvalidInputError, "position 1, got int"),
     (
         "None in the middle",
@@ -174,6 +177,8 @@ def test_errors_of_a_python_tokenizer_arrive_and_change_nothing(index):
     assert custom.search("c")[1][0] == 1
     with pytest.raises(sl.InvalidInputError, match="return a list of str, got str"):
         sl.BM25Index(lambda text: text).add(["a"])
+    with pytest.raises(sl.InvalidInputError, match="return a list of str, got dict"):
+        sl.BM25Index(lambda text: dict.fromkeys(text.split(), 1)).add(["a"])
     with pytest.raises(sl.InvalidInputError, match="token 0 of the item at position 0, got int"):
         sl.BM25Index(lambda text: [1]).add(["a"])
 

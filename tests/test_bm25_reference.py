@@ -23,9 +23,9 @@ PARAMETERS = st.fixed_dictionaries(
 )
 
 
-def check_result(scores, ids, expected, k):
-    """The ranking is the model's; where float64 rounding may swap near ties, the scores still agree."""
-    expected = expected[:k]
+def check_result(scores, ids, ranking, k):
+    """The ranking is the model's (all documents allowed); where float64 rounding may swap near ties, scores agree."""
+    expected = ranking[:k]
     found = int((ids >= 0).sum())
     assert found == len(expected)
     np.testing.assert_allclose(scores[:found], [score for score, _ in expected], rtol=1e-6, atol=1e-12)
@@ -33,6 +33,26 @@ def check_result(scores, ids, expected, k):
     assert (ids[found:] == -1).all()
     order = list(zip(-scores[:found], ids[:found], strict=True))
     assert order == sorted(order)
+    score_of = {key: score for score, key in ranking}
+    named = ids[:found].tolist()
+    assert len(set(named)) == found
+    assert score_of.keys() >= set(named)
+    np.testing.assert_allclose(scores[:found], [score_of[key] for key in named], rtol=1e-6, atol=1e-12)
+    for place, (key, (score, expected_key)) in enumerate(zip(named, expected, strict=True)):
+        neighbours = [other for other, _ in ranking[max(place - 1, 0) : place] + ranking[place + 1 : place + 2]]
+        if not np.isclose(neighbours, score, rtol=4e-6, atol=4e-12).any():
+            assert key == expected_key
+
+
+@pytest.mark.parametrize(
+    ("scores", "ids"),
+    [([3, 2], [1, 2]), ([3, 2], [1, 9]), ([3, 2], [2, 2]), ([3, 2], [3, 1]), ([2, 3], [1, 3])],
+)
+def test_the_check_itself_notices_wrong_ids(scores, ids):
+    ranking = [(3.0, 1), (2.0, 3), (1.0, 2)]
+    check_result(np.array([3.0, 2.0, -np.inf]), np.array([1, 3, -1]), ranking[:2], 3)
+    with pytest.raises(AssertionError):
+        check_result(np.array(scores, dtype=float), np.array(ids), ranking, 2)
 
 
 @settings(max_examples=150, deadline=None)

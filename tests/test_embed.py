@@ -35,6 +35,11 @@ def test_vectors_are_unit_and_of_the_asked_dimension(fitted):
     assert fitted.embed_query("doctor").shape == (8,)
 
 
+def test_numpy_integers_are_integers(fitted):
+    other = LatentSemanticEmbedder(np.int64(8), min_df=np.int8(1), max_features=np.int32(100_000), seed=np.uint8(0))
+    np.testing.assert_array_equal(other.fit(CORPUS)(CORPUS), fitted(CORPUS))
+
+
 def test_related_words_are_near():
     doctor, physician, truck = LatentSemanticEmbedder(dim=3).fit(CORPUS)(["doctor", "physician", "truck"])
     assert doctor @ physician > 0.5 > doctor @ truck
@@ -72,6 +77,9 @@ def test_tiny_corpora_still_fit():
         (lambda: LatentSemanticEmbedder(min_df=0), InvalidInputError, "min_df"),
         (lambda: LatentSemanticEmbedder(max_features=0), InvalidInputError, "max_features"),
         (lambda: LatentSemanticEmbedder(seed=-1), InvalidInputError, "seed"),
+        (lambda: LatentSemanticEmbedder(seed=2**32), InvalidInputError, "seed: expected an integer from 0 to 4294967295"),
+        (lambda: LatentSemanticEmbedder(dim=np.float64(8)), InvalidInputError, "dim"),
+        (lambda: LatentSemanticEmbedder(dim=np.bool_(True)), InvalidInputError, "dim"),
         (lambda: LatentSemanticEmbedder()(["x"]), SightlineError, "call fit"),
         (lambda: LatentSemanticEmbedder().fit([]), InvalidInputError, "no word occurs"),
         (lambda: LatentSemanticEmbedder().fit(["", "the"]), InvalidInputError, "no word occurs"),
@@ -101,7 +109,9 @@ def test_checks_on_any_embedder():
         ([[1.0]], r"expected shape \(2, dim\) for 2 texts, got \(1, 1\)"),
         ([1.0, 2.0], r"got \(2,\)"),
         ([[], []], r"got \(2, 0\)"),
-        ([["a"], ["b"]], "NumPy cannot convert"),
+        ([["1"], ["2"]], r"embedder: expected numbers of shape \(2, dim\), got list of dtype <U1"),
+        ([[True], [True]], "expected numbers"),
+        (np.ones((2, 2), dtype=complex), "expected numbers"),
         (None, "expected"),
     ]:
         with pytest.raises(InvalidInputError, match=message):
@@ -121,6 +131,36 @@ def test_queries_go_to_embed_query():
     assert embed_queries(lambda texts: [[2.0]] * len(texts), ["a", "b"]).tolist() == [[2], [2]]
     with pytest.raises(InvalidInputError, match="3 dimensions, and 2 for another"):
         embed_queries(TwoWay(), ["", "a"])
+
+
+def test_a_batch_of_queries_goes_to_embed_queries_at_once():
+    class Batched(TwoWay):
+        calls = []
+
+        def embed_queries(self, texts):
+            self.calls.append(texts)
+            return [[3.0, len(text)] for text in texts]
+
+    assert embed_queries(Batched(), ["", "a"]).tolist() == [[3, 0], [3, 1]]
+    assert Batched.calls == [["", "a"]]
+    assert embed_queries(Batched(), []).shape[0] == 0
+    for result, message in [
+        ([[1.0]], r"embedder.embed_queries: expected shape \(2, dim\) for 2 texts, got \(1, 1\)"),
+        ([["1"], ["2"]], "embedder.embed_queries: expected numbers"),
+        ([[1.0], [0.0]], "zero vector.* for query 'b'"),
+    ]:
+        embedder = Batched()
+        embedder.embed_queries = lambda texts, result=result: result
+        with pytest.raises(InvalidInputError, match=message):
+            embed_queries(embedder, ["a", "b"])
+
+
+def test_what_an_embedder_returns_is_copied():
+    """One that fills the same buffer again must not change the vectors of the texts before."""
+    buffer = np.ones((1, 2), dtype=np.float32)
+    first = embed_documents(lambda texts: buffer, ["a"], ["a"])
+    buffer[:] = 2
+    assert first.tolist() == [[1, 1]]
 
 
 class FakeModel:
@@ -143,7 +183,8 @@ def test_sentence_transformers_adapter_loads_and_prefixes(monkeypatch):
     assert (model.args, model.options) == (("some/model",), {"device": "cpu"})
     assert embedder(["a", "b"]).dtype == np.float32
     assert embedder.embed_query("q").shape == (3,)
-    assert model.calls == [(["passage: a", "passage: b"], 5), (["query: q"], 5)]
+    assert embed_queries(embedder, ["r", "s"]).shape == (2, 3)
+    assert model.calls == [(["passage: a", "passage: b"], 5), (["query: q"], 5), (["query: r", "query: s"], 5)]
 
 
 def test_sentence_transformers_adapter_takes_a_loaded_model():

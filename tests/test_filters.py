@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from reference_filters import matches
 from sightline.columns import Columns, parse_instant
+from sightline.documents import read_documents
 from sightline.errors import InvalidInputError
 from sightline.filters import parse_filter
 
@@ -151,11 +152,31 @@ def test_meaning(where, expected):
         ({"a": {"$lt": float("inf")}}, "finite"),
         ({"a": 10**400}, "finite"),
         ({"a": object()}, "expected a str, number, bool or date"),
+        ({"a": np.timedelta64(5, "ns")}, r"where\['a'\]: is a duration"),
+        ({"a": {"$lt": np.timedelta64(5, "D")}}, "is a duration"),
+        ({"a": {"$in": np.array([1, 2], dtype="timedelta64[s]")}}, "is a duration"),
+        ({"a": {"$gt": np.datetime64("20000-01-01")}}, "outside the years"),
     ],
 )
 def test_malformed(where, message):
     with pytest.raises(InvalidInputError, match=message):
         parse_filter(where)
+
+
+@pytest.mark.parametrize("unit", ["ns", "us", "s", "D"])
+def test_dates_of_numpy_are_dates_in_metadata_and_in_filters(unit):
+    days = np.array(["2024-01-01", "2024-06-01", "2025-01-01"], dtype=f"datetime64[{unit}]")
+    (batch,) = read_documents(({"text": "", "metadata": {"d": day}} for day in [*days, np.datetime64("NaT")]), 10)
+    columns = Columns().extended(document.metadata for document in batch)
+    for where, expected in [
+        ({"d": days[1]}, [1]),
+        ({"d": {"$gte": days[1]}}, [1, 2]),
+        ({"d": {"$in": days[:2]}}, [0, 1]),
+        ({"d": {"$ne": days[0]}}, [1, 2, 3]),
+        ({"d": np.datetime64("NaT", unit)}, [3]),
+        ({"d": "2024-06-01"}, [1]),
+    ]:
+        assert np.flatnonzero(parse_filter(where).mask(columns)).tolist() == expected
 
 
 def test_nesting_is_bounded():
@@ -233,6 +254,27 @@ def test_a_version_does_not_see_later_rows():
             assert parse_filter(where).mask(columns).tolist() == [
                 matches(m, where, metadatas) for m in metadatas[:count]
             ]
+
+
+def test_a_code_is_published_after_its_string():
+    """Searches read the dictionary while a write extends it: a code beyond its strings would be an IndexError."""
+    columns = columns_of([{"s": "first"}])
+    stream = columns.fields["s"].scalars["string"]
+    published = []
+
+    class Watched(dict):
+        def __setitem__(self, value, code):
+            published.append(stream._strings[code] == value)
+            super().__setitem__(value, code)
+
+        def setdefault(self, value, code):
+            if value not in self:
+                self[value] = code
+            return self[value]
+
+    stream._code_of = Watched(stream._code_of)
+    columns.extended([{"s": "second"}, {"s": ["third"]}, {"s": "first"}, {"s": "fourth"}])
+    assert published == [True, True]
 
 
 def test_million_rows_take_about_a_millisecond():

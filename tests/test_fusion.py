@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -131,8 +133,20 @@ def test_rrf_follows_its_definition(rows, k, depth, weights):
         (lambda: Convex(alpha=True), "alpha"),
         (lambda: Convex(lexical_scale=0), "lexical_scale"),
         (lambda: Convex(lexical_scale=float("inf")), "lexical_scale"),
-        (lambda: RRF(k=0), "k: expected a number above 0"),
+        (lambda: Convex(alpha=10**400), "alpha"),
+        (lambda: Convex(0.5, 10**400), "lexical_scale"),
+        (lambda: Convex(1, 1e-310), "lexical_scale: expected a number from 1e-30 to 1e"),
+        (lambda: Convex(0.5, 1e-320), "lexical_scale"),
+        (lambda: RRF(k=0), "k: expected a number from 1e-30"),
+        (lambda: RRF(k=10**400), "k: expected"),
+        (lambda: RRF(k=float("nan")), "k: expected"),
         (lambda: RRF(weights=(1,)), "weights"),
+        (lambda: RRF(weights=(1, "2")), "weights"),
+        (lambda: RRF(weights=(1, 10**400)), "weights"),
+        (lambda: RRF(weights=(1e308, 1e308)), "weights"),
+        (lambda: RRF(weights=(0, 1e-320)), "weights"),
+        (lambda: RRF(depth=np.bool_(True)), "depth"),
+        (lambda: RRF(depth=np.float64(5)), "depth"),
         (lambda: RRF(weights=(-1, 1)), "weights"),
         (lambda: RRF(weights=(0, 0)), "weights"),
         (lambda: RRF(weights=3), "weights"),
@@ -143,3 +157,17 @@ def test_rrf_follows_its_definition(rows, k, depth, weights):
 def test_bad_settings(make, message):
     with pytest.raises(InvalidInputError, match=message):
         make()
+
+
+def test_settings_become_plain_floats():
+    assert Convex(Fraction(1, 2), np.float32(4)) == Convex(0.5, 4.0)
+    rrf = RRF(k=Fraction(3, 2), weights=[1, np.int64(2)], depth=np.int64(5))
+    assert rrf == RRF(1.5, (1.0, 2.0), 5)
+    assert len({rrf, RRF(1.5, (1, 2), 5)}) == 1
+    assert type(rrf.depth) is int
+    assert {type(x) for x in (Convex(1).alpha, Convex(0, 3).lexical_scale, rrf.k, *rrf.weights)} == {float}
+    sources = ArraySource([[1.0, 0.5]]), ArraySource([[8.0, 2.0]], 0.0)
+    for settings_ in (Convex(Fraction(1, 2), 1e-30), Convex(1, 1e30), rrf, RRF(1e-30, (1e30, 1e30)), RRF(1e30)):
+        found = fuse(settings_, *sources, 1, 2, 1.0)[0]
+        assert found.ids.tolist() == [0, 1]
+        assert np.isfinite(found.scores).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 
 import numpy as np
 import pytest
@@ -166,17 +167,32 @@ def test_get_aligns(kb):
     found = kb.get(["dogs", "nope", "cats", "dogs"])
     assert [None if d is None else d.id for d in found] == ["dogs", None, "cats", "dogs"]
     assert kb.get([]) == []
-    expected = embed(["Cats cats are small animals"])[0]
-    np.testing.assert_allclose(
-        found[2].vector / np.linalg.norm(found[2].vector), expected / np.linalg.norm(expected), 1e-6
-    )
 
 
-def test_documents_travel_with_their_vectors(kb):
-    other = HybridIndex()
-    other.add(kb.get(["cats", "dogs", "boats"]))
+def test_get_returns_vectors_that_were_given(monkeypatch):
+    monkeypatch.setattr("sightline.table._MIN_DEAD_TO_SWEEP", 1)  # sweeping keeps what is remembered
+    index = HybridIndex(embedder=embed)
+    index.add([Document(f"x{i}", "text") for i in range(5)])
+    index.add([Document("given", "text", vector=[1, 2, 3, 4]), Document("made", "text"), Document("blank", "")])
+    index.delete([f"x{i}" for i in range(5)])
+    vectors = [document.vector for document in index.get(["given", "made", "blank"])]
+    assert vectors[0].tolist() == [1, 2, 3, 4]
+    assert vectors[1:] == [None, None]
+
+
+def test_a_document_that_is_fetched_changed_and_written_back_is_embedded_again(kb):
+    (document,) = kb.get("cats")
+    kb.upsert([dataclasses.replace(document, text="ooooooooooooo", title=None)])
+    assert kb.search("ooooooooooooo", 1, mode="dense")[0].id == "cats"
+    assert kb.search("ooooooooooooo", 1, mode="dense")[0].dense_score == pytest.approx(1)
+
+
+def test_documents_travel_with_their_vectors():
+    index, other = HybridIndex(), HybridIndex()
+    index.add({"id": d.id, "text": d.text, "vector": embed([d.text])[0]} for d in DOCUMENTS)
+    other.add(index.get(["cats", "dogs", "boats"]))
     vector = embed(["ooo"])[0]
-    assert [h.id for h in other.search(None, vector=vector)] == [h.id for h in kb.search(None, vector=vector)]
+    assert [h.id for h in other.search(None, vector=vector)] == [h.id for h in index.search(None, vector=vector)]
 
 
 def test_upsert_replaces_everything(kb):
@@ -207,6 +223,21 @@ def test_lexical_only_index():
             index.search("words", mode=mode)
         with pytest.raises(InvalidInputError, match="no document of this index has a vector"):
             index.search("words", mode=mode, vector=[1.0])
+
+
+def test_the_default_mode_looks_at_the_vectors_that_are_there():
+    index = HybridIndex(dim=4)
+    index.add([Document("t", "some words")])
+    assert [hit.id for hit in index.search("words")] == ["t"]
+    assert [hit.id for hit in index.scoped({}).search("words")] == ["t"]
+    index.add([Document("v", "more words", vector=[1, 0, 0, 0])])
+    with pytest.raises(InvalidInputError, match="no embedder"):
+        index.search("words")
+    index.delete("v")
+    assert [hit.id for hit in index.search("words")] == ["t"]
+    index.upsert([Document("t", "words", vector=[1, 0, 0, 0])])
+    index.upsert([Document("t", "words")])
+    assert index.search("words")[0].dense_score is None
 
 
 def test_vectors_without_an_embedder_need_query_vectors():
@@ -339,9 +370,13 @@ def test_an_engine_that_fails_changes_nothing(kb, monkeypatch):
         ({"k": True}, "k: expected"),
         ({"mode": "sparse"}, "mode: expected 'hybrid', 'dense' or 'lexical', got 'sparse'"),
         ({"mode": ["dense"]}, "mode: expected"),
+        ({"mode": np.array(["dense", "hybrid"])}, "mode: expected"),
         ({"vector": [1.0, 2.0]}, "vector: expected 4 dimensions as in the index, got 2"),
         ({"vector": [[1.0, 2.0, 3.0, 4.0]]}, r"vector: expected shape \(dim,\)"),
         ({"vector": "x"}, "vector: expected numbers"),
+        ({"vector": ["1", "2", "3", "4"]}, "vector: expected numbers, got list of dtype <U1"),
+        ({"vector": [True, True, True, True]}, "vector: expected numbers"),
+        ({"vector": [1j, 1, 1, 1]}, "vector: expected numbers"),
         ({"vector": [1, 2, 3, float("inf")]}, "vector: holds NaN or infinity"),
         ({"vector": [0, 0, 0, 0]}, "all zeros"),
         ({"vector": [1, 0, 0, 0], "mode": "lexical"}, "vector: has no use"),
@@ -361,11 +396,22 @@ def test_bad_searches(kb, arguments, message):
         kb.search(**({"query": "animals"} | arguments))
 
 
+def _embedder_with(name, value):
+    class Embedder:
+        def __call__(self, texts):
+            return embed(texts)
+
+    setattr(Embedder, name, value)
+    return Embedder()
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: HybridIndex("kb"), "path: indexes on disk are not available"),
         (lambda: HybridIndex(embedder="model"), "embedder: expected a callable"),
+        (lambda: HybridIndex(embedder=_embedder_with("embed_query", "q: ")), "embedder: expected its embed_query to be"),
+        (lambda: HybridIndex(embedder=_embedder_with("embed_queries", True)), "expected its embed_queries to be"),
         (lambda: HybridIndex(dim=0), "dim: expected an integer from 1"),
         (lambda: HybridIndex(batch_size=0), "batch_size"),
         (lambda: HybridIndex(k1=-1), "k1"),
@@ -388,11 +434,15 @@ def test_bad_calls(call, message):
 def test_closing():
     with HybridIndex() as index:
         index.add(["text"])
+        view = index.scoped({})
     index.close()
-    for call in (lambda: index.search("x"), lambda: index.add(["x"]), lambda: index.get("x"), lambda: index.count(),
-                 lambda: index.delete("x"), index.__enter__):  # fmt: skip
+    for call in (lambda: index.search("x"), lambda: index.add(["x"]), lambda: index.upsert(["x"]),
+                 lambda: index.get("x"), lambda: index.count(), lambda: index.delete("x"), index.stats,
+                 lambda: len(index), lambda: "x" in index, lambda: index.scoped({}), index.__enter__,
+                 lambda: asyncio.run(index.asearch("x")), lambda: view.search("x"), lambda: len(view)):  # fmt: skip
         with pytest.raises(SightlineError, match="closed"):
             call()
+    assert repr(index) == "HybridIndex, closed"
 
 
 def test_asearch_gives_what_search_gives(kb):
@@ -403,6 +453,23 @@ def test_progress_reports_what_was_done():
     reports = []
     HybridIndex(embedder=embed, batch_size=2).add(DOCUMENTS, progress=lambda *report: reports.append(report))
     assert reports == [("embed", 0, 3), ("embed", 2, 3), ("embed", 3, 3), ("index", 0, 3), ("index", 3, 3)]
+
+
+@pytest.mark.parametrize("failing", [("embed", 0), ("embed", 3), ("index", 0), ("index", 3)])
+def test_a_progress_function_that_fails_leaves_all_or_nothing(failing):
+    index = HybridIndex(embedder=embed)
+
+    def fail(stage, done, total):
+        if (stage, done) == failing:
+            raise ZeroDivisionError
+
+    if failing == ("index", 3):
+        assert index.add(DOCUMENTS, progress=fail) == ["cats", "dogs", "boats"]
+        assert len(index) == 3
+    else:
+        with pytest.raises(ZeroDivisionError):
+            index.add(DOCUMENTS, progress=fail)
+        assert len(index) == 0
 
 
 def test_progress_bar_goes_to_stderr(capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -221,6 +222,29 @@ def test_a_scope_does_not_follow_its_dictionary(tenants):
     where["tenant"] = "b"
     assert [document is None for document in scope.get(["a0", "b0"])] == [False, True]
     assert {hit.id for hit in scope.search("shared", mode="lexical")} == {"a0", "a1", "a2"}
+
+
+def test_a_scope_may_be_any_mapping(tenants):
+    scope = tenants.scoped(MappingProxyType({"tenant": "a"}))
+    assert len(scope) == 3
+    assert len(scope.scoped(MappingProxyType({"n": MappingProxyType({"$gt": 0})}))) == 2
+
+
+def test_errors_in_a_scope_tell_nothing_of_documents_outside(tenants):
+    tenants.add([Document("c0", "t", {"tenant": "c", "secret": 5, "n": "text"})])
+    scope = tenants.scoped({"tenant": "a"})
+    clash = {"secret": "x"}
+    with pytest.raises(InvalidInputError, match="holds numbers"):
+        tenants.count(clash)
+    for view in (scope, tenants.scoped({"n": 1}).scoped({"tenant": "a"}), scope.scoped({"tenant": "a"})):
+        assert view.count(clash) == 0
+        assert view.search("shared", mode="lexical", where=clash) == []
+        assert view.delete(where=clash) == 0
+        assert len(view.scoped(clash)) == 0
+    # Nor does a kind that only documents outside have make a mistake look right.
+    with pytest.raises(InvalidInputError, match="'n' holds numbers"):
+        scope.count({"n": "text"})
+    assert len(tenants) == 7
 
 
 def test_a_malformed_scope_is_refused_at_once(tenants):

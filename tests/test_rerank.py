@@ -20,10 +20,26 @@ def test_scores_of_any_kind_of_sequence():
         assert scores.dtype == np.float64
 
 
-@pytest.mark.parametrize("result", [[1.0], [[1.0], [2.0]], 3.0, [1.0, float("inf")], ["a", "b"], None])
+@pytest.mark.parametrize("result", [[1.0], [[1.0], [2.0]], 3.0, [1.0, float("inf")], ["1", "2"], [True, False], None])
 def test_bad_scores(result):
     with pytest.raises(InvalidInputError, match="rerank"):
         rerank_scores(lambda query, texts: result, "q", ["a", "b"])
+
+
+def test_a_reranker_may_change_its_list():
+    def consume(query, texts):
+        return [len(texts.pop(0)) for _ in range(len(texts))]
+
+    texts = ["a", "bc"]
+    assert rerank_scores(consume, "q", texts).tolist() == [1, 2]
+    assert texts == ["a", "bc"]
+
+    def empty(query, texts):
+        texts.clear()
+        return []
+
+    with pytest.raises(InvalidInputError, match="expected 2 scores for 2 texts"):
+        rerank_scores(empty, "q", texts)
 
 
 class FakeCrossEncoder:
@@ -47,6 +63,9 @@ def test_cross_encoder(monkeypatch):
     assert reranker("q", []).shape == (0,)
     with pytest.raises(InvalidInputError, match="apply only to a model given by name"):
         SentenceTransformersReranker(FakeCrossEncoder(), max_length=1)
+    for batch_size in (0, True, 2.0, "7"):
+        with pytest.raises(InvalidInputError, match="batch_size: expected an integer >= 1"):
+            SentenceTransformersReranker(FakeCrossEncoder(), batch_size=batch_size)
 
 
 @dataclass

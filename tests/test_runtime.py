@@ -11,6 +11,7 @@ import sys
 from importlib.metadata import requires
 from typing import Any
 
+import numpy as np
 import pytest
 
 import sightline as sl
@@ -101,7 +102,7 @@ def test_a_number_of_threads_that_makes_no_sense_is_ignored(text: str) -> None:
 def test_set_num_threads() -> None:
     before = sl.get_num_threads()
     try:
-        for count in (1, 2, 7, 4096):
+        for count in (1, 2, np.int64(3), 7, 4096):
             sl.set_num_threads(count)
             assert sl.get_num_threads() == count == sl.cpu_info()["threads"]
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from threading import Lock
 from typing import Any, Literal
@@ -50,7 +50,7 @@ class Analyzer:
                 ``Analyzer.languages()``), or None or "none" for neither stems nor stop words;
                 stopwords : "default" (a short list for English, none for other languages), None, or words to
                 drop; stemmer : "default" (Snowball for the language), None, the name of a Snowball algorithm,
-                or a callable from word to stem; an index with a callable cannot be saved
+                or a callable from word to a non-empty stem; an index with a callable cannot be saved
     Raises:     InvalidInputError for an unknown language or stemmer, or for a stop word that is not one word
     Notes:      thread-safe
     Source:     Unicode Standard Annex 29, "Unicode Text Segmentation"; Porter, "Snowball", 2001
@@ -99,10 +99,15 @@ class Analyzer:
         return self._core.token_lists([text])[0]
 
     def batch(self, texts: Iterable[str]) -> list[list[str]]:
-        """Return the terms of each text."""
-        if isinstance(texts, (str, bytes)):
+        """Return the terms of each text, in threads. O(total length).
+
+        Parameters: texts : iterable of str
+        Returns:    a list of terms for each text, in order
+        Raises:     InvalidInputError if texts is one str, a mapping or no iterable, or holds anything but str
+        """
+        if isinstance(texts, (str, bytes, bytearray, Mapping)) or not isinstance(texts, Iterable):
             raise InvalidInputError(
-                f"texts: expected an iterable of str, got a {type(texts).__name__}; wrap it in a list"
+                f"texts: expected an iterable of str, got one {type(texts).__name__}; wrap a single text in a list"
             )
         return self._core.token_lists(list(texts))
 
@@ -168,7 +173,7 @@ def _stem_function(stemmer: str | Stemmer | None, language: str | None) -> Calla
     if stemmer is None or (stemmer == "default" and language is None):
         return None
     if callable(stemmer):
-        return lambda words: [stemmer(word) for word in words]
+        return lambda words: [_checked_stem(stemmer(word), word) for word in words]
     if not isinstance(stemmer, str):
         raise InvalidInputError(
             f"stemmer: expected 'default', None, a name or a callable, got {type(stemmer).__name__}"
@@ -186,6 +191,15 @@ def _stem_function(stemmer: str | Stemmer | None, language: str | None) -> Calla
             return stems
 
     return stem_words
+
+
+def _checked_stem(stem: object, word: str) -> str:
+    """Return what a callable made of a word. To the core, None or "" would mean a stop word."""
+    if not isinstance(stem, str):
+        raise InvalidInputError(f"stemmer: expected str for each word, got {type(stem).__name__} for {word!r}")
+    if not stem:
+        raise InvalidInputError(f"stemmer: expected a non-empty str for {word!r}; words to drop go into stopwords")
+    return stem
 
 
 def _normal_form(word: str) -> str:

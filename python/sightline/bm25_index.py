@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -153,13 +153,25 @@ class BM25Index:
         return self._add(texts, None if ids is None else id_array(ids, "ids"), replace=False)
 
     def upsert(self, texts: Iterable[str] | Iterable[Sequence[str]], ids: npt.ArrayLike) -> IdArray:
-        """Add documents, replacing those whose id is present, in one step; like ``add`` in all else."""
+        """Add documents, replacing those whose id is present, in one step.
+
+        Costs what ``add`` does, plus one bit for each document replaced.
+
+        Parameters: texts : as for ``add``; ids : integers >= 0 (n,)
+        Returns:    int64 (n,), in the order of texts
+        Raises:     InvalidInputError as in ``add``; DuplicateIdError if an id comes twice. The index is then
+                    as it was.
+        """
         return self._add(texts, id_array(ids, "ids"), replace=True)
 
     def remove(self, ids: npt.ArrayLike) -> int:
-        """Remove documents by id and return how many there were; unknown ids are no error.
+        """Remove documents by id.
 
         O(m log n) for m ids, plus a copy of one bit for each document of the segments that are touched.
+
+        Parameters: ids : integers (m,); unknown ones are no error
+        Returns:    how many documents there were
+        Raises:     InvalidInputError for ids that are no integers
         """
         return self._core.remove(id_array(ids, "ids"))
 
@@ -263,8 +275,9 @@ class BM25Index:
         """Write the index, its parameters and its analyzer to one file.
 
         A temporary neighbour is written first, fsync'ed, then renamed over ``path``. An analyzer of None is
-        saved too.
+        saved too. O(bytes); writes the state at the start of the call, while other threads may add.
 
+        Parameters: path : file, replaced if it exists
         Raises:     StorageError if the file cannot be written; ``path`` is then as it was. InvalidInputError
                     if the analyzer is a callable, a subclass of Analyzer or has a callable stemmer: code
                     cannot be saved
@@ -338,17 +351,18 @@ class BM25Index:
 def _as_list(items: Any, argument: str) -> list[Any]:
     if isinstance(items, list):
         return items
-    if isinstance(items, (str, bytes, bytearray)) or not isinstance(items, Iterable):
+    if isinstance(items, (str, bytes, bytearray, Mapping)) or not isinstance(items, Iterable):
         raise InvalidInputError(
             f"{argument}: expected an iterable of str or of lists of terms, "
-            f"got {type(items).__name__}; wrap it in a list"
+            f"got {type(items).__name__}; "
+            + ("give its values()" if isinstance(items, Mapping) else "wrap it in a list")
         )
     return list(items)
 
 
 def _tokens(tokenizer: Tokenizer, text: str) -> list[str]:
     tokens = tokenizer(text)
-    if isinstance(tokens, (str, bytes)) or not isinstance(tokens, Iterable):
+    if isinstance(tokens, (str, bytes, bytearray, Mapping)) or not isinstance(tokens, Iterable):
         raise InvalidInputError(f"analyzer: expected it to return a list of str, got {type(tokens).__name__}")
     return list(tokens)
 

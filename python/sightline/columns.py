@@ -238,11 +238,14 @@ class StringStream(Stream):
         super().extend(rows, values)
         codes = []
         for value in values:
-            code = self._code_of.setdefault(value, len(self._strings))
-            if code == len(self._strings):
-                self._strings.append(value)
+            code = self._code_of.get(value)
+            if code is None:
+                code = len(self._strings)
                 instant = parse_instant(value)
                 self._instant_of.append(_NO_INSTANT if instant is None else instant)
+                self._strings.append(value)
+                # Last: a search in another thread looks strings up here and sizes its table by _strings.
+                self._code_of[value] = code
             codes.append(code)
         self._extend_instants(codes)
         self._codes.extend(codes)

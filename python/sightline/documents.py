@@ -7,14 +7,26 @@ import math
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import InvalidInputError
 
-__all__ = ["Document", "Hit", "copy_plain", "document_id", "encodable", "read_documents", "searched_text"]
+__all__ = [
+    "Document",
+    "Hit",
+    "copy_plain",
+    "document_id",
+    "encodable",
+    "float_array",
+    "python_scalar",
+    "read_documents",
+    "searched_text",
+]
+
+_Float = TypeVar("_Float", np.float32, np.float64)
 
 _FIELDS = ("id", "text", "metadata", "vector", "title")
 # Metadata deeper than this is refused: it is almost always a cycle, and nobody filters on it.
@@ -32,7 +44,7 @@ class Document:
     Parameters: id : non-empty str, unique in an index; text : str, may be empty (the document is then found by its
                 title or vector only); metadata : dict of JSON values (dates and datetimes are kept as ISO strings,
                 NumPy scalars as Python's), keys must not begin with ``$``; vector : 1-D array-like, else the index's
-                embedder makes it; title : str
+                embedder makes it, and ``get`` leaves it None; title : str
     """
 
     id: str
@@ -168,13 +180,26 @@ def encodable(value: str, where: str) -> str:
     return value
 
 
-def _plain_vector(vector: object, where: str) -> NDArray[np.float32]:
+def float_array(value: object, argument: str, expected: str, dtype: type[_Float]) -> NDArray[_Float]:
+    """Return a copy of numbers as an array of floats; what overflows becomes infinity, for the caller to name.
+
+    Like VectorIndex it refuses what NumPy would convert silently: strings, booleans, complex numbers.
+
+    Parameters: expected : for the message, such as "1-D numbers"
+    Raises:     InvalidInputError for anything but integers and floats
+    """
     try:
-        # An overflow becomes infinity, which the check below names.
-        with np.errstate(over="ignore", invalid="ignore"):
-            array = np.array(vector, dtype=np.float32)
-    except (TypeError, ValueError):
-        raise InvalidInputError(f"{where}: vector: expected 1-D numbers, got {type(vector).__name__}") from None
+        array = np.asarray(value)
+    except (TypeError, ValueError, OverflowError):  # ragged lists, say
+        raise InvalidInputError(f"{argument}: expected {expected}, got {type(value).__name__}") from None
+    if array.dtype.kind not in "fiu":
+        raise InvalidInputError(f"{argument}: expected {expected}, got {type(value).__name__} of dtype {array.dtype}")
+    with np.errstate(over="ignore"):
+        return np.array(array, dtype=dtype, order="C")
+
+
+def _plain_vector(vector: object, where: str) -> NDArray[np.float32]:
+    array = float_array(vector, f"{where}: vector", "1-D numbers", np.float32)
     if array.ndim != 1 or array.size == 0:
         raise InvalidInputError(f"{where}: vector: expected shape (dim,), got {array.shape}")
     # One dot product clears nearly every vector; only where it overflows, vanishes or is NaN do the slow checks decide.
@@ -205,11 +230,7 @@ def _plain_object(value: Mapping[Any, Any], where: str, depth: int) -> dict[str,
 
 
 def _plain_value(value: object, where: str, depth: int) -> Any:
-    if isinstance(value, np.datetime64):
-        # Microseconds are what datetime holds; NumPy would hand out nanoseconds as a bare integer.
-        value = value.astype("datetime64[us]").item()
-    elif isinstance(value, np.generic):
-        value = value.item()
+    value = python_scalar(value, where)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -233,6 +254,21 @@ def _plain_value(value: object, where: str, depth: int) -> Any:
     raise InvalidInputError(
         f"{where}: expected a str, number, bool, date, list, dict or None, got {type(value).__name__}"
     )
+
+
+def python_scalar(value: object, where: str) -> object:
+    """Return a NumPy scalar as Python's; anything else as it is. Metadata and filters must convert alike.
+
+    Raises:     InvalidInputError for a duration, or a date that datetime cannot hold: NumPy would make bare integers
+    """
+    if isinstance(value, np.timedelta64):
+        raise InvalidInputError(f"{where}: is a duration, which JSON does not have; use a number, such as of seconds")
+    if isinstance(value, np.datetime64):
+        moment = value.astype("datetime64[us]").item()  # microseconds are what datetime holds
+        if moment is not None and not isinstance(moment, datetime.datetime):
+            raise InvalidInputError(f"{where}: {value} is outside the years 1 to 9999")
+        return moment
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def copy_plain(value: Any) -> Any:

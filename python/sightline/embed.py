@@ -1,7 +1,8 @@
 """Embedders: the protocol, the checks on what they return, one that needs no model, and an adapter.
 
-An embedder is any callable ``(list of str) -> array (n, dim)``. If it has ``embed_query(str) -> array (dim,)``, queries
-go there, since many models prefix or weight queries and passages differently.
+An embedder is any callable ``(list of str) -> array (n, dim)``. Many models prefix or weight queries and passages
+differently: if it has ``embed_queries(list of str) -> array (n, dim)``, all queries of a search go there at once; else,
+if it has ``embed_query(str) -> array (dim,)``, they go there one by one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import InvalidInputError, MissingExtraError, SightlineError
+from sightline.documents import float_array
+from sightline.errors import InvalidInputError, MissingExtraError, SightlineError, checked_integer
 
 __all__ = [
     "Embedder",
@@ -47,8 +49,19 @@ def embed_documents(embedder: Callable[[list[str]], Any], texts: list[str], name
 
 
 def embed_queries(embedder: Any, queries: list[str]) -> Vectors:
-    """Embed queries, through ``embed_query`` where the embedder has it, and check the result as for documents."""
+    """Embed queries, through ``embed_queries`` or ``embed_query`` where the embedder has it.
+
+    Returns:    float32 (n, dim), finite, no row all zeros
+    Raises:     InvalidInputError if the embedder returns anything else; whatever the embedder itself raises
+    """
+    if not queries:
+        return np.empty((0, 0), dtype=np.float32)
     names = [f"query {query!r}" for query in queries]
+    at_once = getattr(embedder, "embed_queries", None)
+    if at_once is not None:
+        vectors = _as_matrix(at_once(list(queries)), len(queries), "embedder.embed_queries")
+        _check_rows(vectors, names)
+        return vectors
     embed_query = getattr(embedder, "embed_query", None)
     if embed_query is None:
         return embed_documents(embedder, queries, names)
@@ -60,21 +73,13 @@ def embed_queries(embedder: Any, queries: list[str]) -> Vectors:
                 f"embedder.embed_query: returned {row.shape[1]} dimensions, and {rows[0].shape[1]} for another query"
             )
         rows.append(row)
-    if not rows:
-        return np.empty((0, 0), dtype=np.float32)
     vectors = np.concatenate(rows)
     _check_rows(vectors, names)
     return vectors
 
 
 def _as_matrix(result: Any, count: int, source: str = "embedder") -> Vectors:
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):  # infinity is named below
-            vectors = np.ascontiguousarray(np.asarray(result, dtype=np.float32))
-    except (TypeError, ValueError):
-        raise InvalidInputError(
-            f"{source}: expected numbers of shape ({count}, dim), got {type(result).__name__} that NumPy cannot convert"
-        ) from None
+    vectors = float_array(result, source, f"numbers of shape ({count}, dim)", np.float32)
     if vectors.ndim != 2 or vectors.shape[0] != count or vectors.shape[1] == 0:
         raise InvalidInputError(f"{source}: expected shape ({count}, dim) for {count} texts, got {vectors.shape}")
     return vectors
@@ -117,18 +122,20 @@ class LatentSemanticEmbedder:
     def __init__(
         self, dim: int = 256, *, min_df: int | None = None, max_features: int = 100_000, seed: int = 0
     ) -> None:
-        self.dim = _integer("dim", dim, 2)
-        self._min_df = None if min_df is None else _integer("min_df", min_df, 1)
-        self._max_features = _integer("max_features", max_features, 1)
-        self._seed = _integer("seed", seed, 0)
+        self.dim = checked_integer("dim", dim, 2)
+        self._min_df = None if min_df is None else checked_integer("min_df", min_df, 1)
+        self._max_features = checked_integer("max_features", max_features, 1)
+        self._seed = checked_integer("seed", seed, 0, 2**32 - 1)
         self._vectorizer: Any = None
         self._projection: Any = None
 
     def fit(self, texts: Sequence[str]) -> LatentSemanticEmbedder:
         """Learn vocabulary, weights and projection from a corpus; replaces an earlier fit.
 
+        Parameters: texts : list of str, the corpus or a sample of it
         Returns:    itself
-        Raises:     InvalidInputError if the texts hold no word
+        Raises:     MissingExtraError without scikit-learn; InvalidInputError if texts is no list of str or no word
+                    occurs in min_df of them
         """
         try:
             from sklearn.feature_extraction.text import TfidfVectorizer
@@ -215,12 +222,6 @@ def _texts(texts: object) -> list[str]:
     return list(texts)
 
 
-def _integer(name: str, value: object, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InvalidInputError(f"{name}: expected an integer >= {least}, got {value!r}")
-    return value
-
-
 class SentenceTransformersEmbedder:
     """Embed with a model of the sentence-transformers package.
 
@@ -239,7 +240,7 @@ class SentenceTransformersEmbedder:
         document_prefix: str = "",
         **options: Any,
     ) -> None:
-        self._batch_size = _integer("batch_size", batch_size, 1)
+        self._batch_size = checked_integer("batch_size", batch_size, 1)
         self._query_prefix = query_prefix
         self._document_prefix = document_prefix
         if isinstance(model, str):
@@ -260,8 +261,12 @@ class SentenceTransformersEmbedder:
 
     def embed_query(self, text: str) -> Vectors:
         """Return the vector of one query, float32 (dim,)."""
-        vector: Vectors = self._encode([self._query_prefix + text])[0]
+        vector: Vectors = self.embed_queries([text])[0]
         return vector
+
+    def embed_queries(self, texts: list[str]) -> Vectors:
+        """Return the vectors of queries, float32 (n, dim), in as few forward passes as batch_size allows."""
+        return self._encode([self._query_prefix + text for text in texts])
 
     def _encode(self, texts: list[str]) -> Vectors:
         encoded = self._model.encode(texts, batch_size=self._batch_size, convert_to_numpy=True, show_progress_bar=False)

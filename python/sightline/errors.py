@@ -1,10 +1,14 @@
 """Every error that Sightline raises on purpose.
 
 Each class is also the built-in kind that fits it, so ``except ValueError`` works without importing anything from here.
-A message names the argument, what was expected, what came, and what to do.
+A message names the argument, what was expected, what came, and what to do. The one check that modules of every layer
+need stands here too, below all of them.
 """
 
 from __future__ import annotations
+
+import operator
+from typing import Any
 
 __all__ = [
     "CorruptIndexError",
@@ -16,6 +20,7 @@ __all__ = [
     "NotFoundError",
     "SightlineError",
     "StorageError",
+    "checked_integer",
 ]
 
 
@@ -56,3 +61,19 @@ class StorageError(SightlineError, OSError):
 
 class MissingExtraError(SightlineError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""
+
+
+def checked_integer(name: str, value: Any, least: int, most: int | None = None) -> int:
+    """Return ``value`` as an int; NumPy's integers are integers, booleans and whole floats are not.
+
+    Raises:     InvalidInputError naming the argument, if it is no integer or outside least..most
+    """
+    try:
+        # NumPy's booleans have no __index__ either.
+        found = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        found = None
+    if found is None or found < least or (most is not None and found > most):
+        bounds = f">= {least}" if most is None else f"from {least} to {most}"
+        raise InvalidInputError(f"{name}: expected an integer {bounds}, got {value!r}")
+    return found

@@ -24,9 +24,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from sightline.columns import Columns, Field, Kind, Mask, Stream, StringStream
+from sightline.documents import python_scalar
 from sightline.errors import InvalidInputError
 
-__all__ = ["Filter", "parse_filter"]
+__all__ = ["Filter", "parse_filter", "within"]
 
 Scalar: TypeAlias = "str | float | bool"
 
@@ -95,6 +96,18 @@ class _Not(Filter):
     def _evaluate(self, rows: _Rows) -> Mask:
         result: Mask = ~self.part._evaluate(rows)
         return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Within(Filter):
+    """A filter on the rows of a scope only: not even its errors tell what other rows hold."""
+
+    scope: Filter
+    inner: Filter
+
+    def _evaluate(self, rows: _Rows) -> Mask:
+        inside = self.scope.mask(rows.columns, rows.live)
+        return self.inner.mask(rows.columns, inside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +205,17 @@ def _streams(field: Field, kind: Kind, node: _EqualsAny | _Compare | _Contains, 
 
 
 def parse_filter(where: object) -> Filter:
-    """Check a filter dictionary and return it in a form to evaluate.
+    """Check a filter dictionary and return it in a form to evaluate, which shares nothing with the dictionary.
 
-    Parameters: where : dict in the language described at the top of this module
+    Parameters: where : dict in the language described at the top of this module, or a filter that was parsed before
     Raises:     InvalidInputError naming the path of the wrong part
     """
-    return _parse_object(where, "where", 0)
+    return where if isinstance(where, Filter) else _parse_object(where, "where", 0)
+
+
+def within(scope: Filter, inner: Filter) -> Filter:
+    """Return a filter for rows that match both, in which ``inner`` is evaluated as if only the scope's rows existed."""
+    return _Within(scope, inner)
 
 
 def _parse_object(where: object, at: str, depth: int) -> Filter:
@@ -276,6 +294,7 @@ def _equals_any(path: str, name: str, operands: list[object], at: str) -> Filter
     by_kind: dict[Kind, list[Any]] = {}
     wants_missing = False
     for operand in operands:
+        operand = python_scalar(operand, at)  # first, since NaT is a missing value, too
         if operand is None:
             wants_missing = True
         else:
@@ -286,8 +305,7 @@ def _equals_any(path: str, name: str, operands: list[object], at: str) -> Filter
 
 
 def _parse_operand(operand: object, at: str) -> tuple[Kind, Scalar]:
-    if isinstance(operand, np.generic):
-        operand = operand.item()
+    operand = python_scalar(operand, at)
     if isinstance(operand, bool):
         return "boolean", operand
     if isinstance(operand, str):

@@ -22,7 +22,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import InvalidInputError
+from sightline.errors import InvalidInputError, checked_integer
 
 __all__ = ["RRF", "Convex", "Fused", "ScoredSource", "fuse"]
 
@@ -33,6 +33,9 @@ Floats: TypeAlias = NDArray[np.float64]
 # engines are still bound by their scans and not by their heaps.
 _FIRST_DEPTH = 64
 _GROWTH = 4
+# Settings beyond these bounds would make scores overflow or vanish; nobody means them.
+_LEAST = 1e-30
+_GREATEST = 1e30
 
 
 class ScoredSource(Protocol):
@@ -78,16 +81,24 @@ class Convex:
     Parameters: alpha : 0 (lexical only) to 1 (dense only); lexical_scale : the BM25 score that counts as much as cosine
                 1, default 5 ln(1 + N) times the largest term-frequency factor of the BM25 variant: what five words that
                 occur in one of the N documents each would score. It follows the size of the collection as BM25 does.
+    Raises:     InvalidInputError for an alpha outside 0 to 1 or a lexical_scale outside 1e-30 to 1e30
     """
 
     alpha: float = 0.5
     lexical_scale: float | None = None
 
     def __post_init__(self) -> None:
-        if not _is_finite(self.alpha) or not 0 <= self.alpha <= 1:
+        alpha = _as_float(self.alpha)
+        if not 0 <= alpha <= 1:
             raise InvalidInputError(f"alpha: expected a number from 0 to 1, got {self.alpha!r}")
-        if self.lexical_scale is not None and not (_is_finite(self.lexical_scale) and self.lexical_scale > 0):
-            raise InvalidInputError(f"lexical_scale: expected a number above 0 or None, got {self.lexical_scale!r}")
+        object.__setattr__(self, "alpha", alpha)
+        if self.lexical_scale is not None:
+            scale = _as_float(self.lexical_scale)
+            if not _LEAST <= scale <= _GREATEST:
+                raise InvalidInputError(
+                    f"lexical_scale: expected a number from {_LEAST} to {_GREATEST} or None, got {self.lexical_scale!r}"
+                )
+            object.__setattr__(self, "lexical_scale", scale)
 
     def combine(self, dense: Any, lexical: Any, scale: float) -> Any:
         """Return the fused score; monotone in both arguments also in floating point, which the bound relies on."""
@@ -103,6 +114,8 @@ class RRF:
 
     Parameters: k : number > 0, damps the head of the lists; weights : (dense, lexical), each >= 0, not both 0;
                 depth : int >= 1, at least as many as the hits asked for are listed
+    Raises:     InvalidInputError for a k outside 1e-30 to 1e30, weights outside 0 to 1e30 or both below 1e-30, or a
+                depth below 1
     """
 
     k: float = 60
@@ -110,22 +123,33 @@ class RRF:
     depth: int = 100
 
     def __post_init__(self) -> None:
-        if not _is_finite(self.k) or self.k <= 0:
-            raise InvalidInputError(f"k: expected a number above 0, got {self.k!r}")
-        weights = self.weights
+        k = _as_float(self.k)
+        if not _LEAST <= k <= _GREATEST:
+            raise InvalidInputError(f"k: expected a number from {_LEAST} to {_GREATEST}, got {self.k!r}")
+        object.__setattr__(self, "k", k)
+        # A tuple: a list would make the frozen object mutable and without a hash.
+        weights = tuple(_as_float(weight) for weight in self.weights) if isinstance(self.weights, (tuple, list)) else ()
         if (
-            not isinstance(weights, (tuple, list))
-            or len(weights) != 2
-            or not all(_is_finite(weight) and weight >= 0 for weight in weights)
-            or not any(weights)
+            len(weights) != 2
+            or not all(0 <= weight <= _GREATEST for weight in weights)
+            or not any(weight >= _LEAST for weight in weights)
         ):
-            raise InvalidInputError(f"weights: expected two numbers >= 0, not both 0, got {weights!r}")
-        if isinstance(self.depth, bool) or not isinstance(self.depth, int) or self.depth < 1:
-            raise InvalidInputError(f"depth: expected an integer >= 1, got {self.depth!r}")
+            raise InvalidInputError(
+                f"weights: expected two numbers from 0 to {_GREATEST}, one of them at least {_LEAST}, "
+                f"got {self.weights!r}"
+            )
+        object.__setattr__(self, "weights", weights)
+        object.__setattr__(self, "depth", checked_integer("depth", self.depth, 1))
 
 
-def _is_finite(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+def _as_float(value: object) -> float:
+    """Return a real number as the nearest float, NaN for anything else, infinity where it is too large."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def fuse(

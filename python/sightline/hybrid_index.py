@@ -6,6 +6,7 @@ import asyncio
 import functools
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
@@ -13,11 +14,11 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from sightline.documents import Document, Hit, copy_plain, document_id
-from sightline.errors import DuplicateIdError, InvalidInputError, SightlineError
+from sightline.errors import DuplicateIdError, InvalidInputError, SightlineError, checked_integer
 from sightline.filters import Filter, parse_filter
 from sightline.fusion import RRF, Convex
 from sightline.ingest import Prepared, Progress, check_scope, prepare, show_progress
-from sightline.request import Mode, parse_request, parse_selection, positive
+from sightline.request import Mode, parse_request, parse_selection
 from sightline.rerank import Reranker
 from sightline.retrieval import State, finish, retrieve
 from sightline.scoped import ScopedIndex
@@ -41,9 +42,9 @@ class HybridIndex:
     blank. Without embedder and vectors the index is lexical only.
 
     Parameters: path : must be None, on-disk indexes come with a later version; embedder : ``(list of str) -> array
-                (n, dim)``, see sightline.embed; dim : of the vectors, default that of the first; analyzer : Analyzer or
-                the language of one; k1, b, delta, variant : of BM25, see BM25Index; batch_size : documents checked and
-                embedded at a time
+                (n, dim)``, to which queries may go another way, see sightline.embed; dim : of the vectors, default that
+                of the first; analyzer : Analyzer or the language of one; k1, b, delta, variant : of BM25, see
+                BM25Index; batch_size : documents checked and embedded at a time
     Raises:     InvalidInputError if an argument has the wrong type or range
     """
 
@@ -70,6 +71,10 @@ class HybridIndex:
             )
         if embedder is not None and not callable(embedder):
             raise InvalidInputError(f"embedder: expected a callable or None, got {type(embedder).__name__}")
+        for name in ("embed_query", "embed_queries"):
+            method = getattr(embedder, name, None)
+            if method is not None and not callable(method):
+                raise InvalidInputError(f"embedder: expected its {name} to be a method, got {type(method).__name__}")
         if isinstance(analyzer, str):
             analyzer = Analyzer(analyzer)
         if not isinstance(analyzer, Analyzer):
@@ -77,7 +82,7 @@ class HybridIndex:
                 f"analyzer: expected an Analyzer or the name of a language, got {type(analyzer).__name__}"
             )
         self._embedder = embedder
-        self._batch_size = positive("batch_size", batch_size)
+        self._batch_size = checked_integer("batch_size", batch_size, 1)
         lexical = BM25Index(analyzer, k1=k1, b=b, delta=delta, variant=variant)
         dense = None if dim is None else VectorIndex(dim, metric="cosine")
         self._state = State(Table(), dense, lexical, _tf_limit(variant, k1, delta))
@@ -97,7 +102,8 @@ class HybridIndex:
         itself, a document or the embedder, leaves the index as it was.
 
         Parameters: documents : Document, dict of the same keys, or str (which gets a random UUID as its id);
-                    progress : True shows a bar (extra ``cli``); or a callable (stage, done, total or None)
+                    progress : True shows a bar (extra ``cli``); or a callable (stage, done, total or None), whose
+                    errors end the call, but for one in the last report, which comes when the documents are there
         Returns:    the ids, in order
         Raises:     DuplicateIdError if an id occurs twice or is present; InvalidInputError naming the document
                     otherwise
@@ -155,7 +161,8 @@ class HybridIndex:
             with self._writing:
                 self._check_open()
                 self._replace(self._replaced_rows(prepared, replace, scope), prepared)
-            report("index", count, count)
+            with suppress(Exception):  # the documents are there: an error now would say that they are not
+                report("index", count, count)
         return [document.id for document in prepared.documents]
 
     def _replaced_rows(self, prepared: Prepared, replace: bool, scope: Filter | None) -> Rows:
@@ -204,7 +211,7 @@ class HybridIndex:
         if prepared is None:
             table = table.after(rows)
         else:
-            table = table.after(rows, prepared.documents, prepared.has_vector, prepared.has_text)
+            table = table.after(rows, prepared.documents, prepared.has_vector, prepared.has_text, prepared.embedded)
         following = State(table, dense, lexical, state.tf_limit)
         with self._publishing:
             for name in names:
@@ -215,13 +222,23 @@ class HybridIndex:
     # Reading
 
     def __len__(self) -> int:
+        self._check_open()
         return len(self._state.table)
 
     def __contains__(self, id: object) -> bool:
+        self._check_open()
         return id in self._id_of
 
     def get(self, ids: str | Iterable[str]) -> list[Document | None]:
-        """Return documents by id, aligned with ``ids``, None where unknown; ``vector`` is the stored one or None."""
+        """Return documents by id.
+
+        A document can be changed (``dataclasses.replace``) and given to ``upsert``: ``vector`` is set only where the
+        caller gave it, so that what the embedder made is made again from the new text. O(m log n) for m ids.
+
+        Parameters: ids : str or iterable of str
+        Returns:    a Document for each id, in the order of ``ids``, None where unknown; a copy
+        Raises:     InvalidInputError if ids holds anything but non-empty str; SightlineError after ``close``
+        """
         return self._get(ids, None)
 
     def _get(self, ids: object, scope: Filter | None) -> list[Document | None]:
@@ -241,7 +258,7 @@ class HybridIndex:
             if inside is None or inside[row]:
                 stored = table.document(row)
                 found[position] = replace(stored, metadata=copy_plain(stored.metadata))
-                if table.has_vector[row]:
+                if table.has_vector[row] and not table.embedded[row]:
                     with_vector[position] = internal
         if state.dense is not None and with_vector:
             vectors = state.dense.get(list(with_vector.values()))
@@ -252,7 +269,12 @@ class HybridIndex:
         return found
 
     def count(self, where: Mapping[str, Any] | None = None) -> int:
-        """Return how many documents there are, or how many match a filter."""
+        """Return how many documents there are, or how many match a filter; O(1), or a pass over the filter's columns.
+
+        Parameters: where : filter, see sightline.filters; None counts all
+        Returns:    int
+        Raises:     InvalidInputError if the filter is malformed or its kinds clash with what a field holds
+        """
         condition = None if where is None else parse_filter(where)
         self._check_open()
         table = self._state.table
@@ -343,6 +365,7 @@ class HybridIndex:
             ),
             embedder=self._embedder,
             dim=state.dim,
+            vector_count=state.vector_count,
             empty=not len(state.table),
         )
         if not request.texts:
@@ -351,14 +374,25 @@ class HybridIndex:
         return hits[0] if request.single else hits
 
     async def asearch(self, query: Any, k: int = 10, **options: Any) -> Any:
-        """Search in a worker thread, so that the event loop goes on; arguments and result as for ``search``."""
+        """Search in a worker thread, so that the event loop goes on.
+
+        Parameters: as for ``search``
+        Returns:    as ``search``
+        Raises:     as ``search``
+        Notes:      cancelling the task does not stop the thread, whose result is then dropped
+        """
         return await asyncio.to_thread(functools.partial(self.search, query, k, **options))
 
     def scoped(self, where: Mapping[str, Any]) -> ScopedIndex:
         """Return a view confined to a filter, such as one tenant's documents, which no call on it can leave.
 
+        Holds no data: every call on it evaluates the filter on the index as it then is.
+
+        Parameters: where : filter, see sightline.filters; copied
+        Returns:    ScopedIndex
         Raises:     InvalidInputError if the filter is malformed
         """
+        self._check_open()
         return ScopedIndex(self, where)
 
     def stats(self) -> dict[str, Any]:
@@ -367,7 +401,7 @@ class HybridIndex:
         state = self._state
         return {
             "documents": len(state.table),
-            "with_vector": 0 if state.dense is None else len(state.dense),
+            "with_vector": state.vector_count,
             "with_text": len(state.lexical),
             "dim": state.dim,
             "bytes": {
@@ -377,7 +411,10 @@ class HybridIndex:
         }
 
     def __repr__(self) -> str:
-        return f"HybridIndex(dim={self._state.dim}) with {len(self)} documents"
+        state = self._state
+        if self._closed:
+            return "HybridIndex, closed"
+        return f"HybridIndex(dim={state.dim}) with {len(state.table)} documents"
 
     # Life cycle
 

@@ -31,6 +31,7 @@ class Prepared:
     texts: list[str]
     has_vector: Mask
     has_text: Mask
+    embedded: Mask  # whose vectors the embedder made
 
 
 def prepare(
@@ -52,6 +53,7 @@ def prepare(
     has_vector: list[bool] = []
     texts: list[str] = []
     has_text: list[bool] = []
+    embedded: list[bool] = []
     seen: set[str] = set()
     report("embed" if embedder is not None else "read", 0, total)
     for batch in read_documents(documents, batch_size):
@@ -71,6 +73,7 @@ def prepare(
             check_paths(document.metadata, f"{name}: metadata")
             kept.append(Document(document.id, document.text, document.metadata, None, document.title))
             has_vector.append(row is not None)
+            embedded.append(row is not None and document.vector is None)
             has_text.append(bool(text.strip()))
             if has_text[-1]:
                 texts.append(text)
@@ -81,6 +84,7 @@ def prepare(
         texts,
         np.array(has_vector, dtype=np.bool_),
         np.array(has_text, dtype=np.bool_),
+        np.array(embedded, dtype=np.bool_),
     )
 
 

@@ -9,14 +9,14 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.documents import encodable
+from sightline.documents import encodable, float_array
 from sightline.embed import embed_queries
-from sightline.errors import InvalidInputError
+from sightline.errors import InvalidInputError, checked_integer
 from sightline.filters import Filter, parse_filter
 from sightline.fusion import RRF, Convex
 from sightline.rerank import Reranker
 
-__all__ = ["Mode", "Request", "Selection", "parse_request", "parse_selection", "positive"]
+__all__ = ["Mode", "Request", "Selection", "parse_request", "parse_selection"]
 
 # Maximal marginal relevance chooses among so many candidates: at least a page of them, and some for every hit.
 _MMR_CANDIDATES = 50
@@ -72,11 +72,16 @@ def parse_selection(
         diversity = float(diversity)
     if group_by is not None and (not isinstance(group_by, str) or not group_by):
         raise InvalidInputError(f"group_by: expected the name of a metadata field or None, got {group_by!r}")
-    checked_per_group = positive("per_group", per_group)
+    checked_per_group = checked_integer("per_group", per_group, 1)
     if group_by is None and checked_per_group != 1:
         raise InvalidInputError("per_group: has no use without group_by")
     return Selection(
-        positive("k", k), rerank, positive("rerank_depth", rerank_depth), diversity, group_by, checked_per_group
+        checked_integer("k", k, 1),
+        rerank,
+        checked_integer("rerank_depth", rerank_depth, 1),
+        diversity,
+        group_by,
+        checked_per_group,
     )
 
 
@@ -91,17 +96,19 @@ def parse_request(
     selection: Selection,
     embedder: Callable[[list[str]], Any] | None,
     dim: int | None,
+    vector_count: int,
     empty: bool,
 ) -> Request:
     """Check the arguments of a search and embed its queries.
 
-    Parameters: dim : of the index's vectors, None if it has none; empty : whether the index has no document
+    Parameters: dim : of the index's vectors, None if not known yet; vector_count : how many it has now;
+                empty : whether the index has no document
     Raises:     InvalidInputError naming the argument; whatever the embedder raises
     """
     if not isinstance(explain, bool):
         raise InvalidInputError(f"explain: expected True or False, got {explain!r}")
     condition = None if where is None else parse_filter(where)
-    chosen = _mode(mode, query, vector, embedder is not None or dim is not None)
+    chosen = _mode(mode, query, vector, embedder is not None or vector_count > 0)
     if fusion is not None and not isinstance(fusion, (Convex, RRF)):
         raise InvalidInputError(f"fusion: expected Convex(...) or RRF(...), got {type(fusion).__name__}")
     if fusion is not None and chosen != "hybrid":
@@ -122,24 +129,15 @@ def parse_request(
     return Request(chosen, texts, vectors, condition, fusion or Convex(), explain, single, selection)
 
 
-def positive(name: str, value: object) -> int:
-    """Return ``value`` as an int >= 1.
-
-    Raises:     InvalidInputError otherwise
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise InvalidInputError(f"{name}: expected an integer >= 1, got {value!r}")
-    return int(value)
-
-
 def _mode(mode: object, query: object, vector: object, has_dense_side: bool) -> Mode:
     if mode is None:
         if vector is not None:
             return "dense" if query is None else "hybrid"
         return "hybrid" if has_dense_side else "lexical"
-    for known in ("hybrid", "dense", "lexical"):
-        if mode == known:
-            return known
+    if isinstance(mode, str):  # an array would compare element by element
+        for known in ("hybrid", "dense", "lexical"):
+            if mode == known:
+                return known
     raise InvalidInputError(f"mode: expected 'hybrid', 'dense' or 'lexical', got {mode!r}")
 
 
@@ -175,11 +173,7 @@ def _vectors(
 
 
 def _given_vectors(vector: Any, count: int, single: bool) -> NDArray[np.float32]:
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):  # infinity is named below
-            vectors = np.asarray(vector, dtype=np.float32)
-    except (TypeError, ValueError):
-        raise InvalidInputError(f"vector: expected numbers, got {type(vector).__name__}") from None
+    vectors = float_array(vector, "vector", "numbers", np.float32)
     expected = "(dim,) for one query" if single else f"({count}, dim) for {count} queries"
     if vectors.ndim != (1 if single else 2) or (not single and len(vectors) != count):
         raise InvalidInputError(f"vector: expected shape {expected}, got {vectors.shape}")

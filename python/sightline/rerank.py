@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import InvalidInputError, MissingExtraError
+from sightline.documents import float_array
+from sightline.errors import InvalidInputError, MissingExtraError, checked_integer
 
 __all__ = ["Reranker", "RerankersReranker", "SentenceTransformersReranker", "rerank_scores"]
 
@@ -26,11 +27,8 @@ def rerank_scores(reranker: Reranker, query: str, texts: list[str]) -> NDArray[n
     Returns:    float64 (n,), finite
     Raises:     InvalidInputError if it returns anything else; whatever the reranker itself raises
     """
-    result = reranker(query, texts)
-    try:
-        scores = np.asarray(result, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InvalidInputError(f"rerank: expected {len(texts)} scores, got {type(result).__name__}") from None
+    result = reranker(query, list(texts))  # a list of its own, which it may change
+    scores = float_array(result, "rerank", f"{len(texts)} scores", np.float64)
     if scores.shape != (len(texts),):
         raise InvalidInputError(
             f"rerank: expected {len(texts)} scores for {len(texts)} texts, got shape {scores.shape}"
@@ -49,7 +47,8 @@ class SentenceTransformersReranker:
 
     Parameters: model : name or path to load, or a loaded ``CrossEncoder``; batch_size : pairs per forward pass;
                 options : further keyword arguments of ``CrossEncoder``, such as device or max_length
-    Raises:     MissingExtraError without sentence-transformers (extra ``rerank``)
+    Raises:     MissingExtraError without sentence-transformers (extra ``rerank``); InvalidInputError for a batch_size
+                below 1 or options for a loaded model
     """
 
     def __init__(
@@ -59,6 +58,7 @@ class SentenceTransformersReranker:
         batch_size: int = 32,
         **options: Any,
     ) -> None:
+        self._batch_size = checked_integer("batch_size", batch_size, 1)
         if isinstance(model, str):
             try:
                 package = import_module("sentence_transformers")
@@ -70,7 +70,6 @@ class SentenceTransformersReranker:
         elif options:
             raise InvalidInputError(f"options {sorted(options)} apply only to a model given by name")
         self._model = model
-        self._batch_size = batch_size
 
     def __call__(self, query: str, texts: list[str]) -> NDArray[np.float64]:
         """Return the cross-encoder's score of each (query, text) pair."""

@@ -49,8 +49,13 @@ class State:
 
     @property
     def dim(self) -> int | None:
-        """The dimension of the vectors, None as long as there is none."""
+        """The dimension of the vectors, None until it was given or the first one came."""
         return None if self.dense is None else self.dense.dim
+
+    @property
+    def vector_count(self) -> int:
+        """How many documents have a vector."""
+        return 0 if self.dense is None else len(self.dense)
 
     @property
     def lexical_scale(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sightline import _core
-from sightline.errors import InvalidInputError
+from sightline.errors import checked_integer
 
 __all__ = ["cpu_info", "get_num_threads", "set_num_threads"]
 
@@ -16,12 +16,10 @@ def set_num_threads(n: int) -> None:
     Callers count: with n = 2, two Python threads that search at the same time run on their own, and neither gets a
     helper. Takes effect at the next search or build.
 
-    Parameters: n : int >= 1
-    Raises:     InvalidInputError if n is not an integer >= 1
+    Parameters: n : int, 1 to 4096
+    Raises:     InvalidInputError if n is not an integer from 1 to 4096
     """
-    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 4096:
-        raise InvalidInputError(f"n: expected an integer from 1 to 4096, got {n!r}")
-    _core.set_num_threads(n)
+    _core.set_num_threads(checked_integer("n", n, 1, 4096))
 
 
 def get_num_threads() -> int:

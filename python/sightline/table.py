@@ -42,6 +42,7 @@ class Table:
         self._ids = Growable(np.int64)
         self._has_vector = Growable(np.bool_)
         self._has_text = Growable(np.bool_)
+        self._embedded = Growable(np.bool_)
 
     def __len__(self) -> int:
         return len(self._ids) - self._dead_count
@@ -57,6 +58,11 @@ class Table:
     @property
     def has_text(self) -> Mask:
         return self._has_text.view
+
+    @property
+    def embedded(self) -> Mask:
+        """The rows whose vectors the embedder made, and would make again."""
+        return self._embedded.view
 
     def document(self, row: int) -> Document:
         """Return the document of a row."""
@@ -77,10 +83,11 @@ class Table:
         documents: Sequence[Document] = (),
         has_vector: Sequence[bool] | Mask = (),
         has_text: Sequence[bool] | Mask = (),
+        embedded: Sequence[bool] | Mask = (),
     ) -> Table:
         """Return the next version: some live rows dead, and documents appended under the ids from ``next_id`` on."""
         ids = np.arange(self.next_id, self.next_id + len(documents), dtype=np.int64)
-        table = self._extended(documents, ids, has_vector, has_text)
+        table = self._extended(documents, ids, has_vector, has_text, embedded)
         if len(dead):
             live = np.ones(len(table._ids), dtype=np.bool_)
             if self.live is not None:
@@ -98,6 +105,7 @@ class Table:
         ids: Ids,
         has_vector: Sequence[bool] | Mask,
         has_text: Sequence[bool] | Mask,
+        embedded: Sequence[bool] | Mask,
     ) -> Table:
         table = Table()
         table.next_id = int(ids[-1]) + 1 if len(ids) else self.next_id
@@ -109,6 +117,7 @@ class Table:
             ("_ids", ids),
             ("_has_vector", has_vector),
             ("_has_text", has_text),
+            ("_embedded", embedded),
         ):
             grown: Growable = getattr(self, name).copy()
             if len(values):
@@ -122,7 +131,11 @@ class Table:
             return self
         live = self.live
         swept = Table()._extended(
-            self._documents.view[live].tolist(), self.row_ids[live], self.has_vector[live], self.has_text[live]
+            self._documents.view[live].tolist(),
+            self.row_ids[live],
+            self.has_vector[live],
+            self.has_text[live],
+            self.embedded[live],
         )
         swept.next_id = self.next_id
         return swept

@@ -93,7 +93,14 @@ class VectorIndex:
         return self._core.add(matrix, None if ids is None else id_array(ids, "ids"))
 
     def upsert(self, vectors: npt.ArrayLike, ids: npt.ArrayLike) -> IdArray:
-        """Add rows, replacing those whose id is present; like ``add`` in all else."""
+        """Add rows, replacing those whose id is present, in one step.
+
+        Costs what ``add`` does, plus a tombstone for each row replaced.
+
+        Parameters: vectors : as for ``add``; ids : integers >= 0 (n,)
+        Returns:    int64 (n,)
+        Raises:     InvalidInputError as in ``add``; DuplicateIdError if an id comes twice. The index is then as it was.
+        """
         matrix = self._rows(vectors)
         return self._core.upsert(matrix, id_array(ids, "ids"))
 
@@ -101,9 +108,13 @@ class VectorIndex:
         return float_matrix(vectors, "vectors", self.dim, rounded_again=self.dtype != "float32")[0]
 
     def remove(self, ids: npt.ArrayLike) -> int:
-        """Remove rows by id and return how many there were; unknown ids are no error.
+        """Remove rows by id.
 
         O(m log n) for m ids, plus a copy of the tombstone bits of the segments that are touched.
+
+        Parameters: ids : integers (m,); unknown ones are no error
+        Returns:    how many rows there were
+        Raises:     InvalidInputError for ids that are no integers
         """
         return self._core.remove(id_array(ids, "ids"))
 
@@ -187,9 +198,11 @@ class VectorIndex:
         return self._core.score(matrix, id_array(ids, "ids"))
 
     def get(self, ids: npt.ArrayLike) -> FloatArray:
-        """Return the stored vectors, float32 (m, dim), a copy: as they were added, rounded to the dtype of the index.
+        """Return the stored vectors: as they were added, rounded to the dtype of the index.
 
-        Raises:     NotFoundError for an id that is not in the index
+        Parameters: ids : integers (m,)
+        Returns:    float32 (m, dim), a copy, in the order of ids
+        Raises:     NotFoundError for an id that is not in the index; InvalidInputError for ids that are no integers
         """
         return self._core.get(id_array(ids, "ids"))
 
@@ -204,7 +217,11 @@ class VectorIndex:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the index to one file: a temporary neighbour first, fsync'ed, then renamed over ``path``.
 
-        Raises:     StorageError if the file cannot be written; ``path`` is then as it was
+        O(bytes); writes the state at the start of the call, while other threads may add.
+
+        Parameters: path : file, replaced if it exists
+        Raises:     StorageError if the file cannot be written; ``path`` is then as it was. InvalidInputError if path is
+                    no str, bytes or os.PathLike
         """
         self._core.save(path_bytes(path))
 
