@@ -73,6 +73,7 @@ Pass::Pass(const Snapshot& snapshot, const float* queries, std::size_t query_cou
       window_blocks_(least_score > kNoScore ? kWindowBlocks : std::max(kWindowBlocks, k * 4 / simd::kBlockRows)),
       tile_count_((query_count + kernels_.tile_width - 1) / kernels_.tile_width),
       high_first_(query_count <= kMaxQueriesHighFirst),
+      from_planes_(kernels_.scan_block_planes != nullptr),
       thresholds_(query_count),
       codes_(query_count * padded_dim_) {
   std::vector<std::int8_t> row(padded_dim_);
@@ -156,10 +157,10 @@ void Pass::scan_block(std::uint32_t s, std::size_t block, Worker& worker) {
       rows_high = simd::kBlockRows;
       if (scan_tile_high(s, block, first, width, worker)) continue;
     }
-    if (rows_full == 0) {
-      rows_full = simd::kBlockRows;
+    if (rows_full == 0 && !from_planes_) {
       kernels_.unpack_block(segment.high_plane(block), segment.low_plane(block), segment.octets(), worker.unpacked.data());
     }
+    rows_full = simd::kBlockRows;
     scan_tile_full(s, block, first, width, worker);
   }
   const std::size_t plane_bytes = segment.plane_bytes_per_block();
@@ -202,14 +203,21 @@ bool Pass::scan_tile_high(std::uint32_t s, std::size_t block, std::size_t first,
   return true;
 }
 
-// The same by both planes, unpacked in worker.unpacked.
+// The same by both planes, read as they lie or unpacked in worker.unpacked.
 void Pass::scan_tile_full(std::uint32_t s, std::size_t block, std::size_t first, std::size_t width, Worker& worker) {
   const Segment& segment = segment_at(s);
   std::uint64_t survivors[simd::kMaxTileWidth];
   float upper[simd::kMaxTileWidth * simd::kBlockRows];
   for (std::size_t q = first; q < first + width; ++q) worker.full.follow(q, thresholds_[q].load());
-  kernels_.scan_block(worker.unpacked.data(), segment.octets(), segment.full_rows(block), codes_.data() + first * padded_dim_,
-                      worker.full.constants.data() + first, width, survivors, upper);
+  const std::int8_t* const codes = codes_.data() + first * padded_dim_;
+  const simd::CoarseQuery* const constants = worker.full.constants.data() + first;
+  if (from_planes_) {
+    kernels_.scan_block_planes(segment.high_plane(block), segment.low_plane(block), segment.octets(), segment.full_rows(block),
+                               codes, constants, width, survivors, upper);
+  } else {
+    kernels_.scan_block(worker.unpacked.data(), segment.octets(), segment.full_rows(block), codes, constants, width, survivors,
+                        upper);
+  }
   std::size_t left = 0;
   for (std::size_t i = 0; i < width; ++i) {
     survivors[i] &= allowed_word(first + i, s, block);

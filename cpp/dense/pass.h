@@ -7,7 +7,7 @@
 // Which plane is read, and whether any, is decided block by block from what the data has shown (see scan()):
 //   - up to some tens of queries read the high plane first and the low one only where it left many rows: half the bytes,
 //     and no unpacking;
-//   - many queries wait for arithmetic, so they read and unpack both planes once and use them for all;
+//   - many queries wait for arithmetic, so they read both planes;
 //   - where even both planes leave most rows (equal rows, k near the number of rows), rows are scored without them.
 #pragma once
 
@@ -114,6 +114,7 @@ class Pass {
   const std::size_t window_blocks_;
   const std::size_t tile_count_;
   const bool high_first_;
+  const bool from_planes_;
   std::vector<CodedQuery> queries_;
   std::vector<SharedThreshold> thresholds_;  // one a query
   AlignedBuffer<std::int8_t> codes_;  // tiles of tile_width queries, the last one narrower

@@ -215,6 +215,7 @@ const Kernels kAvx2Kernels = {
     .tile_width = 4,
     .unpack_block = unpack_block_avx2,
     .scan_block = scan_block_avx2,
+    .scan_block_planes = nullptr,
     .scan_block_high = scan_block_high_avx2,
     .probe_operations = probe_operations_avx2,
 };

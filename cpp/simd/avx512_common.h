@@ -100,6 +100,38 @@ void scan_tile(const std::uint8_t* block, std::size_t octets, const CoarseRows& 
 }
 
 template <typename Dot, int W>
+void scan_tile_planes(const std::uint8_t* high, const std::uint8_t* low, std::size_t octets, const CoarseRows& rows,
+                      const std::int8_t* queries, const CoarseQuery* constants, std::uint64_t* survivors,
+                      float* upper) noexcept {
+  constexpr int kSelect = 0xCA;  // a ? b : c
+  const __m512i low_nibbles = _mm512_set1_epi8(0x0f);
+  __m512i sums[W][4];
+#pragma GCC unroll 8
+  for (int q = 0; q < W; ++q) {
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) sums[q][v] = _mm512_setzero_si512();
+  }
+  const std::uint8_t* const end = high + octets * kOctetBytes;
+  for (; high != end; high += kOctetBytes, low += kOctetBytes, queries += 8 * W) {
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) {
+      _mm_prefetch(reinterpret_cast<const char*>(high + kPrefetchBytes + 64 * v), _MM_HINT_T0);
+      _mm_prefetch(reinterpret_cast<const char*>(low + kPrefetchBytes + 64 * v), _MM_HINT_T0);
+      const __m512i h = _mm512_load_si512(high + 64 * v);
+      const __m512i l = _mm512_load_si512(low + 64 * v);
+      const __m512i first = _mm512_ternarylogic_epi32(low_nibbles, l, _mm512_slli_epi16(h, 4), kSelect);
+      const __m512i second = _mm512_ternarylogic_epi32(low_nibbles, _mm512_srli_epi16(l, 4), h, kSelect);
+#pragma GCC unroll 8
+      for (int q = 0; q < W; ++q) {
+        Dot::accumulate(sums[q][v], first, broadcast_quad(queries + 4 * q));
+        Dot::accumulate(sums[q][v], second, broadcast_quad(queries + 4 * W + 4 * q));
+      }
+    }
+  }
+  finish_tile<W>(sums, rows, constants, survivors, upper);
+}
+
+template <typename Dot, int W>
 void scan_tile_high(const std::uint8_t* high, std::size_t octets, const CoarseRows& rows, const std::int8_t* queries,
                     const CoarseQuery* constants, std::uint64_t* survivors, float* upper) noexcept {
   const __m512i low_nibbles = _mm512_set1_epi8(0x0f);
@@ -145,6 +177,20 @@ void scan_block_avx512(const std::uint8_t* block, std::size_t octets, const Coar
     case 4: return scan_tile<Dot, 4>(block, octets, rows, queries, constants, survivors, upper);
     case 5: return scan_tile<Dot, 5>(block, octets, rows, queries, constants, survivors, upper);
     default: return scan_tile<Dot, 6>(block, octets, rows, queries, constants, survivors, upper);
+  }
+}
+
+template <typename Dot>
+void scan_block_planes_avx512(const std::uint8_t* high, const std::uint8_t* low, std::size_t octets, const CoarseRows& rows,
+                              const std::int8_t* queries, const CoarseQuery* constants, std::size_t width,
+                              std::uint64_t* survivors, float* upper) noexcept {
+  switch (width) {
+    case 1: return scan_tile_planes<Dot, 1>(high, low, octets, rows, queries, constants, survivors, upper);
+    case 2: return scan_tile_planes<Dot, 2>(high, low, octets, rows, queries, constants, survivors, upper);
+    case 3: return scan_tile_planes<Dot, 3>(high, low, octets, rows, queries, constants, survivors, upper);
+    case 4: return scan_tile_planes<Dot, 4>(high, low, octets, rows, queries, constants, survivors, upper);
+    case 5: return scan_tile_planes<Dot, 5>(high, low, octets, rows, queries, constants, survivors, upper);
+    default: return scan_tile_planes<Dot, 6>(high, low, octets, rows, queries, constants, survivors, upper);
   }
 }
 
@@ -201,6 +247,7 @@ constexpr Kernels make_avx512_kernels(const char* name) {
       .tile_width = 6,
       .unpack_block = unpack_block_avx512,
       .scan_block = scan_block_avx512<Dot>,
+      .scan_block_planes = scan_block_planes_avx512<Dot>,
       .scan_block_high = scan_block_high_avx512<Dot>,
       .probe_operations = probe_operations_avx512<Dot>,
   };

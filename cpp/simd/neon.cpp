@@ -205,6 +205,7 @@ const Kernels kNeonKernels = {
     .tile_width = 4,
     .unpack_block = unpack_block_neon,
     .scan_block = scan_block_neon,
+    .scan_block_planes = nullptr,
     .scan_block_high = scan_block_high_neon,
     .probe_operations = probe_operations_neon,
 };

@@ -173,6 +173,7 @@ const Kernels kNeonDotprodKernels = {
     .tile_width = 8,
     .unpack_block = unpack_block_neon,
     .scan_block = scan_block_neon_dotprod,
+    .scan_block_planes = nullptr,
     .scan_block_high = scan_block_high_neon_dotprod,
     .probe_operations = probe_operations_neon_dotprod,
 };

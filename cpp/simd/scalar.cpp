@@ -221,6 +221,7 @@ const Kernels kScalarKernels = {
     .tile_width = 4,
     .unpack_block = unpack_block_scalar,
     .scan_block = scan_block_scalar,
+    .scan_block_planes = nullptr,
     .scan_block_high = scan_block_high_scalar,
     .probe_operations = probe_operations_scalar,
 };

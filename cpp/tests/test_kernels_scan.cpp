@@ -1,6 +1,7 @@
 // The coarse pass of every table: unpacking, integer dots and bounds, against loops over single codes.
 #include <cfloat>
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -80,6 +81,19 @@ std::unique_ptr<Scanned> scan(const simd::Kernels& table, const Case& c, bool hi
          result->survivors.data(), result->upper.data());
   CHECK(result->survivors.is_intact());
   CHECK(result->upper.is_intact());
+  if (!high_only && table.scan_block_planes != nullptr) {
+    // Unpacked in registers instead: the same bits.
+    Scanned planes(c.width);
+    table.scan_block_planes(c.high.data(), c.low.data(), c.octets, c.rows(), c.queries.data(), c.constants.data(), c.width,
+                            planes.survivors.data(), planes.upper.data());
+    CHECK(planes.survivors.is_intact());
+    CHECK(planes.upper.is_intact());
+    for (std::size_t q = 0; q < c.width; ++q) {
+      CHECK_EQ(planes.survivors[q], result->survivors[q]);
+      if (result->survivors[q] == 0) continue;
+      CHECK(std::memcmp(&planes.upper[q * kBlockRows], &result->upper[q * kBlockRows], kBlockRows * sizeof(float)) == 0);
+    }
+  }
   return result;
 }
 
