@@ -178,7 +178,7 @@ class SegmentBuilder {
       const float* const x = metric_ == Metric::kCosine ? store_row(row, scratch)
                                                         : segment_->stored_row(row).decode(kernels_, dim, scratch);
       const float greatest = kernels_.max_abs_f32(x, dim);
-      const double squared = metric_ == Metric::kInnerProduct ? 0 : kernels_.dot_f64(x, x, dim);
+      const double squared = kernels_.dot_f64(x, x, dim);
       double norm_factor = 1 / segment_->unit_;
       if (metric_ == Metric::kCosine) {
         if (greatest == 0) fail_zero(row);
@@ -197,7 +197,9 @@ class SegmentBuilder {
       kernels_.encode_row(x, dim, norm_factor, inverse_scale, *scale, codes + r * padded_dim(), residual);
       *residual_full = round_up(std::sqrt(residual[0]));
       *residual_high = round_up(std::sqrt(residual[1]));
-      longest = std::max(longest, 1.0 + static_cast<double>(std::max(*residual_full, *residual_high)));
+      // The unit is a power of two, so x~ may be only half as long as it could be; bounds should not pay for that.
+      const double length = std::sqrt(squared) * norm_factor;
+      longest = std::max(longest, length + static_cast<double>(std::max(*residual_full, *residual_high)));
     }
     return longest * (1 + 0x1p-30);
   }
