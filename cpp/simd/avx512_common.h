@@ -17,8 +17,8 @@ void unpack_block_avx512(const std::uint8_t* high, const std::uint8_t* low, std:
   const __m512i low_nibbles = _mm512_set1_epi8(0x0f);
   for (std::size_t octet = 0; octet < octets; ++octet, high += kOctetBytes, low += kOctetBytes, out += 2 * kOctetBytes) {
     for (std::size_t i = 0; i < kOctetBytes; i += 64) {
-      // For few queries this is where the planes come from memory: two streams, each ahead of the hardware prefetcher,
-      // which stops at page ends.
+      // Two streams, each ahead of the hardware prefetcher, which stops at page ends. (Searches with this table join the
+      // planes in registers, see scan_tile_planes; this keeps the contract and is what that is tested against.)
       _mm_prefetch(reinterpret_cast<const char*>(high + kPrefetchBytes + i), _MM_HINT_T0);
       _mm_prefetch(reinterpret_cast<const char*>(low + kPrefetchBytes + i), _MM_HINT_T0);
       const __m512i h = _mm512_loadu_si512(high + i);
