@@ -22,6 +22,9 @@
 //   - float64: norms, products and the exact scores themselves are off by a relative (dim + 16) 2^-52 of
 //     |q|^2 + |tau'| + (|q| + u)^2 at the most.  E2 = that divided by N.
 //
+// From below the same terms give  score >= N (upper - 2 alpha rho - slack) - C,  less the float64 errors: the residual now
+// counts against the row, and b may have been rounded up by 2^-23 of itself, which the spare half of E1 covers as well.
+//
 // Why tau' is one float32 step below the k-th best score tau: exact scores are rounded to float32 once, so a row whose
 // true score is just below tau may round to tau and win its tie by a smaller id. A true score below the float before tau cannot.
 #pragma once
@@ -63,6 +66,17 @@ class SegmentBound {
   // Factors for the kernel, with the threshold that drops what cannot reach `tau` (see above).
   simd::CoarseQuery constants(float tau) const noexcept;
   float coarse_threshold(float tau) const noexcept;
+
+  // From a kernel's upper bound of a row, and the row's residual, to a lower bound of its score: no greater than the exact one.
+  float lower_score(float kernel_upper, float residual) const noexcept {
+    const double reached = static_cast<double>(kernel_upper) - 2 * static_cast<double>(factors_.residual_factor) * static_cast<double>(residual);
+    const double value = scale_n_ * (reached - slack_) - shift_c_;
+    const double bound = value - relative_64_ * (magnitude_ + (value < 0 ? -value : value));
+    if (!(bound > -FLT_MAX)) return -std::numeric_limits<float>::infinity();
+    if (bound > FLT_MAX) return FLT_MAX;  // where exact scores are clamped to
+    const float nearest = static_cast<float>(bound);
+    return nearest - ((nearest < 0 ? -nearest : nearest) * 0x1p-22f + FLT_MIN);
+  }
 
   // From a kernel's upper bound of a row to an upper bound of its score.
   float upper_score(float kernel_upper) const noexcept {

@@ -1,13 +1,15 @@
 // What one worker has found for one query: candidates that are known by an upper bound only, and the best exact scores.
 //
 // One owner, not synchronised, but for the shared threshold. Memory is bounded whatever the data: a full list of candidates
-// is settled by exact scores, best bounds first, which either raises the threshold above most of the others or, where bounds
-// do not separate the rows (equal rows, noise), scores them all: then the search is brute force, and still right.
+// is settled, by the k-th best lower bound, or else by the exact scores of the best, which either raises the threshold above
+// most of the others or, where bounds do not separate the rows (equal rows, noise), scores them all: then the search is
+// brute force, and still right.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <functional>
 #include <vector>
 
 #include "core/types.h"
@@ -17,12 +19,14 @@
 namespace sightline::dense {
 
 struct Candidate {
-  float upper;  // of the score
+  float lower;  // of the score
+  float upper;
   std::uint32_t segment;
   RowIndex row;
 };
 
-// The k-th best exact score that any worker has seen for a query, or the threshold of a range search. Only rises.
+// What the k-th best score of a query is known to reach: the k-th best exact score or lower bound that any worker has seen, or
+// the threshold of a range search. Only rises.
 class SharedThreshold {
  public:
   float load() const noexcept { return value_.load(std::memory_order_relaxed); }
@@ -38,9 +42,16 @@ class SharedThreshold {
 
 class Collector {
  public:
+  // Exact scores beyond the k-th that are tried at once for a better threshold.
+  static constexpr std::size_t kScoresAhead = 16;
+
   // k: how many hits to keep. Hits below `least_score` are not kept.
   Collector(std::size_t k, float least_score)
-      : best_(k), k_(k), least_score_(least_score), capacity_(std::max<std::size_t>(128, std::min<std::size_t>(k, 1 << 20) * 2)) {}
+      : best_(k),
+        k_(k),
+        least_score_(least_score),
+        capacity_(std::max<std::size_t>(128, std::min<std::size_t>(k, 1 << 20) * 3)),
+        most_(std::max<std::size_t>(1024, capacity_)) {}
 
   void push_exact(Hit hit, SharedThreshold& threshold) {
     if (hit.score < least_score_) return;
@@ -61,19 +72,42 @@ class Collector {
  private:
   template <typename Score>
   void settle(SharedThreshold& threshold, Score score) {
+    raise_by_lower_bounds(threshold);
     drop_hopeless(threshold);
-    if (candidates_.size() < capacity_ / 2) return;
-    const std::size_t first = std::min(k_, candidates_.size());
+    if (is_settled()) return;
+    // The bounds alone do not separate the rows. Best ones first, one by one: every exact score may spare the others theirs.
+    const std::size_t first = std::min(k_ + kScoresAhead, candidates_.size());
     const auto middle = candidates_.begin() + static_cast<std::ptrdiff_t>(first);
-    std::nth_element(candidates_.begin(), middle - 1, candidates_.end(),
-                     [](const Candidate& a, const Candidate& b) { return a.upper > b.upper; });
-    for (auto c = candidates_.begin(); c != middle; ++c) push_exact(score(*c), threshold);
-    candidates_.erase(candidates_.begin(), middle);
+    std::nth_element(candidates_.begin(), middle - 1, candidates_.end(), by_upper);
+    std::sort(candidates_.begin(), middle, by_upper);
+    auto next = candidates_.begin();
+    while (next != middle && !(next->upper < below(threshold.load()))) push_exact(score(*next++), threshold);
+    candidates_.erase(candidates_.begin(), next);
     drop_hopeless(threshold);
-    if (candidates_.size() < capacity_ / 2) return;
+    if (is_settled()) return;
+    // A threshold is poor at first: rather wait for a better one than score rows that it will drop.
+    if (capacity_ < most_) {
+      capacity_ = std::min(most_, 2 * capacity_);
+      return;
+    }
     for (const Candidate& c : candidates_) push_exact(score(c), threshold);
     candidates_.clear();
   }
+
+  // k rows score at least as much as the k-th best lower bound, so the k-th best score does.
+  void raise_by_lower_bounds(SharedThreshold& threshold) {
+    if (candidates_.size() < k_) return;
+    lowers_.resize(candidates_.size());
+    std::transform(candidates_.begin(), candidates_.end(), lowers_.begin(), [](const Candidate& c) { return c.lower; });
+    const auto kth = lowers_.begin() + static_cast<std::ptrdiff_t>(k_ - 1);
+    std::nth_element(lowers_.begin(), kth, lowers_.end(), std::greater<>());
+    threshold.raise(*kth);
+  }
+
+  // A quarter of the list is free again, so that settling stays cheap over all candidates.
+  bool is_settled() const { return candidates_.size() <= capacity_ - capacity_ / 4; }
+
+  static bool by_upper(const Candidate& a, const Candidate& b) { return a.upper > b.upper; }
 
   void drop_hopeless(const SharedThreshold& threshold) {
     const float least = below(threshold.load());
@@ -82,9 +116,11 @@ class Collector {
 
   TopK best_;
   std::vector<Candidate> candidates_;
+  std::vector<float> lowers_;  // scratch
   std::size_t k_;
   float least_score_;
-  std::size_t capacity_;
+  std::size_t capacity_;  // settled when it is reached; grows up to
+  std::size_t most_;
 };
 
 }  // namespace sightline::dense

@@ -21,6 +21,9 @@ constexpr double kBothPlanesTolerate = 0.5;
 // Blocks looked at before a stage is judged, and skipped after it was judged useless until it is tried again.
 constexpr std::size_t kWindowBlocks = 16;
 constexpr std::size_t kMaxRestWindows = 16;
+// How far ahead of scoring a row it is asked for, and how much of it; the hardware prefetcher follows.
+constexpr std::size_t kPrefetchRows = 2;
+constexpr std::size_t kPrefetchBytes = 2048;
 
 }  // namespace
 
@@ -70,7 +73,7 @@ Pass::Pass(const Snapshot& snapshot, const float* queries, std::size_t query_cou
       padded_dim_((snapshot.dim() + 7) / 8 * 8),
       // Until k rows have been seen everything survives; that must not count against the planes. The threshold of a range
       // search is good from the first row.
-      window_blocks_(least_score > kNoScore ? kWindowBlocks : std::max(kWindowBlocks, k * 4 / simd::kBlockRows)),
+      window_blocks_(least_score > kNoScore ? kWindowBlocks : std::max(kWindowBlocks, k * 16 / simd::kBlockRows)),
       tile_count_((query_count + kernels_.tile_width - 1) / kernels_.tile_width),
       high_first_(query_count <= kMaxQueriesHighFirst),
       from_planes_(kernels_.scan_block_planes != nullptr),
@@ -185,10 +188,11 @@ void Pass::score_block(std::uint32_t segment, std::size_t block, Worker& worker)
 // Bounds one block by its high plane. False if that left too many rows and nothing was recorded.
 bool Pass::scan_tile_high(std::uint32_t s, std::size_t block, std::size_t first, std::size_t width, Worker& worker) {
   const Segment& segment = segment_at(s);
+  const simd::CoarseRows rows = segment.high_rows(block);
   std::uint64_t survivors[simd::kMaxTileWidth];
   float upper[simd::kMaxTileWidth * simd::kBlockRows];
   for (std::size_t q = first; q < first + width; ++q) worker.high.follow(q, thresholds_[q].load());
-  kernels_.scan_block_high(segment.high_plane(block), segment.octets(), segment.high_rows(block),
+  kernels_.scan_block_high(segment.high_plane(block), segment.octets(), rows,
                            codes_.data() + first * padded_dim_, worker.high.constants.data() + first, width, survivors, upper);
   int most = 0;
   for (std::size_t i = 0; i < width; ++i) {
@@ -198,7 +202,7 @@ bool Pass::scan_tile_high(std::uint32_t s, std::size_t block, std::size_t first,
   worker.high_plane.record(static_cast<std::size_t>(most), tile_count_, window_blocks_, kHighPlaneTolerates);
   if (most > kMaxHighSurvivors) return false;
   for (std::size_t i = 0; i < width; ++i) {
-    collect(first + i, s, block, survivors[i], upper + i * simd::kBlockRows, worker.high.bounds[first + i], worker);
+    collect(first + i, s, block, survivors[i], upper + i * simd::kBlockRows, rows, worker.high.bounds[first + i], worker);
   }
   return true;
 }
@@ -206,39 +210,47 @@ bool Pass::scan_tile_high(std::uint32_t s, std::size_t block, std::size_t first,
 // The same by both planes, read as they lie or unpacked in worker.unpacked.
 void Pass::scan_tile_full(std::uint32_t s, std::size_t block, std::size_t first, std::size_t width, Worker& worker) {
   const Segment& segment = segment_at(s);
+  const simd::CoarseRows rows = segment.full_rows(block);
   std::uint64_t survivors[simd::kMaxTileWidth];
   float upper[simd::kMaxTileWidth * simd::kBlockRows];
   for (std::size_t q = first; q < first + width; ++q) worker.full.follow(q, thresholds_[q].load());
   const std::int8_t* const codes = codes_.data() + first * padded_dim_;
   const simd::CoarseQuery* const constants = worker.full.constants.data() + first;
   if (from_planes_) {
-    kernels_.scan_block_planes(segment.high_plane(block), segment.low_plane(block), segment.octets(), segment.full_rows(block),
+    kernels_.scan_block_planes(segment.high_plane(block), segment.low_plane(block), segment.octets(), rows,
                                codes, constants, width, survivors, upper);
   } else {
-    kernels_.scan_block(worker.unpacked.data(), segment.octets(), segment.full_rows(block), codes, constants, width, survivors,
-                        upper);
+    kernels_.scan_block(worker.unpacked.data(), segment.octets(), rows, codes, constants, width, survivors, upper);
   }
   std::size_t left = 0;
   for (std::size_t i = 0; i < width; ++i) {
     survivors[i] &= allowed_word(first + i, s, block);
     left += static_cast<std::size_t>(std::popcount(survivors[i]));
-    collect(first + i, s, block, survivors[i], upper + i * simd::kBlockRows, worker.full.bounds[first + i], worker);
+    collect(first + i, s, block, survivors[i], upper + i * simd::kBlockRows, rows, worker.full.bounds[first + i], worker);
   }
   const double tolerated = kBothPlanesTolerate * static_cast<double>(simd::kBlockRows * width);
   worker.both_planes.record(left, tile_count_, window_blocks_, tolerated);
 }
 
 void Pass::collect(std::size_t q, std::uint32_t segment, std::size_t block, std::uint64_t survivors, const float* upper,
-                   const SegmentBound& bound, Worker& worker) {
+                   const simd::CoarseRows& rows, const SegmentBound& bound, Worker& worker) {
   for (; survivors != 0; survivors &= survivors - 1) {
     const auto r = static_cast<std::size_t>(std::countr_zero(survivors));
-    const Candidate candidate{bound.upper_score(upper[r]), segment, static_cast<RowIndex>(block * simd::kBlockRows + r)};
+    const Candidate candidate{bound.lower_score(upper[r], rows.residual[r]), bound.upper_score(upper[r]), segment,
+                              static_cast<RowIndex>(block * simd::kBlockRows + r)};
     worker.collectors[q].push_candidate(candidate, thresholds_[q], [&](const Candidate& c) {
       ++worker.stats.rows_exact;
       worker.stats.bytes += segment_at(c.segment).row_bytes();
       return exact_hit(q, c.segment, c.row);
     });
   }
+}
+
+// Rows to be scored lie here and there, and most of the time of scoring one is waiting for it.
+void Pass::prefetch(const Candidate& candidate) const {
+  const Segment& segment = segment_at(candidate.segment);
+  const std::byte* const row = segment.stored_row(candidate.row).data;
+  for (std::size_t byte = 0; byte < std::min(segment.row_bytes(), kPrefetchBytes); byte += 64) __builtin_prefetch(row + byte);
 }
 
 std::vector<Hit> Pass::finish(std::size_t q, SearchStats& stats) {
@@ -253,23 +265,32 @@ std::vector<Hit> Pass::finish(std::size_t q, SearchStats& stats) {
   const float least = below(thresholds_[q].load());
   std::erase_if(candidates, [least](const Candidate& c) { return c.upper < least; });
   std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) { return a.upper > b.upper; });
-  // In rounds, so that threads can share the work of one query and yet little is scored beyond what is needed.
+  // Best bounds first, one by one, so that nothing is scored in vain. The long list of a lone query is shared by the threads in
+  // rounds, once it has shown to be long.
+  constexpr std::size_t kAlone = 64;
   constexpr std::size_t kRound = 256;
   constexpr std::size_t kParts = 4;
-  std::vector<Hit> hits;
-  for (std::size_t begin = 0; begin < candidates.size(); begin += kRound) {
+  std::vector<Hit> hits(kRound);
+  for (std::size_t begin = 0; begin < candidates.size();) {
     if (candidates[begin].upper < below(thresholds_[q].load())) break;
-    hits.resize(std::min(kRound, candidates.size() - begin));
-    const auto score_part = [&](std::size_t part, std::size_t) {
-      const std::size_t end = (part + 1) * hits.size() / kParts;
-      for (std::size_t i = part * hits.size() / kParts; i < end; ++i) {
-        hits[i] = exact_hit(q, candidates[begin + i].segment, candidates[begin + i].row);
+    const auto score_from = [&](std::size_t first_of_part, std::size_t count) {
+      for (std::size_t i = first_of_part; i < first_of_part + count; ++i) {
+        if (i + kPrefetchRows < candidates.size()) prefetch(candidates[i + kPrefetchRows]);
+        hits[i - begin] = exact_hit(q, candidates[i].segment, candidates[i].row);
       }
     };
-    parallel::parallel_for(kParts, hits.size() < kRound ? 1 : parallel::worker_limit(kParts), score_part);
-    for (const Hit& hit : hits) first.push_exact(hit, thresholds_[q]);
-    stats.rows_exact += hits.size();
-    stats.bytes += hits.size() * segment_at(candidates[begin].segment).row_bytes();
+    const bool share = query_count_ == 1 && begin >= kAlone && candidates.size() - begin >= kRound;
+    const std::size_t count = share ? kRound : 1;
+    if (share) {
+      constexpr std::size_t kEach = kRound / kParts;
+      parallel::parallel_for(kParts, [&](std::size_t part, std::size_t) { score_from(begin + part * kEach, kEach); });
+    } else {
+      score_from(begin, 1);
+    }
+    for (std::size_t i = 0; i < count; ++i) first.push_exact(hits[i], thresholds_[q]);
+    stats.rows_exact += count;
+    stats.bytes += count * segment_at(candidates[begin].segment).row_bytes();
+    begin += count;
   }
   return first.best().take_sorted();
 }

@@ -93,6 +93,7 @@ class Pass {
   void make_tasks();
   std::uint64_t allowed_word(std::size_t q, std::uint32_t segment, std::size_t block) const;
   bool nothing_allowed(std::uint32_t segment, std::size_t block) const;
+  void prefetch(const Candidate& candidate) const;
   Hit exact_hit(std::size_t q, std::uint32_t segment, RowIndex row) const;
 
   void scan(const Task& task, Worker& worker);
@@ -101,7 +102,7 @@ class Pass {
   bool scan_tile_high(std::uint32_t segment, std::size_t block, std::size_t first, std::size_t width, Worker& worker);
   void scan_tile_full(std::uint32_t segment, std::size_t block, std::size_t first, std::size_t width, Worker& worker);
   void collect(std::size_t q, std::uint32_t segment, std::size_t block, std::uint64_t survivors, const float* upper,
-               const SegmentBound& bound, Worker& worker);
+               const simd::CoarseRows& rows, const SegmentBound& bound, Worker& worker);
 
   const Segment& segment_at(std::uint32_t segment) const { return *snapshot_.segments()[segment].segment; }
 

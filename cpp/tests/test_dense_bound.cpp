@@ -144,6 +144,10 @@ double check_query(const simd::Kernels& table, Metric metric, const Segment& seg
         const long double exact = true_score(metric, query, x, dim);
         CHECK(static_cast<long double>(upper) >= std::clamp<long double>(exact, -FLT_MAX, FLT_MAX));
         CHECK(upper >= scores[row]);
+        const simd::CoarseRows rows = level == Level::kFull ? segment.full_rows(block) : segment.high_rows(block);
+        const float lower = bound.lower_score(all.upper[row - first], rows.residual[row - first]);
+        CHECK(static_cast<long double>(lower) <= std::clamp<long double>(exact, -FLT_MAX, FLT_MAX));
+        CHECK(lower <= scores[row]);
         const double size = metric == Metric::kCosine ? 1 : coded.norm * (coded.norm + static_cast<double>(std::sqrt(dot(x, x, dim))));
         least_margin = std::min(least_margin, static_cast<double>((upper - exact) / size));
         // Thresholds at this score, just under and just over it: a row that reaches the threshold is kept by the kernel,
@@ -269,7 +273,10 @@ TEST(dense_bound_is_not_far_above_the_score) {
           const double exact = dense::exact_score(metric, simd::kernels(), coded, *segment, row);
           const double unit = metric == Metric::kCosine ? 1 : metric == Metric::kInnerProduct ? coded.norm * segment->unit()
                                                                                             : 2 * coded.norm * segment->unit();
-          CHECK(bound.upper_score(all.upper[row]) - exact <= unit * (level == Level::kFull ? 0.04 : 0.25));
+          const double width = unit * (level == Level::kFull ? 0.04 : 0.25);
+          CHECK(bound.upper_score(all.upper[row]) - exact <= width);
+          const simd::CoarseRows constants = level == Level::kFull ? segment->full_rows(0) : segment->high_rows(0);
+          CHECK(exact - bound.lower_score(all.upper[row], constants.residual[row]) <= width);
         }
       }
     }
