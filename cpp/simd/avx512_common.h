@@ -73,6 +73,16 @@ inline __m512i broadcast_quad(const std::int8_t* codes) noexcept {
   return _mm512_set1_epi32(quad);
 }
 
+template <typename Dot, int W>
+inline void accumulate_quad(__m512i (&sums)[W][4], const __m512i (&rows)[4], const std::int8_t* queries) noexcept {
+#pragma GCC unroll 8
+  for (int q = 0; q < W; ++q) {
+    const __m512i e = broadcast_quad(queries + 4 * q);
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) Dot::accumulate(sums[q][v], rows[v], e);
+  }
+}
+
 // The tile: 4 registers of 16 rows by W queries, 4 * W accumulators that live in registers throughout. Dot is a type
 // with a static `accumulate(sum, rows_u8, query_s8)`.
 template <typename Dot, int W>
@@ -89,12 +99,7 @@ void scan_tile(const std::uint8_t* block, std::size_t octets, const CoarseRows& 
     __m512i u[4];
 #pragma GCC unroll 4
     for (int v = 0; v < 4; ++v) u[v] = _mm512_load_si512(block + 64 * v);
-#pragma GCC unroll 8
-    for (int q = 0; q < W; ++q) {
-      const __m512i e = broadcast_quad(queries + 4 * q);
-#pragma GCC unroll 4
-      for (int v = 0; v < 4; ++v) Dot::accumulate(sums[q][v], u[v], e);
-    }
+    accumulate_quad<Dot, W>(sums, u, queries);
   }
   finish_tile<W>(sums, rows, constants, survivors, upper);
 }
@@ -113,20 +118,22 @@ void scan_tile_planes(const std::uint8_t* high, const std::uint8_t* low, std::si
   }
   const std::uint8_t* const end = high + octets * kOctetBytes;
   for (; high != end; high += kOctetBytes, low += kOctetBytes, queries += 8 * W) {
+    // One quad after the other: with 24 sums there is room for four vectors of rows and one of a query, no more.
+    __m512i rows_of_quad[4];
 #pragma GCC unroll 4
     for (int v = 0; v < 4; ++v) {
       _mm_prefetch(reinterpret_cast<const char*>(high + kPrefetchBytes + 64 * v), _MM_HINT_T0);
       _mm_prefetch(reinterpret_cast<const char*>(low + kPrefetchBytes + 64 * v), _MM_HINT_T0);
-      const __m512i h = _mm512_load_si512(high + 64 * v);
-      const __m512i l = _mm512_load_si512(low + 64 * v);
-      const __m512i first = _mm512_ternarylogic_epi32(low_nibbles, l, _mm512_slli_epi16(h, 4), kSelect);
-      const __m512i second = _mm512_ternarylogic_epi32(low_nibbles, _mm512_srli_epi16(l, 4), h, kSelect);
-#pragma GCC unroll 8
-      for (int q = 0; q < W; ++q) {
-        Dot::accumulate(sums[q][v], first, broadcast_quad(queries + 4 * q));
-        Dot::accumulate(sums[q][v], second, broadcast_quad(queries + 4 * W + 4 * q));
-      }
+      const __m512i shifted = _mm512_slli_epi16(_mm512_load_si512(high + 64 * v), 4);
+      rows_of_quad[v] = _mm512_ternarylogic_epi32(low_nibbles, _mm512_load_si512(low + 64 * v), shifted, kSelect);
     }
+    accumulate_quad<Dot, W>(sums, rows_of_quad, queries);
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) {
+      const __m512i shifted = _mm512_srli_epi16(_mm512_load_si512(low + 64 * v), 4);
+      rows_of_quad[v] = _mm512_ternarylogic_epi32(low_nibbles, shifted, _mm512_load_si512(high + 64 * v), kSelect);
+    }
+    accumulate_quad<Dot, W>(sums, rows_of_quad, queries + 4 * W);
   }
   finish_tile<W>(sums, rows, constants, survivors, upper);
 }
@@ -147,17 +154,16 @@ void scan_tile_high(const std::uint8_t* high, std::size_t octets, const CoarseRo
     if constexpr (W <= 2) {
       for (int v = 0; v < 4; ++v) _mm_prefetch(reinterpret_cast<const char*>(high + kPrefetchBytes + 64 * v), _MM_HINT_T0);
     }
+    // One quad after the other: with 24 sums there is room for four vectors of rows and one of a query, no more.
+    __m512i rows_of_quad[4];
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) rows_of_quad[v] = _mm512_and_si512(_mm512_load_si512(high + 64 * v), low_nibbles);
+    accumulate_quad<Dot, W>(sums, rows_of_quad, queries);
 #pragma GCC unroll 4
     for (int v = 0; v < 4; ++v) {
-      const __m512i both = _mm512_load_si512(high + 64 * v);
-      const __m512i first = _mm512_and_si512(both, low_nibbles);
-      const __m512i second = _mm512_and_si512(_mm512_srli_epi16(both, 4), low_nibbles);
-#pragma GCC unroll 8
-      for (int q = 0; q < W; ++q) {
-        Dot::accumulate(sums[q][v], first, broadcast_quad(queries + 4 * q));
-        Dot::accumulate(sums[q][v], second, broadcast_quad(queries + 4 * W + 4 * q));
-      }
+      rows_of_quad[v] = _mm512_and_si512(_mm512_srli_epi16(_mm512_load_si512(high + 64 * v), 4), low_nibbles);
     }
+    accumulate_quad<Dot, W>(sums, rows_of_quad, queries + 4 * W);
   }
 #pragma GCC unroll 8
   for (int q = 0; q < W; ++q) {
