@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 
 #include "parallel/thread_pool.h"
 #include "simd/dispatch.h"
@@ -21,9 +22,11 @@ constexpr double kBothPlanesTolerate = 0.5;
 // Blocks looked at before a stage is judged, and skipped after it was judged useless until it is tried again.
 constexpr std::size_t kWindowBlocks = 16;
 constexpr std::size_t kMaxRestWindows = 16;
+// Queries for which comparing a row with the one before costs little beside scoring it.
+constexpr std::size_t kMinQueriesRepeated = 4;
 // How far ahead of scoring a row it is asked for, and how much of it; the hardware prefetcher follows.
-constexpr std::size_t kPrefetchRows = 2;
-constexpr std::size_t kPrefetchBytes = 2048;
+constexpr std::size_t kPrefetchRows = 4;
+constexpr std::size_t kPrefetchBytes = 1536;
 
 }  // namespace
 
@@ -118,10 +121,10 @@ std::uint64_t Pass::allowed_word(std::size_t q, std::uint32_t segment, std::size
   return (*filters_[filters_.size() == 1 ? 0 : q])[segment].word(block);
 }
 
-bool Pass::nothing_allowed(std::uint32_t segment, std::size_t block) const {
+std::uint64_t Pass::allowed_to_any(std::uint32_t segment, std::size_t block) const {
   std::uint64_t any = 0;
   for (std::size_t q = 0; q < std::max<std::size_t>(filters_.size(), 1); ++q) any |= allowed_word(q, segment, block);
-  return any == 0;
+  return any;
 }
 
 Hit Pass::exact_hit(std::size_t q, std::uint32_t segment, RowIndex row) const {
@@ -137,12 +140,15 @@ void Pass::scan(const Task& task, Worker& worker) {
   if (coarse_) {
     worker.full.reset(snapshot_, queries_, segment_at(task.segment), Level::kFull, thresholds_);
     if (high_first_) worker.high.reset(snapshot_, queries_, segment_at(task.segment), Level::kHigh, thresholds_);
-    if (worker.unpacked.size() == 0) worker.unpacked = AlignedBuffer<std::uint8_t>(simd::kBlockRows * padded_dim_);
+    if (worker.unpacked.size() == 0 && !from_planes_) worker.unpacked = AlignedBuffer<std::uint8_t>(simd::kBlockRows * padded_dim_);
+  } else {
+    score_blocks(task.segment, task.first_block, task.end_block, worker);
+    return;
   }
   for (std::size_t block = task.first_block; block < task.end_block; ++block) {
-    if (nothing_allowed(task.segment, block)) continue;
-    if (!coarse_ || worker.both_planes.resting()) {
-      score_block(task.segment, block, worker);
+    if (allowed_to_any(task.segment, block) == 0) continue;
+    if (worker.both_planes.resting()) {
+      score_blocks(task.segment, block, block + 1, worker);
     } else {
       scan_block(task.segment, block, worker);
     }
@@ -174,14 +180,31 @@ void Pass::scan_block(std::uint32_t s, std::size_t block, Worker& worker) {
   if (rows_full != 0) worker.stats.bytes += (rows_high != 0 ? plane_bytes : 2 * plane_bytes) + constant_bytes;
 }
 
-void Pass::score_block(std::uint32_t segment, std::size_t block, Worker& worker) {
-  for (std::size_t q = 0; q < query_count_; ++q) {
-    for (std::uint64_t rows = allowed_word(q, segment, block); rows != 0; rows &= rows - 1) {
-      const auto row = static_cast<RowIndex>(block * simd::kBlockRows + static_cast<std::size_t>(std::countr_zero(rows)));
-      worker.collectors[q].push_exact(exact_hit(q, segment, row), thresholds_[q]);
-      ++worker.stats.rows_exact;
-      worker.stats.bytes += segment_at(segment).row_bytes();
+// Scores the allowed rows of some blocks without their bounds, row by row for all queries, so that a row is read once. Rows
+// equal to the one before are not scored again: nothing separates them, so there may be very many.
+void Pass::score_blocks(std::uint32_t s, std::size_t first_block, std::size_t end_block, Worker& worker) {
+  const Segment& segment = segment_at(s);
+  worker.rows.clear();
+  for (std::size_t block = first_block; block < end_block; ++block) {
+    for (std::uint64_t bits = allowed_to_any(s, block); bits != 0; bits &= bits - 1) {
+      worker.rows.push_back(static_cast<RowIndex>(block * simd::kBlockRows + static_cast<std::size_t>(std::countr_zero(bits))));
     }
+  }
+  worker.scores.resize(query_count_);
+  for (std::size_t i = 0; i < worker.rows.size(); ++i) {
+    if (i + kPrefetchRows < worker.rows.size()) prefetch(segment, worker.rows[i + kPrefetchRows]);
+    const RowIndex row = worker.rows[i];
+    const bool repeated = i > 0 && query_count_ >= kMinQueriesRepeated && filters_.size() <= 1 &&
+                          std::memcmp(segment.stored_row(row).data, segment.stored_row(worker.rows[i - 1]).data, segment.row_bytes()) == 0;
+    for (std::size_t q = 0; q < query_count_; ++q) {
+      if (filters_.size() > 1 && !(*filters_[q])[s].test(row)) continue;
+      if (!repeated) {
+        worker.scores[q] = exact_score(snapshot_.metric(), kernels_, queries_[q], segment, row);
+        ++worker.stats.rows_exact;
+      }
+      worker.collectors[q].push_exact({worker.scores[q], segment.ids()[row]}, thresholds_[q]);
+    }
+    worker.stats.bytes += segment.row_bytes();
   }
 }
 
@@ -247,10 +270,9 @@ void Pass::collect(std::size_t q, std::uint32_t segment, std::size_t block, std:
 }
 
 // Rows to be scored lie here and there, and most of the time of scoring one is waiting for it.
-void Pass::prefetch(const Candidate& candidate) const {
-  const Segment& segment = segment_at(candidate.segment);
-  const std::byte* const row = segment.stored_row(candidate.row).data;
-  for (std::size_t byte = 0; byte < std::min(segment.row_bytes(), kPrefetchBytes); byte += 64) __builtin_prefetch(row + byte);
+void Pass::prefetch(const Segment& segment, RowIndex row) {
+  const std::byte* const data = segment.stored_row(row).data;
+  for (std::size_t byte = 0; byte < std::min(segment.row_bytes(), kPrefetchBytes); byte += 64) __builtin_prefetch(data + byte);
 }
 
 std::vector<Hit> Pass::finish(std::size_t q, SearchStats& stats) {
@@ -275,7 +297,9 @@ std::vector<Hit> Pass::finish(std::size_t q, SearchStats& stats) {
     if (candidates[begin].upper < below(thresholds_[q].load())) break;
     const auto score_from = [&](std::size_t first_of_part, std::size_t count) {
       for (std::size_t i = first_of_part; i < first_of_part + count; ++i) {
-        if (i + kPrefetchRows < candidates.size()) prefetch(candidates[i + kPrefetchRows]);
+        if (i + kPrefetchRows < candidates.size()) {
+          prefetch(segment_at(candidates[i + kPrefetchRows].segment), candidates[i + kPrefetchRows].row);
+        }
         hits[i - begin] = exact_hit(q, candidates[i].segment, candidates[i].row);
       }
     };

@@ -84,6 +84,8 @@ class Pass {
     LevelBounds full;
     LevelBounds high;  // only if high_first_
     AlignedBuffer<std::uint8_t> unpacked;
+    std::vector<RowIndex> rows;  // to be scored
+    std::vector<float> scores;   // of the row before, one a query
     Usefulness high_plane;
     Usefulness both_planes;
     SearchStats stats;
@@ -92,12 +94,12 @@ class Pass {
   void interleave(std::size_t q, const std::int8_t* row);
   void make_tasks();
   std::uint64_t allowed_word(std::size_t q, std::uint32_t segment, std::size_t block) const;
-  bool nothing_allowed(std::uint32_t segment, std::size_t block) const;
-  void prefetch(const Candidate& candidate) const;
+  std::uint64_t allowed_to_any(std::uint32_t segment, std::size_t block) const;
+  static void prefetch(const Segment& segment, RowIndex row);
   Hit exact_hit(std::size_t q, std::uint32_t segment, RowIndex row) const;
 
   void scan(const Task& task, Worker& worker);
-  void score_block(std::uint32_t segment, std::size_t block, Worker& worker);
+  void score_blocks(std::uint32_t segment, std::size_t first_block, std::size_t end_block, Worker& worker);
   void scan_block(std::uint32_t segment, std::size_t block, Worker& worker);
   bool scan_tile_high(std::uint32_t segment, std::size_t block, std::size_t first, std::size_t width, Worker& worker);
   void scan_tile_full(std::uint32_t segment, std::size_t block, std::size_t first, std::size_t width, Worker& worker);
