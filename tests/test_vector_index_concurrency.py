@@ -364,3 +364,83 @@ print("fine")
 def test_fork_while_the_pool_is_live() -> None:
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, text=True, timeout=120)
     assert done.stdout == "fine\n", done.stderr
+
+
+FORK_WHILE_SEARCHING = """
+import os, sys, threading, time
+import numpy as np
+import sightline as sl
+
+rng = np.random.default_rng(0)
+rows = rng.standard_normal((300_000, 64)).astype(np.float32)  # large enough for searches to be combined
+index = sl.VectorIndex(64)
+index.add(rows)
+expected = index.search(rows[:8], 3)[1]
+stop = threading.Event()
+
+def search(i):
+    while not stop.is_set():
+        assert (index.search(rows[i], 3)[1] == expected[i]).all()
+
+threads = [threading.Thread(target=search, args=(i,), daemon=True) for i in range(8)]
+for thread in threads:
+    thread.start()
+for _ in range(10):
+    time.sleep(0.02)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            for i in range(3):
+                assert (index.search(rows[i], 3)[1] == expected[i]).all()
+            status = 0
+        finally:
+            os._exit(status)
+    deadline = time.monotonic() + 30
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            break
+        if time.monotonic() > deadline:
+            os.kill(child, 9)
+            sys.exit("a child hangs")
+        time.sleep(0.005)
+    assert status == 0, status
+stop.set()
+for thread in threads:
+    thread.join(30)
+print("fine")
+"""
+
+
+def test_fork_while_threads_share_a_pass() -> None:
+    command = [sys.executable, "-W", "ignore", "-c", FORK_WHILE_SEARCHING]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    assert done.stdout == "fine\n", done.stderr
+
+
+def test_queries_that_share_a_pass_share_no_errors() -> None:
+    rows = gaussian(np.random.default_rng(3), 300_000, 64)
+    index = sl.VectorIndex(64)
+    index.add(rows)
+    expected = index.search(rows[:6], 4)
+    bad = np.full(64, np.nan, dtype=np.float32)
+    refused = []
+
+    def good_searches(i: int) -> Callable[[], None]:
+        def body() -> None:
+            for _ in range(10):
+                scores, ids = index.search(rows[i], 4)
+                np.testing.assert_array_equal(scores, expected[0][i])
+                np.testing.assert_array_equal(ids, expected[1][i])
+
+        return body
+
+    def bad_searches() -> None:
+        for _ in range(10):
+            with pytest.raises(sl.InvalidInputError, match="finite"):
+                index.search(bad, 4)
+            refused.append(True)
+
+    run_threads(bad_searches, *(good_searches(i) for i in range(6)))
+    assert len(refused) == 10

@@ -101,7 +101,7 @@ py::dict stats_dict(const SearchStats& stats, const Snapshot& snapshot) {
 }
 
 py::tuple search(const VectorIndex& index, const py::array& queries, std::size_t k, const std::optional<py::array>& bits,
-                 const std::optional<std::vector<py::array>>& id_lists) {
+                 const std::optional<std::vector<py::array>>& id_lists, bool stats_wanted) {
   const auto matrix = float_matrix(queries, "queries", index.dim());
   const MaskView mask(bits, id_lists, matrix.rows);
   const std::vector<py::ssize_t> shape = {queries.shape(0), static_cast<py::ssize_t>(k)};
@@ -115,7 +115,11 @@ py::tuple search(const VectorIndex& index, const py::array& queries, std::size_t
     py::gil_scoped_release release;
     snapshot = index.snapshot();
     const std::vector<RowFilter> filters = mask.resolve(*snapshot);
-    dense::search(*snapshot, matrix.data, matrix.rows, k, filters, score_data, id_data, stats);
+    if (stats_wanted || !filters.empty()) {
+      dense::search(*snapshot, matrix.data, matrix.rows, k, filters, score_data, id_data, stats);
+    } else {
+      index.combined().search(*snapshot, matrix.data, matrix.rows, k, score_data, id_data, stats);
+    }
     snapshot->note_vectors_read(stats.rows_exact, matrix.rows);
   }
   return py::make_tuple(scores, ids, stats_dict(stats, *snapshot));
@@ -260,7 +264,7 @@ void register_vector_index(py::module_& m) {
            py::arg("ids"))
       .def("fork", &VectorIndex::fork)
       .def("compact", &VectorIndex::compact, py::call_guard<py::gil_scoped_release>())
-      .def("search", &search, py::arg("queries"), py::arg("k"), py::arg("mask_bits"), py::arg("mask_ids"))
+      .def("search", &search, py::arg("queries"), py::arg("k"), py::arg("mask_bits"), py::arg("mask_ids"), py::arg("stats"))
       .def("range_search", &range_search, py::arg("query"), py::arg("threshold"), py::arg("mask_bits"), py::arg("mask_ids"))
       .def("score", &score, py::arg("query"), py::arg("ids"))
       .def("get", &get, py::arg("ids"))

@@ -35,9 +35,8 @@ float below(float score) noexcept {
   return score <= -FLT_MAX ? -kInfinity : std::nextafter(score, -kInfinity);
 }
 
-CodedQuery code_query(Metric metric, const float* vector, std::size_t dim, std::size_t position, std::int8_t* codes) {
-  const simd::Kernels& kernels = simd::kernels();
-  const float greatest = kernels.max_abs_f32(vector, dim);
+float check_query(Metric metric, const float* vector, std::size_t dim, std::size_t position) {
+  const float greatest = simd::kernels().max_abs_f32(vector, dim);
   const std::string name = position == kLoneQuery ? "query" : "queries: row " + std::to_string(position);
   if (!(greatest <= FLT_MAX)) {
     throw Error(ErrorKind::kInvalidInput, name + ": expected finite float32 values, got NaN or infinity");
@@ -46,6 +45,12 @@ CodedQuery code_query(Metric metric, const float* vector, std::size_t dim, std::
     throw Error(ErrorKind::kInvalidInput,
                 name + ": expected a vector with a direction, got a zero vector, for which cosine is undefined");
   }
+  return greatest;
+}
+
+CodedQuery code_query(Metric metric, const float* vector, std::size_t dim, std::size_t position, std::int8_t* codes) {
+  const simd::Kernels& kernels = simd::kernels();
+  const float greatest = check_query(metric, vector, dim, position);
   CodedQuery query;
   query.vector = vector;
   query.norm = std::sqrt(kernels.dot_f64(vector, vector, dim));

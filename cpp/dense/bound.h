@@ -55,6 +55,9 @@ inline constexpr std::size_t kLoneQuery = static_cast<std::size_t>(-1);
 // cosine, a zero vector; `position` names the query in the message, kLoneQuery the argument of calls that take just one.
 CodedQuery code_query(Metric metric, const float* vector, std::size_t dim, std::size_t position, std::int8_t* codes);
 
+// What code_query() throws for a query that cannot be searched, on its own. Returns the greatest absolute value.
+float check_query(Metric metric, const float* vector, std::size_t dim, std::size_t position);
+
 enum class Level { kHigh, kFull };  // the high plane alone, or both planes
 
 // The bound of one query over one segment at one level.

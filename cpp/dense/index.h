@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "core/types.h"
+#include "dense/combined_search.h"
 #include "dense/snapshot.h"
 
 namespace sightline::dense {
@@ -29,6 +30,8 @@ class VectorIndex {
   StoredType stored_type() const noexcept { return type_; }
   std::size_t dim() const noexcept { return dim_; }
   std::shared_ptr<const Snapshot> snapshot() const;
+  // Searches of this index that may share a pass.
+  CombinedSearch& combined() const noexcept { return combined_; }
   // An index of its own with the same rows. Shares the segments, which never change: O(1).
   std::unique_ptr<VectorIndex> fork() const;
 
@@ -60,6 +63,7 @@ class VectorIndex {
   std::mutex write_mutex_;
   mutable std::mutex snapshot_mutex_;  // held only to copy or swap the pointer
   std::shared_ptr<const Snapshot> snapshot_;
+  mutable CombinedSearch combined_;
 };
 
 }  // namespace sightline::dense

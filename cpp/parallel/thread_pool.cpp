@@ -113,6 +113,7 @@ std::size_t initial_limit() {
 }
 
 std::atomic<Pool*> current_pool{nullptr};
+std::atomic<unsigned> generation{0};
 std::once_flag pool_once;
 
 void make_pool(std::size_t limit) {
@@ -123,6 +124,7 @@ void make_pool(std::size_t limit) {
 
 // The parent's threads do not exist in the child, and its locks may be held by them: the child leaves all of it behind.
 void reset_after_fork() {
+  generation.fetch_add(1);
   if (Pool* parent = current_pool.load()) make_pool(parent->limit.load());
   inside_task = false;
 }
@@ -160,6 +162,11 @@ std::size_t available_cpus() {
 }
 
 std::size_t num_threads() { return pool().limit.load(std::memory_order_relaxed); }
+
+unsigned fork_generation() {
+  pool();  // which registers what counts the forks
+  return generation.load();
+}
 
 void set_num_threads(std::size_t count) {
   Pool& p = pool();

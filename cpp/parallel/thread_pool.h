@@ -19,6 +19,10 @@ std::size_t available_cpus();
 std::size_t num_threads();
 void set_num_threads(std::size_t count);  // precondition: count >= 1
 
+// Differs between a process and a child forked from it. What may be locked in a parent at that moment, and so for ever in the
+// child, is told apart by it.
+unsigned fork_generation();
+
 // Upper bound of the worker indices that parallel_for(task_count, ...) passes, for sizing per-worker state.
 std::size_t worker_limit(std::size_t task_count);
 

@@ -159,7 +159,7 @@ class VectorIndex:
         """
         matrix, single = float_matrix(queries, "queries", self.dim)
         bits, id_lists = masks(mask, len(matrix))
-        scores, ids, counters = self._core.search(matrix, check_k(k), bits, id_lists)
+        scores, ids, counters = self._core.search(matrix, check_k(k), bits, id_lists, stats)
         if single:
             scores, ids = scores[0], ids[0]
         return (scores, ids, counters) if stats else (scores, ids)
