@@ -408,7 +408,9 @@ def _embedder_with(name, value):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: HybridIndex("kb"), "path: indexes on disk are not available"),
+        (lambda: HybridIndex(5), "path: expected a directory"),
+        (lambda: HybridIndex(durability="none"), "durability: expected 'full' or 'os'"),
+        (lambda: HybridIndex.open(None), "path: expected the directory of an index"),
         (lambda: HybridIndex(embedder="model"), "embedder: expected a callable"),
         (lambda: HybridIndex(embedder=_embedder_with("embed_query", "q: ")), "expected its embed_query to be"),
         (lambda: HybridIndex(embedder=_embedder_with("embed_queries", True)), "expected its embed_queries to be"),

@@ -71,11 +71,13 @@ CPP_RESERVED: list[tuple[str, str, tuple[str, ...]]] = [
 # not there yet have their place already.
 PYTHON_LEVELS: list[set[str]] = [
     {"errors", "_version"},
-    {"_arrays", "runtime", "analyzer", "columns", "documents", "fusion", "selection"},
+    {"_arrays", "runtime", "analyzer", "columns", "documents", "fusion", "selection", "locking"},
     {"vector_index", "bm25_index", "sparse_index", "filters", "store"},
-    {"table", "embed", "rerank", "chunk", "evaluate", "answer", "route"},
+    {"table", "segments", "settings", "embed", "rerank", "chunk", "evaluate", "answer", "route"},
     {"ingest", "request"},
     {"retrieval", "scoped"},
+    {"keeper"},
+    {"durable"},
     {"hybrid_index"},
     {"demo_corpus"},
     {"demo", "integrations", "distributed"},

@@ -196,6 +196,7 @@ def _candidates(state: State, request: Request, query: int, answer: Fused) -> li
     found = []
     rows = state.table.rows(answer.ids)
     vectors = _stored_vectors(state, answer.ids, rows) if request.selection.diversity is not None else {}
+    documents = state.table.documents(rows)
     for position, row in enumerate(rows.tolist()):
         explanation: dict[str, Any] | None = None
         if request.explain:
@@ -207,7 +208,7 @@ def _candidates(state: State, request: Request, query: int, answer: Fused) -> li
                 explanation["lexical"] = asdict(bm25) | {"terms": [term._asdict() for term in bm25.terms]}
         found.append(
             Candidate(
-                state.table.document(row),
+                documents[position],
                 float(answer.scores[position]),
                 float(answer.dense[position]),
                 float(answer.lexical[position]),
