@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.columns import Mask
 from sightline.documents import Document, searched_text
 from sightline.errors import CorruptIndexError, IncompatibleIndexError, InvalidInputError, SightlineError, StorageError
 from sightline.ingest import Prepared
@@ -44,6 +45,7 @@ from sightline.store import (
     Head,
     Reader,
     Record,
+    RowGoneError,
     Segment,
     Store,
     digest_of,
@@ -97,11 +99,14 @@ class _StoredRecords:
         with self._store.reading() as reader:
             return [bool(record.flags & EMBEDDED) for record in reader.records(ids)]
 
-    def metadata(self, ids: Ids) -> Iterable[dict[str, Any]]:
+    def metadata(self, ids: Ids, live: Mask | None) -> Iterable[dict[str, Any]]:
         if not len(ids):
             return []
         with self._store.reading() as reader:
             found = dict(reader.metadata(int(ids[0]), int(ids[-1])))
+        needed = ids if live is None else ids[live]
+        if not found.keys() >= set(needed.tolist()):
+            raise RowGoneError("the metadata of a row was purged")
         return [found.get(row, {}) for row in ids.tolist()]
 
 
@@ -126,6 +131,7 @@ class DurableKeeper(Keeper):
         self._maintenance: threading.Thread | None = None
         self._maintenance_error: SightlineError | None = None
         self._closing = False
+        self._loaded = False
         self._parts: dict[int, Engines] = {}  # open segments, by number
         self._fresh: Segment | None = None  # written by the write under way, not named yet
         if not read_only:
@@ -164,7 +170,7 @@ class DurableKeeper(Keeper):
         self._token = self._store.changed_token() if self._read_only else 0
         self._head = Head()
         self._records = _StoredRecords(self._store)
-        self._reload()
+        self._follow()
         if dim is not None and self._head.dim not in (None, dim):
             raise IncompatibleIndexError(f"dim: the index was made with {self._head.dim}, got {dim}; leave it out")
 
@@ -177,21 +183,21 @@ class DurableKeeper(Keeper):
             if token != self._token:
                 with self.writing:
                     if token != self._token:
-                        self._refresh()
+                        self._follow()
                         self._token = token
         return self._state
+
+    def lookup(self, names: Sequence[str]) -> tuple[State, dict[str, int]]:
+        """Return the newest state, and the internal ids of those documents that it has."""
+        if not self._read_only:
+            return super().lookup(names)
+        with self.writing:  # which nobody writes with here: it keeps other threads from moving on meanwhile
+            return self._follow(names)
 
     def rows_of(self, names: Sequence[str]) -> dict[str, int]:
         """Return the internal ids of those documents that are present."""
         with self._store.reading() as reader:
-            found = reader.rows_of(names)
-        if self._read_only:  # the database may be ahead of the state
-            table = self._state.table
-            known = table.live_ids()
-            rows = np.array(list(found.values()), dtype=np.int64)
-            inside = np.isin(rows, known) if len(rows) else ()
-            found = {name: row for (name, row), here in zip(found.items(), inside, strict=True) if here}
-        return found
+            return reader.rows_of(names)
 
     def reusable(self, documents: Sequence[Document]) -> list[NDArray[np.float32] | None]:
         """Return the vectors that the embedder made before for the very same texts, of whatever document."""
@@ -207,26 +213,33 @@ class DurableKeeper(Keeper):
 
     # Loading
 
-    def _reload(self) -> None:
-        """Take the state from the database and the segment files, keeping what of the table is the same."""
+    def _follow(self, names: Sequence[str] = ()) -> tuple[State, dict[str, int]]:
+        """Move to the last commit; return its state, and the rows of some ids in that very commit."""
         for _ in range(_LOAD_ATTEMPTS):
             with self._store.reading() as reader:
-                head, segments = reader.head(), reader.segments()
-                tombstones, blank = reader.tombstones(), reader.blank()
-                tail = _Tail.read(reader, head.sealed)
-            try:
-                parts = self._opened(segments, head.dim)
-            except (StorageError, CorruptIndexError):
-                with self._store.reading() as reader:
-                    moved = reader.head().generation != head.generation
-                if moved:  # the writer has merged these files away
-                    continue
-                raise
-            break
-        else:
-            raise StorageError(f"'{self._folder}': its writer merges faster than this process opens files; try again")
-        engines = self._assembled(parts, tombstones, tail)
-        self._publish(head, engines, parts, self._table(head, engines, blank))
+                if self._move_to(reader):
+                    return self._state, reader.rows_of(names)
+        raise StorageError(f"'{self._folder}': its writer merges faster than this process opens files; try again")
+
+    def _move_to(self, reader: Reader) -> bool:
+        """Move to the commit of a reader; False if its segment files are gone, since there is a later one."""
+        head = reader.head()
+        if self._loaded and head.commits == self._head.commits:
+            return True
+        if self._loaded and head.generation == self._head.generation:
+            self._advance_to(reader, head)
+            return True
+        try:
+            parts = self._opened(reader.segments(), head.dim)
+        except (StorageError, CorruptIndexError):
+            with self._store.reading() as newer:
+                if newer.head().generation != head.generation:
+                    return False
+            raise
+        engines = self._assembled(parts, reader.tombstones(), _Tail.read(reader, head.sealed))
+        self._publish(head, engines, parts, self._table(reader, head, engines))
+        self._loaded = True
+        return True
 
     def _opened(self, segments: Iterable[Segment], dim: int | None) -> dict[int, Engines]:
         found = {}
@@ -242,11 +255,11 @@ class DurableKeeper(Keeper):
         engines.remove(tombstones)
         return tail.onto(engines)
 
-    def _table(self, head: Head, engines: Engines, blank: Ids) -> Table:
+    def _table(self, reader: Reader, head: Head, engines: Engines) -> Table:
         """Return the table of the rows that the engines hold, as a later version of the present one."""
         dense = np.empty(0, dtype=np.int64) if engines.dense is None else engines.dense.ids
         lexical = engines.lexical.ids
-        live = np.union1d(np.union1d(dense, lexical), blank)
+        live = np.union1d(np.union1d(dense, lexical), reader.blank())
         if len(live) != head.count or digest_of(live) != head.digest or (len(live) and live[-1] >= head.next_row):
             raise self._store.damaged(
                 f"its {head.count} documents are not the {len(live)} rows of its segments without its tombstones"
@@ -256,26 +269,18 @@ class DurableKeeper(Keeper):
             return Table.of_records(self._records, live, head.next_row, np.isin(live, dense), np.isin(live, lexical))
         added = live[live > before.row_ids[-1]]
         gone = np.setdiff1d(before.live_ids(), live, assume_unique=True)
-        documents = self._records.documents(added.tolist()) if before.has_columns else ()
+        wanted = added.tolist() if before.has_columns else []
+        documents = [record.document for record in reader.records(wanted)]
         table = before.after(
             before.rows(gone), documents, np.isin(added, dense), np.isin(added, lexical), (), ids=added
         )
         table.next_id = head.next_row
         return table
 
-    def _refresh(self) -> None:
-        """Move to the last commit of another process."""
-        with self._store.reading() as reader:
-            head = reader.head()
-            if head.commits == self._head.commits:
-                return
-            same_files = head.generation == self._head.generation
-            if same_files:
-                killed = reader.tombstones(since=self._head.commits)
-                tail = _Tail.read(reader, self._head.next_row - 1)
-        if not same_files:
-            self._reload()
-            return
+    def _advance_to(self, reader: Reader, head: Head) -> None:
+        """Move to a commit that has the same segments."""
+        killed = reader.tombstones(since=self._head.commits)
+        tail = _Tail.read(reader, self._head.next_row - 1)
         before = self._state.table
         gone = np.intersect1d(before.live_ids(), killed, assume_unique=True)
         engines = Engines(self._state.dense, self._state.lexical).fork()

@@ -241,10 +241,7 @@ class HybridIndex:
         self._check_open()
         if not isinstance(id, str):
             return False
-        keeper = self._keeper
-        keeper.current()
-        with keeper.publishing:
-            return id in keeper.rows_of([id])
+        return id in self._keeper.lookup([id])[1]
 
     def get(self, ids: str | Iterable[str]) -> list[Document | None]:
         """Return documents by id.
@@ -264,10 +261,7 @@ class HybridIndex:
         return self._on_newest(lambda _: self._found(wanted, scope), self._keeper.current())
 
     def _found(self, wanted: list[str], scope: Filter | None) -> list[Document | None]:
-        keeper = self._keeper
-        keeper.current()
-        with keeper.publishing:
-            state, known = keeper.newest(), keeper.rows_of(wanted)
+        state, known = self._keeper.lookup(wanted)
         table = state.table
         found: list[Document | None] = [None] * len(wanted)
         positions = [position for position, name in enumerate(wanted) if name in known]
@@ -302,8 +296,10 @@ class HybridIndex:
         """
         condition = None if where is None else parse_filter(where)
         self._check_open()
-        table = self._keeper.current().table
-        return len(table) if condition is None else int(np.count_nonzero(condition.mask(table.columns, table.live)))
+        state = self._keeper.current()
+        if condition is None:
+            return len(state.table)
+        return self._on_newest(lambda state: state.table.count(condition), state)
 
     @overload
     def search(

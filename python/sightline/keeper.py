@@ -60,10 +60,14 @@ class Keeper:
         """Return the internal ids of those documents that are present; under ``publishing`` those of the state."""
         return {name: row for name in names if (row := self._row_of.get(name)) is not None}
 
+    def lookup(self, names: Sequence[str]) -> tuple[State, dict[str, int]]:
+        """Return the newest state, and the internal ids of those documents that it has."""
+        with self.publishing:
+            return self._state, self.rows_of(names)
+
     def reusable(self, documents: Sequence[Document]) -> list[NDArray[np.float32] | None]:
         """Return the vectors that the embedder made before for the very same texts, None where there is none."""
-        with self.publishing:
-            state, known = self._state, self.rows_of([document.id for document in documents])
+        state, known = self.lookup([document.id for document in documents])
         found: list[NDArray[np.float32] | None] = [None] * len(documents)
         if state.dense is None or not known:
             return found

@@ -22,6 +22,7 @@ import json
 import os
 import sqlite3
 import threading
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -69,7 +70,7 @@ CREATE TABLE head (
 CREATE TABLE documents (row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE);
 CREATE TABLE contents (
     row INTEGER PRIMARY KEY, id TEXT NOT NULL, flags INTEGER NOT NULL, hash BLOB NOT NULL, text_hash BLOB,
-    metadata TEXT, title TEXT, text TEXT NOT NULL
+    metadata TEXT, metadata_check INTEGER, title TEXT, text TEXT NOT NULL
 );
 CREATE INDEX contents_text ON contents (text_hash) WHERE text_hash IS NOT NULL;
 CREATE INDEX contents_blank ON contents (row) WHERE flags & 3 = 0;
@@ -148,6 +149,11 @@ def _vector_hash(key: int | bytes, vector: bytes) -> bytes:
     return hashlib.blake2b(vector, digest_size=8, key=str(key).encode()).digest()
 
 
+def _metadata_check(row: int, metadata: str | None) -> int:
+    """Return a checksum of metadata alone, so that building columns need not read the texts to verify it."""
+    return zlib.crc32((metadata or "").encode(), row & 0xFFFFFFFF)
+
+
 def _plain(value: dict[str, Any]) -> str | None:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")) if value else None
 
@@ -172,7 +178,8 @@ class Store:
         self.path = folder / FILE_NAME
         self.read_only = read_only
         self._durability = durability
-        self._pid = os.getpid()
+        self._pid = os.getpid()  # of the process whose connections the pool has
+        self._opened_in = self._pid
         self._lock = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
         self._watcher: sqlite3.Connection | None = None
@@ -327,7 +334,7 @@ class Store:
         """
         if self._writer is None:
             raise StorageError(f"'{self.path.parent}' was opened with read_only=True")
-        if self._pid != os.getpid() or self._closed:
+        if self._opened_in != os.getpid() or self._closed:
             raise SightlineError("this HybridIndex was opened in the parent process, or is closed; open it again")
         return self._writer
 
@@ -360,7 +367,7 @@ class Store:
             self._closed = True
             connections = [*self._idle, self._watcher, getattr(self, "_writer", None)]
             self._idle, self._watcher = [], None
-        if self._pid != os.getpid():
+        if self._opened_in != os.getpid():
             _abandoned.extend(c for c in connections if c is not None)
             return
         for connection in connections:
@@ -382,8 +389,9 @@ class Store:
         for row, document, flag, key in zip(rows.tolist(), documents, flags, hashes, strict=True):
             metadata = _plain(dict(document.metadata))
             whole = _hash(row, flag, document.id, metadata, document.title, document.text)
-            contents.append((row, document.id, flag, whole, key, metadata, document.title, document.text))
-        connection.executemany("INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?)", contents)
+            check = _metadata_check(row, metadata)
+            contents.append((row, document.id, flag, whole, key, metadata, check, document.title, document.text))
+        connection.executemany("INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", contents)
         connection.executemany("INSERT INTO documents VALUES (?, ?)", [(entry[0], entry[1]) for entry in contents])
 
     def insert_vectors(self, connection: sqlite3.Connection, rows: Ids, vectors: NDArray[np.float32]) -> None:
@@ -478,7 +486,10 @@ class Reader:
 
     def segments(self) -> list[Segment]:
         """Return the manifest, in the order of rows."""
-        found = [Segment(*row) for row in self._connection.execute("SELECT * FROM segments ORDER BY first")]
+        rows = self._connection.execute("SELECT * FROM segments ORDER BY first").fetchall()
+        if not all(type(value) is int and value >= 0 for row in rows for value in row):
+            raise self._store.damaged("its manifest of segments cannot be read")
+        found = [Segment(*row) for row in rows]
         for before, after in itertools.pairwise(found):
             if before.last >= after.first:
                 raise self._store.damaged(f"segments {before.number} and {after.number} overlap")
@@ -550,24 +561,33 @@ class Reader:
             if _hash(row, flags, name, metadata, title, text) != check:
                 raise ValueError
             plain = json.loads(metadata) if metadata is not None else {}
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, AttributeError):
             raise self._store.damaged(f"the document of row {row} does not have its hash") from None
         return Record(row, Document(name, text, plain, None, title), flags)
 
     def metadata(self, first: int, last: int) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield the metadata of a range of rows, dead ones too, without reading their texts."""
-        query = "SELECT row, metadata FROM contents WHERE row BETWEEN ? AND ? AND metadata IS NOT NULL ORDER BY row"
+        query = "SELECT row, metadata, metadata_check FROM contents WHERE row BETWEEN ? AND ? ORDER BY row"
         try:
-            for row, text in self._connection.execute(query, (first, last)):
-                yield row, json.loads(text)
-        except (ValueError, TypeError) as error:
+            for row, text, check in self._connection.execute(query, (first, last)):
+                if _metadata_check(row, text) != check:
+                    raise ValueError(f"that of row {row} does not have its checksum")
+                yield row, {} if text is None else json.loads(text)
+        except (ValueError, TypeError, AttributeError) as error:  # SQLite columns hold values of any type
             raise self._store.damaged(f"its metadata cannot be read ({error})") from None
 
     def rows_of(self, names: Sequence[str]) -> dict[str, int]:
         """Return the rows of the ids that are present."""
         found: dict[str, int] = {}
         for chunk, marks in _chunks(names):
-            found.update(self._connection.execute(f"SELECT id, row FROM documents WHERE id IN ({marks})", chunk))
+            for name, row, written in self._connection.execute(
+                "SELECT documents.id, row, contents.id FROM documents LEFT JOIN contents USING (row) "
+                f"WHERE documents.id IN ({marks})",
+                chunk,
+            ):
+                if written != name:
+                    raise self._store.damaged(f"row {row} is that of {written!r}, not of {name!r}")
+                found[name] = row
         return found
 
     def embedded_rows(self, keys: Sequence[bytes]) -> dict[bytes, int]:

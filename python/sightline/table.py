@@ -36,8 +36,8 @@ class Records(Protocol):
 
     def embedded(self, ids: Sequence[int]) -> list[bool]: ...
 
-    # One for each id; those of ids that were purged may be empty.
-    def metadata(self, ids: Ids) -> Iterable[dict[str, Any]]: ...
+    # One for each id; those of dead ids may be empty.
+    def metadata(self, ids: Ids, live: Mask | None) -> Iterable[dict[str, Any]]: ...
 
 
 class Table:
@@ -80,7 +80,7 @@ class Table:
         with self._loading:
             if self._columns is None:
                 records: Any = self._records
-                self._columns = Columns().extended(records.metadata(self.row_ids))
+                self._columns = Columns().extended(records.metadata(self.row_ids, self.live))
             return self._columns
 
     def embedded(self, rows: Rows) -> Mask:
@@ -116,6 +116,10 @@ class Table:
     def select(self, where: Filter | None) -> Mask | None:
         """Return the live rows that match a filter; None for all rows."""
         return self.live if where is None else where.mask(self.columns, self.live)
+
+    def count(self, where: Filter) -> int:
+        """Return how many live rows match a filter."""
+        return int(np.count_nonzero(where.mask(self.columns, self.live)))
 
     def after(
         self,
