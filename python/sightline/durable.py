@@ -62,6 +62,7 @@ _SEAL_BYTES = 64 << 20  # of vectors
 # A write of so many rows goes to segment files at once and never puts vectors into the database.
 _DIRECT_ROWS = 4096
 _CACHED_EMBEDDINGS = 10_000
+_KILLS_TO_LOOK = 1024  # dead rows between two looks for segments to merge; counting them costs O(dead rows)
 _LOAD_ATTEMPTS = 20
 
 
@@ -90,14 +91,10 @@ class _StoredRecords:
         self._store = store
 
     def documents(self, ids: Sequence[int]) -> list[Document]:
-        if not len(ids):
-            return []
-        with self._store.reading() as reader:
-            return [record.document for record in reader.records(ids)]
+        return [record.document for record in self._store.records(ids)]
 
     def embedded(self, ids: Sequence[int]) -> list[bool]:
-        with self._store.reading() as reader:
-            return [bool(record.flags & EMBEDDED) for record in reader.records(ids)]
+        return [bool(record.flags & EMBEDDED) for record in self._store.records(ids)]
 
     def metadata(self, ids: Ids, live: Mask | None) -> Iterable[dict[str, Any]]:
         if not len(ids):
@@ -132,6 +129,8 @@ class DurableKeeper(Keeper):
         self._maintenance_error: SightlineError | None = None
         self._closing = False
         self._loaded = False
+        self._kills = 0  # rows that died since somebody looked for segments to merge, and when that was
+        self._generation_looked_at = -1
         self._parts: dict[int, Engines] = {}  # open segments, by number
         self._fresh: Segment | None = None  # written by the write under way, not named yet
         if not read_only:
@@ -391,11 +390,18 @@ class DurableKeeper(Keeper):
                     store.insert_vectors(connection, ids[prepared.has_vector], prepared.vectors)
             store.advance(connection, head)
         self._head = head
+        self._kills += len(removed)
 
     # Sealing and merging
 
     def _has_work(self) -> bool:
-        return self._tail_rows() >= self._seal_rows() or bool(self._merge_candidates())
+        """Whether there is something to seal or, as far as is worth looking now, to merge."""
+        if self._tail_rows() >= self._seal_rows():
+            return True
+        if self._kills < _KILLS_TO_LOOK and self._generation_looked_at == self._head.generation:
+            return False
+        self._kills, self._generation_looked_at = 0, self._head.generation
+        return bool(self._merge_candidates())
 
     def _tail_rows(self) -> int:
         return self._head.next_row - 1 - self._head.sealed
@@ -408,7 +414,7 @@ class DurableKeeper(Keeper):
             return []
         with self._store.reading() as reader:
             segments = reader.segments()
-            dead = [len(reader.tombstones(segment.first, segment.last)) for segment in segments]
+            dead = [reader.tombstone_count(segment.first, segment.last) for segment in segments]
         return merge_group(segments, dead)
 
     def _start_maintenance(self) -> None:

@@ -61,6 +61,8 @@ _BUSY_SECONDS = 30.0  # how long a checkpoint or another process may hold a lock
 # Bits of contents.flags
 HAS_VECTOR, HAS_TEXT, EMBEDDED = 1, 2, 4
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 _SCHEMA = """
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE head (
@@ -140,9 +142,10 @@ def text_hash(text: str) -> bytes:
 
 
 def _hash(row: int, flags: int, *parts: str | None) -> bytes:
-    texts = ["" if part is None else part for part in parts]
-    lengths = " ".join(["-" if part is None else str(len(part)) for part in parts])
-    return hashlib.blake2b(f"{row} {flags} {lengths} {''.join(texts)}".encode(), digest_size=16).digest()
+    # Lengths first, -1 for None, so that no two contents are the same sequence of characters.
+    sizes = [-1 if part is None else len(part) for part in parts]
+    whole = f"{row} {flags} {sizes} {''.join([part for part in parts if part])}"
+    return hashlib.blake2b(whole.encode(), digest_size=16).digest()
 
 
 def _vector_hash(key: int | bytes, vector: bytes) -> bytes:
@@ -155,7 +158,7 @@ def _metadata_check(row: int, metadata: str | None) -> int:
 
 
 def _plain(value: dict[str, Any]) -> str | None:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")) if value else None
+    return _ENCODER.encode(value) if value else None
 
 
 class Store:
@@ -309,6 +312,14 @@ class Store:
             connection.execute("BEGIN")
             yield Reader(self, connection)
             connection.execute("COMMIT")
+
+    def records(self, rows: Sequence[int]) -> list[Record]:
+        """Return what was written under rows, in their order. A row never changes, so no transaction is needed.
+
+        Raises:     RowGoneError if one was purged; CorruptIndexError if a hash does not hold
+        """
+        with self._any_connection() as connection:
+            return Reader(self, connection).records(rows)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -501,6 +512,12 @@ class Reader:
             return self._rows("SELECT row FROM tombstones WHERE killed > ? ORDER BY row", (since,))
         between = (first, _LAST_ROW if last is None else last)
         return self._rows("SELECT row FROM tombstones WHERE row BETWEEN ? AND ? ORDER BY row", between)
+
+    def tombstone_count(self, first: int, last: int) -> int:
+        """Return how many rows of a range are dead."""
+        query = "SELECT count(*) FROM tombstones WHERE row BETWEEN ? AND ?"
+        count: int = self._connection.execute(query, (first, last)).fetchone()[0]
+        return count
 
     def blank(self) -> Ids:
         """Return the live rows that have neither vector nor text, so that no engine knows them."""
