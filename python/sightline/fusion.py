@@ -35,6 +35,7 @@ Floats: TypeAlias = NDArray[np.float64]
 _FIRST_DEPTH = 24
 _LEXICAL_FACTOR = 2
 _GROWTH = 4
+_SMALL = 128  # rows that a source lists at once
 # Settings beyond these bounds would make scores overflow or vanish; nobody means them.
 _LEAST = 1e-30
 _GREATEST = 1e30
@@ -44,8 +45,12 @@ class ScoredSource(Protocol):
     """One engine as fusion sees it, already confined to the rows a filter allows.
 
     ``search`` returns the best rows of one query each, by score descending and id ascending, fewer than ``depth`` only
-    if no more exist. ``score`` gives the same numbers by random access, NaN for a row without such a score.
+    if no more exist. ``score`` gives the same numbers by random access, NaN for a row without such a score. ``size`` is
+    how many rows it could return at most.
     """
+
+    @property
+    def size(self) -> int: ...
 
     def search(self, queries: Ids, depth: int) -> list[tuple[Floats, Ids]]: ...
 
@@ -166,6 +171,11 @@ def fuse(
     return _fuse_convex(fusion, dense, lexical, query_count, k, fusion.lexical_scale or scale)
 
 
+def _list_depth(source: ScoredSource, depth: int) -> int:
+    """Return how deep to list a source: whole if it is small, so that nothing is unseen and nothing looked up."""
+    return max(depth, source.size + 1) if source.size <= _SMALL else depth
+
+
 @dataclass(slots=True)
 class _Union:
     """The documents that either list holds, by ascending id, with both true scores, and what may be missing."""
@@ -211,7 +221,7 @@ def _fuse_convex(
     open_queries = np.arange(query_count, dtype=np.int64)
     depth = max(_FIRST_DEPTH, 2 * k)
     while len(open_queries):
-        depths = depth, depth * _LEXICAL_FACTOR
+        depths = _list_depth(dense, depth), _list_depth(lexical, depth * _LEXICAL_FACTOR)
         lists = zip(dense.search(open_queries, depths[0]), lexical.search(open_queries, depths[1]), strict=True)
         unfinished: list[int] = []
         for query, pair in zip(open_queries.tolist(), lists, strict=True):

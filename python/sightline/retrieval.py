@@ -73,6 +73,7 @@ class Candidate:
     lexical: float
     explanation: dict[str, Any] | None
     vector: NDArray[np.float32] | None  # only where diversity needs it
+    shared: bool  # whether the document is the index's own, of which a hit needs a copy
 
 
 class _Source:
@@ -93,6 +94,11 @@ class _Source:
             else:
                 # The engine's own rows are exactly the live members, in the same order.
                 self._mask = selected if bool(member.all()) else selected[member]
+
+    @property
+    def size(self) -> int:
+        """How many rows the filter allows."""
+        return self._count
 
     def _trim(self, scores: NDArray[np.float32], ids: Ids) -> list[tuple[Floats, Ids]]:
         found = []
@@ -214,6 +220,7 @@ def _candidates(state: State, request: Request, query: int, answer: Fused) -> li
                 float(answer.lexical[position]),
                 explanation,
                 vectors.get(position),
+                not state.table.reads_documents,
             )
         )
     return found
@@ -259,7 +266,7 @@ def _hit(candidate: Candidate, rank: int, rerank_score: float | None) -> Hit:
         id=document.id,
         text=document.text,
         title=document.title,
-        metadata=copy_plain(document.metadata),
+        metadata=copy_plain(document.metadata) if candidate.shared else dict(document.metadata),
         score=candidate.score,
         rank=rank,
         dense_score=None if math.isnan(candidate.dense) else candidate.dense,

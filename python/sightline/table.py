@@ -101,6 +101,11 @@ class Table:
         return found
 
     @property
+    def reads_documents(self) -> bool:
+        """Whether documents lie elsewhere, so that each call gives new objects."""
+        return self._records is not None
+
+    @property
     def has_columns(self) -> bool:
         """Whether the metadata columns were built."""
         return self._columns is not None
