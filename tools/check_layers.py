@@ -71,8 +71,8 @@ CPP_RESERVED: list[tuple[str, str, tuple[str, ...]]] = [
 # not there yet have their place already.
 PYTHON_LEVELS: list[set[str]] = [
     {"errors", "_version"},
-    {"_arrays", "runtime", "analyzer", "columns", "documents", "fusion", "selection", "locking"},
-    {"vector_index", "bm25_index", "sparse_index", "filters", "store"},
+    {"_arrays", "runtime", "analyzer", "columns", "documents", "locking"},
+    {"vector_index", "bm25_index", "sparse_index", "filters", "fusion", "selection", "store"},
     {"table", "segments", "settings", "embed", "rerank", "chunk", "evaluate", "answer", "route"},
     {"ingest", "request"},
     {"retrieval", "scoped"},

@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from sightline.errors import NotFoundError as NotFoundError
     from sightline.errors import SightlineError as SightlineError
     from sightline.errors import StorageError as StorageError
+    from sightline.fusion import DBSF as DBSF
     from sightline.fusion import RRF as RRF
     from sightline.fusion import Convex as Convex
     from sightline.hybrid_index import HybridIndex as HybridIndex
+    from sightline.rerank import CachedReranker as CachedReranker
     from sightline.rerank import RerankersReranker as RerankersReranker
     from sightline.rerank import SentenceTransformersReranker as SentenceTransformersReranker
     from sightline.runtime import cpu_info as cpu_info
@@ -38,9 +40,11 @@ if TYPE_CHECKING:
 _MODULE_OF = {
     "Analyzer": "analyzer",
     "BM25Index": "bm25_index",
+    "CachedReranker": "rerank",
     "Convex": "fusion",
     "CorruptIndexError": "errors",
     "Document": "documents",
+    "DBSF": "fusion",
     "DuplicateIdError": "errors",
     "Hit": "documents",
     "HybridIndex": "hybrid_index",

@@ -64,7 +64,8 @@ class Hit:
 
     Parameters: rank : 1 for the best; dense_score : cosine in [-1, 1], None without a vector or in lexical mode;
                 lexical_score : BM25, 0.0 if no query term occurs, None in dense mode; rerank_score : None if not
-                reranked; explanation : dict, None unless ``explain=True``
+                reranked; explanation : dict, None unless ``explain=True``; degraded : why the reranker has no say in
+                the order although there was one, None if it has
     """
 
     id: str
@@ -77,6 +78,7 @@ class Hit:
     lexical_score: float | None = None
     rerank_score: float | None = None
     explanation: dict[str, Any] | None = None
+    degraded: str | None = None
 
 
 def document_id(value: object, argument: str) -> str:

@@ -24,11 +24,11 @@ from sightline.errors import (
     checked_integer,
 )
 from sightline.filters import Filter, parse_filter
-from sightline.fusion import RRF, Convex
+from sightline.fusion import Fusion
 from sightline.ingest import Prepared, Progress, check_scope, prepare, show_progress
 from sightline.keeper import Keeper
-from sightline.request import Mode, parse_request, parse_selection
-from sightline.rerank import Reranker
+from sightline.request import Mode, SearchOptions, parse_request, parse_selection
+from sightline.rerank import OnError, Reranker
 from sightline.retrieval import State, finish, retrieve
 from sightline.scoped import ScopedIndex
 from sightline.settings import Settings, embedder_name
@@ -36,6 +36,8 @@ from sightline.store import Durability, RowGoneError
 from sightline.table import Rows
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from sightline.analyzer import Analyzer
     from sightline.bm25_index import Variant
 
@@ -302,39 +304,11 @@ class HybridIndex:
         return self._on_newest(lambda state: state.table.count(condition), state)
 
     @overload
-    def search(
-        self,
-        query: str | None,
-        k: int = ...,
-        *,
-        mode: Mode | None = ...,
-        vector: Any = ...,
-        where: Mapping[str, Any] | None = ...,
-        fusion: Convex | RRF | None = ...,
-        rerank: Reranker | None = ...,
-        rerank_depth: int = ...,
-        diversity: float | None = ...,
-        group_by: str | None = ...,
-        per_group: int = ...,
-        explain: bool = ...,
-    ) -> list[Hit]: ...
+    def search(self, query: str | None, k: int = ..., **options: Unpack[SearchOptions]) -> list[Hit]: ...
 
     @overload
     def search(
-        self,
-        query: list[str] | tuple[str, ...],
-        k: int = ...,
-        *,
-        mode: Mode | None = ...,
-        vector: Any = ...,
-        where: Mapping[str, Any] | None = ...,
-        fusion: Convex | RRF | None = ...,
-        rerank: Reranker | None = ...,
-        rerank_depth: int = ...,
-        diversity: float | None = ...,
-        group_by: str | None = ...,
-        per_group: int = ...,
-        explain: bool = ...,
+        self, query: list[str] | tuple[str, ...], k: int = ..., **options: Unpack[SearchOptions]
     ) -> list[list[Hit]]: ...
 
     def search(
@@ -345,12 +319,18 @@ class HybridIndex:
         mode: Mode | None = None,
         vector: Any = None,
         where: Mapping[str, Any] | None = None,
-        fusion: Convex | RRF | None = None,
+        fusion: Fusion | None = None,
         rerank: Reranker | None = None,
         rerank_depth: int = 50,
+        rerank_budget: float | None = None,
+        on_rerank_error: OnError = "raise",
         diversity: float | None = None,
+        near_duplicates: float | None = None,
         group_by: str | None = None,
         per_group: int = 1,
+        latest_by: str | None = None,
+        min_score: float | None = None,
+        offset: int = 0,
         explain: bool = False,
     ) -> list[Hit] | list[list[Hit]]:
         """Return the best k documents of a query, or a list of such lists for a list of queries.
@@ -360,10 +340,16 @@ class HybridIndex:
         Parameters: query : str or list of str; None with ``vector`` in dense mode; mode : "hybrid", "dense" or
                     "lexical", default hybrid, and lexical for an index without embedder and vectors; vector : (dim,),
                     or (q, dim) for a list, default the embedder's; where : filter, see sightline.filters; fusion :
-                    Convex() by default, or RRF(); rerank : ``(query, texts) -> scores``, reorders the best
-                    ``rerank_depth``; diversity : 0 to 1, trades relevance for hits that differ from those above them
-                    (maximal marginal relevance over the best 50 or 4 k); group_by : metadata field, at most
-                    ``per_group`` hits of each of its values; explain : fill ``Hit.explanation``
+                    Convex() by default, RRF(), DBSF(), or a callable (dense, lexical) -> scores over the documents that
+                    either engine lists among its best 100; rerank : ``(query, texts) -> scores``, reorders the best
+                    ``rerank_depth``; rerank_budget : seconds, for all queries, after which the order of retrieval is
+                    kept; on_rerank_error : "raise", or "keep" that order (``Hit.degraded`` then says why);
+                    diversity : 0 to 1, trades relevance for hits that differ from those above them (maximal marginal
+                    relevance over the best 50 or 4 k); near_duplicates : cosine from which a hit that resembles one
+                    above it is dropped, as is one of the same text; group_by : metadata field, at most ``per_group``
+                    hits of each of its values; latest_by : metadata field: of the best 50 or 4 k that share
+                    ``group_by``, those with its greatest value stay, not the most relevant; min_score : the least
+                    ``Hit.score``; offset : hits to skip, for the next page; explain : fill ``Hit.explanation``
         Returns:    at most k hits, fewer if fewer documents take part
         Raises:     InvalidInputError on any argument that does not fit, such as a dense query without an embedder
         """
@@ -380,10 +366,16 @@ class HybridIndex:
             selection=parse_selection(
                 k=k,
                 rerank=rerank,
+                offset=offset,
                 rerank_depth=rerank_depth,
+                rerank_budget=rerank_budget,
+                on_rerank_error=on_rerank_error,
                 diversity=diversity,
+                near_duplicates=near_duplicates,
                 group_by=group_by,
                 per_group=per_group,
+                latest_by=latest_by,
+                min_score=min_score,
             ),
             embedder=self._embedder,
             dim=state.dim,
