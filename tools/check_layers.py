@@ -80,7 +80,7 @@ PYTHON_LEVELS: list[set[str]] = [
     {"durable"},
     {"hybrid_index"},
     {"demo_corpus"},
-    {"demo", "integrations", "distributed"},
+    {"demo", "integrations", "distributed", "cli_index"},
     {"cli"},
     {"__main__"},
 ]
@@ -93,7 +93,7 @@ PYTHON_NATIVE = {"_arrays", "runtime", "analyzer", "vector_index", "bm25_index",
 PYTHON_INSTALLED = {"numpy", "Stemmer"}
 PYTHON_OPTIONAL: dict[str, set[str]] = {"cli": {"typer", "rich"}}
 # The modules that may print.
-PYTHON_PRINTING = {"cli", "demo", "__main__"}
+PYTHON_PRINTING = {"cli", "cli_index", "demo", "__main__"}
 
 # --- C++ ----------------------------------------------------------------------------------------------------------
 

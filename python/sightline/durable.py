@@ -561,6 +561,7 @@ class DurableKeeper(Keeper):
         files = [path for path in self._folder.rglob("*") if path.is_file()]
         return {
             "path": str(self._folder),
+            "settings": self.settings.to_json(),
             "read_only": self._read_only,
             "segments": len(segments),
             "unsealed": self._tail_rows(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -272,11 +272,8 @@ class HybridIndex:
             inside = scope.mask(table.columns, table.live)[rows]
             positions = [position for position, here in zip(positions, inside, strict=True) if here]
             rows = rows[inside]
-        given = table.has_vector[rows] & ~table.embedded(rows)
-        vectors = iter(() if state.dense is None else state.dense.get(table.row_ids[rows[given]]))
-        for position, stored, with_vector in zip(positions, table.documents(rows), given, strict=True):
-            vector = next(vectors) if with_vector else None
-            found[position] = replace(stored, metadata=copy_plain(stored.metadata), vector=vector)
+        for position, document in zip(positions, self._copies(state, rows, embedded=False), strict=True):
+            found[position] = document
         return found
 
     def _on_newest(self, read: Callable[[State], _Result], state: State) -> _Result:
@@ -288,6 +285,36 @@ class HybridIndex:
         raise CorruptIndexError(
             f"{self!r}: a row that the newest state names is not in the database; restore the index from a backup"
         )
+
+    def documents(self, where: Mapping[str, Any] | None = None, *, embedded: bool = False) -> Iterator[Document]:
+        """Yield the documents, or those that a filter matches, in the order of writing.
+
+        They are those of the state at the first step; one that is removed from an index on disk meanwhile may be left
+        out. In bounded memory.
+
+        Parameters: where : filter, see sightline.filters; embedded : with the vectors that the embedder made, too
+        Returns:    iterator of Document, copies, with ``vector`` where the caller gave it
+        Raises:     InvalidInputError if the filter is malformed or its kinds clash with what a field holds
+        """
+        condition = None if where is None else parse_filter(where)
+        self._check_open()
+        state = self._keeper.current()
+        mask = state.table.select(condition)
+        rows = np.arange(len(state.table.row_ids)) if mask is None else np.flatnonzero(mask)
+        for row in rows:
+            self._check_open()
+            with suppress(RowGoneError):
+                yield self._copies(state, rows=np.array([row]), embedded=embedded)[0]
+
+    def _copies(self, state: State, rows: Rows, *, embedded: bool) -> list[Document]:
+        """Return documents of their own, with the vectors that callers gave, or with all."""
+        table = state.table
+        wanted = table.has_vector[rows] & (embedded or ~table.embedded(rows))
+        vectors = iter(() if state.dense is None else state.dense.get(table.row_ids[rows[wanted]]))
+        return [
+            replace(stored, metadata=copy_plain(stored.metadata), vector=next(vectors) if with_vector else None)
+            for stored, with_vector in zip(table.documents(rows), wanted, strict=True)
+        ]
 
     def count(self, where: Mapping[str, Any] | None = None) -> int:
         """Return how many documents there are, or how many match a filter; O(1), or a pass over the filter's columns.
@@ -413,7 +440,8 @@ class HybridIndex:
         """Return counts and sizes: ``documents``, ``with_vector``, ``with_text``, ``dim``, ``bytes`` by engine.
 
         Also ``path``, and of an index on disk ``segments``, ``unsealed`` and ``tombstones`` (rows), ``disk_bytes``,
-        ``read_only``, and ``maintenance_error``: why sealing or merging in the background failed last, else None.
+        ``read_only``, ``settings``, and ``maintenance_error``: why sealing or merging in the background failed last, else
+        None.
         """
         self._check_open()
         state = self._keeper.current()
