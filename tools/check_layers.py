@@ -74,7 +74,7 @@ PYTHON_LEVELS: list[set[str]] = [
     {"_arrays", "runtime", "analyzer", "columns", "documents", "locking"},
     {"vector_index", "bm25_index", "sparse_index", "filters", "fusion", "selection", "store"},
     {"table", "segments", "settings", "embed", "rerank", "chunk", "evaluate", "answer", "route"},
-    {"ingest", "request"},
+    {"ingest", "request", "tuning"},
     {"retrieval", "scoped"},
     {"keeper"},
     {"durable"},

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sightline.runtime import cpu_info as cpu_info
     from sightline.runtime import get_num_threads as get_num_threads
     from sightline.runtime import set_num_threads as set_num_threads
+    from sightline.tuning import Tuning as Tuning
     from sightline.vector_index import VectorIndex as VectorIndex
 
 _MODULE_OF = {
@@ -60,6 +61,7 @@ _MODULE_OF = {
     "SentenceTransformersReranker": "rerank",
     "SightlineError": "errors",
     "StorageError": "errors",
+    "Tuning": "tuning",
     "VectorIndex": "vector_index",
     "__version__": "_version",
     "cpu_info": "runtime",

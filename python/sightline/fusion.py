@@ -15,7 +15,7 @@ Source:     R. Fagin, A. Lotem, M. Naor, Optimal aggregation algorithms for midd
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any, Protocol, TypeAlias
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from sightline.documents import float_array
 from sightline.errors import InvalidInputError, checked_integer
 
-__all__ = ["DBSF", "RRF", "Convex", "Fused", "Fusion", "ScoredSource", "check_fusion", "fuse"]
+__all__ = ["DBSF", "RRF", "Convex", "Fused", "Fusion", "ScoredSource", "check_fusion", "fuse", "listed"]
 
 Ids: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
@@ -323,11 +323,8 @@ def _fuse_lists(
     k: int,
     depth: int,
 ) -> list[Fused]:
-    queries = np.arange(query_count, dtype=np.int64)
     answers = []
-    lists = zip(dense.search(queries, depth), lexical.search(queries, depth), strict=True)
-    for query, pair in enumerate(lists):
-        union = _unite(query, (depth, depth), dense, lexical, pair)
+    for union, pair in _unions(dense, lexical, query_count, depth):
         parts: dict[str, NDArray[Any]] = {}
         if isinstance(fusion, RRF):
             settings = {"method": "rrf", "k": fusion.k, "weights": list(fusion.weights), "depth": depth}
@@ -350,6 +347,22 @@ def _fuse_lists(
             )
         )
     return answers
+
+
+def _unions(
+    dense: ScoredSource, lexical: ScoredSource, query_count: int, depth: int
+) -> Iterator[tuple[_Union, _Lists]]:
+    queries = np.arange(query_count, dtype=np.int64)
+    lists = zip(dense.search(queries, depth), lexical.search(queries, depth), strict=True)
+    for query, pair in enumerate(lists):
+        yield _unite(query, (depth, depth), dense, lexical, pair), pair
+
+
+def listed(
+    dense: ScoredSource, lexical: ScoredSource, query_count: int, depth: int
+) -> list[tuple[Ids, Floats, Floats]]:
+    """Return ids, dense and lexical scores of the documents that either engine lists, by ascending id."""
+    return [(union.ids, union.dense, union.lexical) for union, _ in _unions(dense, lexical, query_count, depth)]
 
 
 _Lists: TypeAlias = tuple[tuple[Floats, Ids], ...]

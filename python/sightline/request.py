@@ -100,17 +100,17 @@ class Selection:
 def parse_selection(
     *,
     k: object,
-    offset: object,
-    rerank: object,
-    rerank_depth: object,
-    rerank_budget: object,
-    on_rerank_error: object,
-    diversity: object,
-    near_duplicates: object,
-    group_by: object,
-    per_group: object,
-    latest_by: object,
-    min_score: object,
+    offset: object = 0,
+    rerank: object = None,
+    rerank_depth: object = 50,
+    rerank_budget: object = None,
+    on_rerank_error: object = "raise",
+    diversity: object = None,
+    near_duplicates: object = None,
+    group_by: object = None,
+    per_group: object = 1,
+    latest_by: object = None,
+    min_score: object = None,
 ) -> Selection:
     """Check the arguments that decide which retrieved documents become hits.
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sightline.columns import Mask
 from sightline.documents import Document, Hit, copy_plain, searched_text
-from sightline.fusion import Floats, Fused, Ids, fuse
+from sightline.fusion import Floats, Fused, Ids, fuse, listed
 from sightline.request import Request, Selection
 from sightline.rerank import rerank_within
 from sightline.selection import distinct, limit_groups, mmr
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sightline.bm25_index import BM25Index
     from sightline.vector_index import VectorIndex
 
-__all__ = ["Candidate", "State", "finish", "retrieve"]
+__all__ = ["Candidate", "State", "finish", "list_candidates", "retrieve"]
 
 # See Convex.lexical_scale: so many words that occur in a single document weigh as much as cosine 1. Chosen on four
 # judged collections, where every value from 3 to 8 stays within 0.004 of the best mean nDCG@10.
@@ -189,20 +189,36 @@ def _different(candidates: list[Candidate], order: Sequence[int], selection: Sel
 
 
 def _retrieve(state: State, request: Request, k: int) -> list[list[Candidate]]:
+    dense, lexical = _sources(state, request)
+    query_count = len(request.texts)
+    answers: list[Fused]
+    if dense is None:
+        answers = _single(lexical, query_count, k, dense=False)
+    elif request.mode == "dense":
+        answers = _single(dense, query_count, k, dense=True)
+    else:
+        answers = fuse(request.fusion, dense, lexical, query_count, k, state.lexical_scale)
+    return [_candidates(state, request, query, answer) for query, answer in enumerate(answers)]
+
+
+def list_candidates(state: State, request: Request, depth: int) -> list[tuple[Ids, Floats, Floats]]:
+    """Return for each query ids, dense and lexical scores of the documents that either engine lists among its best.
+
+    Parameters: request : in hybrid mode
+    """
+    dense, lexical = _sources(state, request)
+    if dense is None:
+        raise TypeError("the mode is not hybrid")
+    return listed(dense, lexical, len(request.texts), depth)
+
+
+def _sources(state: State, request: Request) -> tuple[_DenseSource | None, _LexicalSource]:
     selected = state.table.select(request.where)
     filtered = request.where is not None
     lexical = _LexicalSource(state, request.texts, selected, filtered)
-    query_count = len(request.texts)
-    answers: list[Fused]
     if request.vectors is None:
-        answers = _single(lexical, query_count, k, dense=False)
-    else:
-        dense = _DenseSource(state, request.vectors, selected, filtered)
-        if request.mode == "dense":
-            answers = _single(dense, query_count, k, dense=True)
-        else:
-            answers = fuse(request.fusion, dense, lexical, query_count, k, state.lexical_scale)
-    return [_candidates(state, request, query, answer) for query, answer in enumerate(answers)]
+        return None, lexical
+    return _DenseSource(state, request.vectors, selected, filtered), lexical
 
 
 def _single(source: _DenseSource | _LexicalSource, query_count: int, k: int, *, dense: bool) -> list[Fused]:
