@@ -73,7 +73,7 @@ PYTHON_LEVELS: list[set[str]] = [
     {"errors", "_version"},
     {"_arrays", "runtime", "analyzer", "columns", "documents", "locking"},
     {"vector_index", "bm25_index", "sparse_index", "filters", "fusion", "selection", "store"},
-    {"table", "segments", "settings", "embed", "rerank", "chunk", "evaluate", "answer", "route"},
+    {"table", "segments", "settings", "embed", "openai_embed", "rerank", "chunk", "evaluate", "answer", "route"},
     {"ingest", "request", "tuning"},
     {"retrieval", "scoped"},
     {"keeper"},

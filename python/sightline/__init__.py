@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sightline.errors import IndexLockedError as IndexLockedError
     from sightline.errors import InvalidInputError as InvalidInputError
     from sightline.errors import MissingExtraError as MissingExtraError
+    from sightline.errors import ModelError as ModelError
     from sightline.errors import NotFoundError as NotFoundError
     from sightline.errors import SightlineError as SightlineError
     from sightline.errors import StorageError as StorageError
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sightline.fusion import RRF as RRF
     from sightline.fusion import Convex as Convex
     from sightline.hybrid_index import HybridIndex as HybridIndex
+    from sightline.openai_embed import OpenAIEmbedder as OpenAIEmbedder
     from sightline.rerank import CachedReranker as CachedReranker
     from sightline.rerank import RerankersReranker as RerankersReranker
     from sightline.rerank import SentenceTransformersReranker as SentenceTransformersReranker
@@ -54,7 +56,9 @@ _MODULE_OF = {
     "InvalidInputError": "errors",
     "LatentSemanticEmbedder": "embed",
     "MissingExtraError": "errors",
+    "ModelError": "errors",
     "NotFoundError": "errors",
+    "OpenAIEmbedder": "openai_embed",
     "RRF": "fusion",
     "RerankersReranker": "rerank",
     "SentenceTransformersEmbedder": "embed",
