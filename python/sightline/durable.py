@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -218,7 +218,7 @@ class DurableKeeper(Keeper):
             with self._store.reading() as reader:
                 if self._move_to(reader):
                     return self._state, reader.rows_of(names)
-        raise StorageError(f"'{self._folder}': its writer merges faster than this process opens files; try again")
+        raise self._overtaken()
 
     def _move_to(self, reader: Reader) -> bool:
         """Move to the commit of a reader; False if its segment files are gone, since there is a later one."""
@@ -228,23 +228,34 @@ class DurableKeeper(Keeper):
         if self._loaded and head.generation == self._head.generation:
             self._advance_to(reader, head)
             return True
-        try:
-            parts = self._opened(reader.segments(), head.dim)
-        except (StorageError, CorruptIndexError):
-            with self._store.reading() as newer:
-                if newer.head().generation != head.generation:
-                    return False
-            raise
+        parts = self._loaded_parts(reader, self._parts)
+        if parts is None:
+            return False
         engines = self._assembled(parts, reader.tombstones(), _Tail.read(reader, head.sealed))
         self._publish(head, engines, parts, self._table(reader, head, engines))
         self._loaded = True
         return True
 
-    def _opened(self, segments: Iterable[Segment], dim: int | None) -> dict[int, Engines]:
+    def _loaded_parts(
+        self, reader: Reader, known: dict[int, Engines], *, mmap: bool = True
+    ) -> dict[int, Engines] | None:
+        """Open the segments of a commit; None if files are gone, since a later commit does not name them."""
+        head = reader.head()
+        try:
+            return self._opened(reader.segments(), head.dim, known, mmap=mmap)
+        except (StorageError, CorruptIndexError):
+            with self._store.reading() as newer:
+                if newer.head().generation == head.generation:
+                    raise
+            return None
+
+    def _opened(
+        self, segments: Iterable[Segment], dim: int | None, known: dict[int, Engines], *, mmap: bool = True
+    ) -> dict[int, Engines]:
         found = {}
         for segment in segments:
-            part = self._parts.get(segment.number)
-            found[segment.number] = load_segment(self._folder, segment, dim) if part is None else part
+            part = known.get(segment.number)
+            found[segment.number] = load_segment(self._folder, segment, dim, mmap=mmap) if part is None else part
         return found
 
     def _assembled(self, parts: dict[int, Engines], tombstones: Ids, tail: _Tail) -> Engines:
@@ -325,8 +336,10 @@ class DurableKeeper(Keeper):
             with self._maintaining, self.writing:
                 self._seal()
                 yield
-        if self._has_work():
-            self._start_maintenance()
+        # The write has happened: that the next step cannot begin must not look as if it had not.
+        with suppress(SightlineError, RuntimeError):
+            if self._has_work():
+                self._start_maintenance()
 
     def replace(self, rows: Rows, prepared: Prepared | None) -> None:
         """Publish the state in which some live rows are gone and prepared documents are there."""
@@ -480,7 +493,7 @@ class DurableKeeper(Keeper):
                     tail = _Tail.read(reader, self._head.sealed if sealed is None else sealed)
                 if new is not None:
                     segments = sorted([*segments, new], key=lambda segment: segment.first)
-                parts = self._opened(segments, self._head.dim)
+                parts = self._opened(segments, self._head.dim, self._parts)
                 engines = self._assembled(parts, tombstones, tail)
                 vectors = 0 if engines.dense is None else len(engines.dense)
                 if (vectors, len(engines.lexical)) != (self._state.vector_count, len(self._state.lexical)):
@@ -528,19 +541,21 @@ class DurableKeeper(Keeper):
         Raises:     CorruptIndexError, StorageError
         """
         with self._maintaining:  # in this process nobody removes a file meanwhile
-            return self._verify()
+            for _ in range(_LOAD_ATTEMPTS):
+                with self._store.reading() as reader:
+                    parts = self._loaded_parts(reader, {}, mmap=False)
+                    if parts is not None:
+                        return self._verified(reader, parts)
+        raise self._overtaken()
 
-    def _verify(self) -> dict[str, Any]:
-        with self._store.reading() as reader:
-            head, segments, tombstones = reader.head(), reader.segments(), reader.tombstones()
-            reader.check()
-            flags = {record.row: record.flags for record in reader.all_records()}
-            tail = _Tail.read(reader, head.sealed)
-            size = {"segments": 0}
-            parts = {}
-            for segment in segments:
-                parts[segment.number] = load_segment(self._folder, segment, head.dim, mmap=False)
-                size["segments"] += 1
+    def _overtaken(self) -> StorageError:
+        return StorageError(f"'{self._folder}': its writer merges faster than this process opens files; try again")
+
+    def _verified(self, reader: Reader, parts: dict[int, Engines]) -> dict[str, Any]:
+        head, tombstones = reader.head(), reader.tombstones()
+        reader.check()
+        flags = {record.row: record.flags for record in reader.all_records()}
+        tail = _Tail.read(reader, head.sealed)
         engines = self._assembled(parts, tombstones, tail)
         rows = np.array(sorted(flags), dtype=np.int64)
         dense = np.empty(0, dtype=np.int64) if engines.dense is None else engines.dense.ids
@@ -551,7 +566,8 @@ class DurableKeeper(Keeper):
                 raise self._store.damaged(f"row {row}: database and segments disagree on whether it has a {name}")
         if len(rows) != head.count or digest_of(rows) != head.digest:
             raise self._store.damaged(f"it counts {head.count} documents and holds {len(rows)}")
-        return {"documents": len(rows), "vectors": len(dense), "texts": len(engines.lexical), **size}
+        counts = {"documents": len(rows), "vectors": len(dense), "texts": len(engines.lexical)}
+        return counts | {"segments": len(parts)}
 
     def stats(self) -> dict[str, Any]:
         """Return what there is to say about the disk."""
