@@ -7,6 +7,7 @@ import sys
 
 COMMANDS = {
     "dense": "VectorIndex against faiss IndexFlatIP and NumPy",
+    "hybrid": "HybridIndex on disk: ingest, open, search, upsert",
     "lexical": "BM25Index against bm25s",
 }
 

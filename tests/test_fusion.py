@@ -22,6 +22,10 @@ class ArraySource:
         self.without = rows_without
         self.deepest = 0
 
+    @property
+    def size(self):
+        return int((~np.isnan(self.scores)).sum(axis=1).max(initial=0)) if self.scores.size else 0
+
     def search(self, queries, depth):
         self.deepest = max(self.deepest, depth)
         found = []
@@ -63,6 +67,7 @@ ROWS = st.integers(0, 40).flatmap(
 def shallow(monkeypatch):
     """Start at depth 2, so that small examples go through many rounds."""
     monkeypatch.setattr(fusion, "_FIRST_DEPTH", 2)
+    monkeypatch.setattr(fusion, "_SMALL", 3)
     monkeypatch.setattr(fusion, "_GROWTH", 2)
 
 

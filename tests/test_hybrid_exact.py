@@ -33,6 +33,7 @@ def index():
 @pytest.mark.parametrize("alpha", [0.0, 0.2, 0.5, 0.9, 1.0])
 def test_convex_is_the_fusion_of_complete_rankings(index, monkeypatch, where, alpha):
     monkeypatch.setattr(fusion, "_FIRST_DEPTH", 4)
+    monkeypatch.setattr(fusion, "_SMALL", 0)
     rng = np.random.default_rng(3)
     scale = 20.0
     for k in (1, 7, 50):

@@ -384,11 +384,21 @@ def test_an_engine_that_fails_changes_nothing(kb, monkeypatch):
         ({"where": "year"}, "where: expected a dict"),
         ({"where": {"year": {"$foo": 1}}}, "unknown operator"),
         ({"where": {"year": "2020"}}, "holds numbers"),
-        ({"fusion": "rrf"}, r"fusion: expected Convex\(...\) or RRF"),
+        ({"fusion": "rrf"}, r"fusion: expected Convex\(...\), RRF\(...\), DBSF"),
         ({"fusion": Convex(), "mode": "dense"}, "fusion: applies to mode='hybrid' only"),
         ({"rerank": 5}, "rerank: expected a callable"),
         ({"rerank_depth": 0}, "rerank_depth"),
         ({"explain": 1}, "explain: expected True or False"),
+        ({"fusion": Convex}, "fusion: expected .* got Convex"),
+        ({"offset": -1}, "offset: expected an integer >= 0"),
+        ({"min_score": "high"}, "min_score: expected a number or None"),
+        ({"min_score": float("nan")}, "min_score: expected a number or None"),
+        ({"near_duplicates": 1.5}, "near_duplicates: expected a number from -1 to 1"),
+        ({"latest_by": "year"}, "latest_by: needs group_by"),
+        ({"latest_by": 5, "group_by": "year"}, "latest_by: expected the name"),
+        ({"rerank_budget": 1.0}, "rerank_budget and on_rerank_error have no use"),
+        ({"rerank": len, "rerank_budget": -1}, "rerank_budget: expected a number"),
+        ({"rerank": len, "on_rerank_error": "ignore"}, "on_rerank_error: expected 'raise' or 'keep'"),
     ],
 )
 def test_bad_searches(kb, arguments, message):
@@ -408,7 +418,9 @@ def _embedder_with(name, value):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: HybridIndex("kb"), "path: indexes on disk are not available"),
+        (lambda: HybridIndex(5), "path: expected a directory"),
+        (lambda: HybridIndex(durability="none"), "durability: expected 'full' or 'os'"),
+        (lambda: HybridIndex.open(None), "path: expected the directory of an index"),
         (lambda: HybridIndex(embedder="model"), "embedder: expected a callable"),
         (lambda: HybridIndex(embedder=_embedder_with("embed_query", "q: ")), "expected its embed_query to be"),
         (lambda: HybridIndex(embedder=_embedder_with("embed_queries", True)), "expected its embed_queries to be"),

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from pathlib import Path
+
 import hypothesis.strategies as st
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+import sightline.durable
 import sightline.table
 from reference_hybrid import ReferenceHybrid, check_hits
 from sightline import Convex, Document, DuplicateIdError, HybridIndex, InvalidInputError
@@ -35,8 +40,11 @@ WHERES = st.sampled_from(
 class Machine(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
-        self.index = HybridIndex(dim=3)
+        self.index = self.made()
         self.model = ReferenceHybrid()
+
+    def made(self):
+        return HybridIndex(dim=3)
 
     @rule(documents=st.lists(DOCUMENTS, max_size=5))
     def add(self, documents):
@@ -105,23 +113,92 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def same_documents(self):
-        assert len(self.index) == len(self.model.documents)
+        self.check_documents(self.index)
+
+    def check_documents(self, index):
+        assert len(index) == len(self.model.documents)
         names = [f"d{i}" for i in range(12)] + ["bad"]
-        for name, found in zip(names, self.index.get(names), strict=True):
+        for name, found in zip(names, index.get(names), strict=True):
             expected = self.model.documents.get(name)
             assert (found is None) == (expected is None)
-            assert (name in self.index) == (expected is not None)
+            assert (name in index) == (expected is not None)
             if found is not None:
                 assert (found.text, found.metadata) == (expected["text"], expected["metadata"])
                 assert (found.vector is None) == (expected["vector"] is None)
 
 
+class DurableMachine(Machine):
+    """The same on disk, with a reader beside it that must see every commit, and reopening in between."""
+
+    def made(self):
+        self.path = Path(tempfile.mkdtemp()) / "kb"
+        index = HybridIndex(self.path, dim=3, durability="os")
+        self.reader = HybridIndex.open(self.path, read_only=True)
+        return index
+
+    @rule()
+    def reopen(self):
+        self.index.close()
+        self.index = HybridIndex.open(self.path, durability="os")
+
+    @rule()
+    def reopen_reader(self):
+        self.reader.close()
+        self.reader = HybridIndex.open(self.path, read_only=True)
+
+    @rule()
+    def flush(self):
+        self.index.flush()
+        assert self.index.stats()["unsealed"] == 0
+
+    @rule()
+    def maintain(self):
+        while self.index._keeper._maintain_once():
+            pass
+
+    @rule()
+    def compact(self):
+        self.index.compact()
+        stats = self.index.stats()
+        assert stats["segments"] <= 1
+        assert stats["tombstones"] == 0
+
+    @rule()
+    def verify(self):
+        for index in (self.index, self.reader):
+            assert index.verify()["documents"] == len(self.model.documents)
+
+    @rule(words=st.lists(st.sampled_from(VOCABULARY), unique=True, max_size=3), vector=VECTORS, where=WHERES)
+    def reader_searches(self, words, vector, where):
+        query = " ".join(words)
+        hits = self.reader.search(query, 6, vector=vector, where=where, mode="hybrid")
+        check_hits(hits, self.model.scores("hybrid", query, vector, 0.5, where), 6)
+        assert self.reader.count(where) == len(self.model.selected(where))
+
+    @invariant()
+    def reader_has_the_same_documents(self):
+        self.check_documents(self.reader)
+
+    def teardown(self):
+        self.index.close()
+        self.reader.close()
+        shutil.rmtree(self.path.parent)
+
+
 @pytest.fixture(autouse=True)
-def sweep_early(monkeypatch):
-    """Sweep dead rows from the table's first one on, so that small examples go through it."""
+def small_thresholds(monkeypatch):
+    """Sweep, seal and write directly from the first few rows on, so that small examples go through all of it."""
     monkeypatch.setattr(sightline.table, "_MIN_DEAD_TO_SWEEP", 1)
+    monkeypatch.setattr(sightline.durable, "_SEAL_ROWS", 4)
+    monkeypatch.setattr(sightline.durable, "_DIRECT_ROWS", 4)
+    monkeypatch.setattr(sightline.durable.DurableKeeper, "background", False)
 
 
-@pytest.mark.usefixtures("sweep_early")
+@pytest.mark.usefixtures("small_thresholds")
 class TestAgainstModel(Machine.TestCase):
     settings = settings(max_examples=100, stateful_step_count=20, deadline=None)
+
+
+@pytest.mark.usefixtures("small_thresholds")
+class TestOnDiskAgainstModel(DurableMachine.TestCase):
+    settings = settings(max_examples=60, stateful_step_count=20, deadline=None)

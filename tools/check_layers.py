@@ -71,14 +71,16 @@ CPP_RESERVED: list[tuple[str, str, tuple[str, ...]]] = [
 # not there yet have their place already.
 PYTHON_LEVELS: list[set[str]] = [
     {"errors", "_version"},
-    {"_arrays", "runtime", "analyzer", "columns", "documents", "fusion", "selection"},
-    {"vector_index", "bm25_index", "sparse_index", "filters", "store"},
-    {"table", "embed", "rerank", "chunk", "evaluate", "answer", "route"},
-    {"ingest", "request"},
+    {"_arrays", "runtime", "analyzer", "columns", "documents", "locking"},
+    {"vector_index", "bm25_index", "sparse_index", "filters", "fusion", "selection", "store"},
+    {"table", "segments", "settings", "embed", "openai_embed", "rerank", "chunk", "evaluate", "answer", "route"},
+    {"ingest", "request", "tuning"},
     {"retrieval", "scoped"},
+    {"keeper"},
+    {"durable"},
     {"hybrid_index"},
     {"demo_corpus"},
-    {"demo", "integrations", "distributed"},
+    {"demo", "integrations", "distributed", "cli_index"},
     {"cli"},
     {"__main__"},
 ]
@@ -91,7 +93,7 @@ PYTHON_NATIVE = {"_arrays", "runtime", "analyzer", "vector_index", "bm25_index",
 PYTHON_INSTALLED = {"numpy", "Stemmer"}
 PYTHON_OPTIONAL: dict[str, set[str]] = {"cli": {"typer", "rich"}}
 # The modules that may print.
-PYTHON_PRINTING = {"cli", "demo", "__main__"}
+PYTHON_PRINTING = {"cli", "cli_index", "demo", "__main__"}
 
 # --- C++ ----------------------------------------------------------------------------------------------------------
 

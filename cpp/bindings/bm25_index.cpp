@@ -364,6 +364,8 @@ void register_bm25_index(py::module_& m) {
       .def("__len__", [](const Bm25Index& index) { return index.snapshot()->statistics().document_count; })
       .def("add", &add, none_ok, py::arg("texts"), py::arg("ids").none(true), py::arg("replace"))
       .def("remove", &remove_ids, py::arg("ids"))
+      .def("attach", &Bm25Index::attach, py::arg("other"), py::call_guard<py::gil_scoped_release>())
+      .def("compact", &Bm25Index::compact, py::call_guard<py::gil_scoped_release>())
       .def("fork",
            [](const Bm25Index& index) {
              auto snapshot = index.snapshot();  // first: a later next_id is greater than all of its ids as well

@@ -263,6 +263,7 @@ void register_vector_index(py::module_& m) {
            },
            py::arg("ids"))
       .def("fork", &VectorIndex::fork)
+      .def("attach", &VectorIndex::attach, py::arg("other"), py::call_guard<py::gil_scoped_release>())
       .def("compact", &VectorIndex::compact, py::call_guard<py::gil_scoped_release>())
       .def("search", &search, py::arg("queries"), py::arg("k"), py::arg("mask_bits"), py::arg("mask_ids"), py::arg("stats"))
       .def("range_search", &range_search, py::arg("query"), py::arg("threshold"), py::arg("mask_bits"), py::arg("mask_ids"))

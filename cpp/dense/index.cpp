@@ -24,7 +24,7 @@ SegmentView without(const SegmentView& view, std::span<const RowIndex> rows) {
   auto live = view.live ? std::make_shared<Bitset>(*view.live) : std::make_shared<Bitset>(view.segment->row_count(), true);
   for (const RowIndex row : rows) live->reset(row);
   const std::size_t count = live->count();
-  return {view.segment, std::move(live), count};
+  return {view.segment, std::move(live), count, view.attached};
 }
 
 // Kills the given ids wherever they live; returns how many did.
@@ -170,6 +170,28 @@ std::size_t VectorIndex::remove(std::span<const DocId> ids) {
   return removed;
 }
 
+void VectorIndex::attach(const VectorIndex& other) {
+  if (other.metric_ != metric_ || other.dim_ != dim_ || other.type_ != type_) {
+    throw Error(ErrorKind::kInvalidInput, "other: expected an index of the same metric, dimension and dtype");
+  }
+  const std::shared_ptr<const Snapshot> theirs = other.snapshot();  // before the lock: other may be this index
+  std::lock_guard lock(write_mutex_);
+  const std::shared_ptr<const Snapshot> current = snapshot();
+  std::vector<SegmentView> segments(current->segments().begin(), current->segments().end());
+  for (SegmentView view : theirs->segments()) {
+    // Ids past every known one need no look-up, which is the common case.
+    const std::span<const DocId> ids = view.segment->ids();
+    for (std::size_t row = 0; ids.front() < current->next_id() && row < ids.size(); ++row) {
+      if (view.is_live(row) && current->find(ids[row])) {
+        throw Error(ErrorKind::kDuplicateId, "other: id " + std::to_string(ids[row]) + " is already in the index");
+      }
+    }
+    view.attached = true;
+    segments.push_back(std::move(view));
+  }
+  publish(std::move(segments), std::max(current->next_id(), theirs->next_id()));
+}
+
 void VectorIndex::compact() {
   std::lock_guard lock(write_mutex_);
   const std::shared_ptr<const Snapshot> current = snapshot();
@@ -179,6 +201,7 @@ void VectorIndex::compact() {
   const auto close_group = [&] {
     if (group.size() == 1 && !group[0].live) {
       merged.push_back(group[0]);
+      merged.back().attached = false;
     } else if (!group.empty()) {
       merged.push_back(merge(group));
     }
@@ -216,7 +239,7 @@ void VectorIndex::merge_small(std::vector<SegmentView>& segments) const {
   for (;;) {
     // A segment that is mostly dead is rewritten on its own; otherwise look for a full tier, the smallest first.
     const auto wasteful = std::find_if(segments.begin(), segments.end(), [](const SegmentView& view) {
-      return view.segment->row_count() >= 64 && view.live_count * 2 < view.segment->row_count();
+      return !view.attached && view.segment->row_count() >= 64 && view.live_count * 2 < view.segment->row_count();
     });
     if (wasteful != segments.end()) {
       *wasteful = merge({&*wasteful, 1});
@@ -224,7 +247,7 @@ void VectorIndex::merge_small(std::vector<SegmentView>& segments) const {
     }
     std::vector<std::vector<std::size_t>> tiers;
     for (std::size_t s = 0; s < segments.size(); ++s) {
-      if (segments[s].live_count >= row_limit) continue;
+      if (segments[s].attached || segments[s].live_count >= row_limit) continue;
       const std::size_t tier = static_cast<std::size_t>(tier_of(segments[s].live_count));
       if (tiers.size() <= tier) tiers.resize(tier + 1);
       tiers[tier].push_back(s);

@@ -43,6 +43,10 @@ class VectorIndex {
   std::vector<DocId> add_next(const float* vectors, std::size_t count);
   // Returns how many were present. The same id twice counts once.
   std::size_t remove(std::span<const DocId> ids);
+  // Takes over the live rows of another index; they share the segments, which never change. Attached segments stay as they
+  // are whatever is written later, until compact(). Throws InvalidInputError (another metric, dimension or stored type),
+  // DuplicateIdError. O(segments), plus O(log rows) for each row if the ids interleave.
+  void attach(const VectorIndex& other);
   // Rewrites everything into as few segments as possible, without the removed rows.
   void compact();
 

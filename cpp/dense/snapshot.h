@@ -23,6 +23,7 @@ struct SegmentView {
   std::shared_ptr<const Segment> segment;
   std::shared_ptr<const Bitset> live;  // null: all rows
   std::size_t live_count = 0;
+  bool attached = false;  // belongs to a file of its own, whose owner decides when it merges
 
   std::uint64_t live_word(std::size_t block) const noexcept {
     return live ? live->word(block) : segment->full_word(block);

@@ -99,6 +99,28 @@ std::size_t Bm25Index::remove(std::span<const DocId> ids) {
   return removed;
 }
 
+void Bm25Index::attach(const Bm25Index& other) {
+  const std::shared_ptr<const Snapshot> theirs = other.snapshot();  // before the lock: other may be this index
+  const std::uint64_t their_next_id = other.next_id();
+  std::lock_guard writer(writer_mutex_);
+  std::vector<SegmentView> views = snapshot()->segments();
+  for (SegmentView view : theirs->segments()) {
+    // Ids past every known one need no look-up, which is the common case.
+    const std::span<const DocId> ids = view.segment->arrays().ids;
+    for (std::size_t row = 0; static_cast<std::uint64_t>(ids.front()) < next_id() && row < ids.size(); ++row) {
+      if (view.is_live(static_cast<RowIndex>(row))) check_absent(ids.subspan(row, 1));
+    }
+    view.attached = true;
+    views.push_back(std::move(view));
+  }
+  publish(std::move(views), std::max(next_id(), their_next_id));
+}
+
+void Bm25Index::compact() {
+  std::lock_guard writer(writer_mutex_);
+  publish(merge_all(snapshot()->segments()), next_id());
+}
+
 void Bm25Index::add_locked(std::vector<SegmentData> segments, std::vector<SegmentView> present) {
   std::uint64_t new_next_id = next_id();
   for (const SegmentData& data : segments) {

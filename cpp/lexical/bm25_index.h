@@ -41,6 +41,12 @@ class Bm25Index {
   void check_absent(std::span<const DocId> ids) const;
   // Returns how many documents were there to remove. Ids may repeat.
   std::size_t remove(std::span<const DocId> ids);
+  // Takes over the live documents of another index; they share the segments, which never change. Attached segments stay as
+  // they are whatever is written later, until compact(). Throws DuplicateIdError. O(segments), plus O(log rows) for each
+  // document if the ids interleave.
+  void attach(const Bm25Index& other);
+  // Rewrites everything into as few segments as kMaxMergedRows allows, without the removed rows.
+  void compact();
 
  private:
   void add_locked(std::vector<SegmentData> segments, std::vector<SegmentView> present);

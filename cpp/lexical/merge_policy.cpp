@@ -25,7 +25,9 @@ bool mostly_kept(const SegmentView& view) {
 // The members of the lowest tier that is full, as positions in `views`; empty if none is.
 std::vector<std::size_t> full_tier(const std::vector<SegmentView>& views) {
   std::map<int, std::vector<std::size_t>> members;
-  for (std::size_t i = 0; i < views.size(); ++i) members[tier(views[i])].push_back(i);
+  for (std::size_t i = 0; i < views.size(); ++i) {
+    if (!views[i].attached) members[tier(views[i])].push_back(i);
+  }
   for (auto& [level, positions] : members) {
     if (positions.size() < kTierFactor) continue;
     std::size_t rows = 0;
@@ -38,21 +40,31 @@ std::vector<std::size_t> full_tier(const std::vector<SegmentView>& views) {
 }  // namespace
 
 std::vector<SegmentView> merge_new_segments(std::vector<SegmentData> segments) {
+  std::vector<SegmentView> views;
+  for (SegmentData& data : segments) {
+    if (!data.ids.empty()) views.push_back({std::make_shared<const Segment>(std::move(data)), nullptr});
+  }
+  return merge_all(views);
+}
+
+std::vector<SegmentView> merge_all(const std::vector<SegmentView>& views) {
   std::vector<SegmentView> result;
   std::vector<SegmentView> group;
   std::size_t group_rows = 0;
   const auto close_group = [&] {
     if (group.empty()) return;
-    result.push_back(group.size() == 1 ? group.front() : merged(group));
+    if (group.size() == 1 && !group.front().tombstones) {
+      result.push_back({group.front().segment, nullptr});
+    } else {
+      result.push_back(merged(group));
+    }
     group.clear();
     group_rows = 0;
   };
-  for (SegmentData& data : segments) {
-    const std::size_t rows = data.ids.size();
-    if (rows == 0) continue;
-    if (group_rows + rows > kMaxMergedRows) close_group();
-    group.push_back({std::make_shared<const Segment>(std::move(data)), nullptr});
-    group_rows += rows;
+  for (const SegmentView& view : views) {
+    if (group_rows + view.live_count() > kMaxMergedRows) close_group();
+    group.push_back(view);
+    group_rows += view.live_count();
   }
   close_group();
   return result;
@@ -69,7 +81,7 @@ void settle(std::vector<SegmentView>& views) {
     views.push_back(merged(inputs));
   }
   for (SegmentView& view : views) {
-    if (!mostly_kept(view)) view = merged({&view, 1});
+    if (!view.attached && !mostly_kept(view)) view = merged({&view, 1});
   }
 }
 

@@ -15,7 +15,11 @@ inline constexpr std::size_t kTierFactor = 4;
 // The segments of one call to add, as few as kMaxMergedRows allows.
 std::vector<SegmentView> merge_new_segments(std::vector<SegmentData> segments);
 
+// All live rows in segments of up to kMaxMergedRows, without the removed ones.
+std::vector<SegmentView> merge_all(const std::vector<SegmentView>& views);
+
 // Merges until no tier (live rows in [4^i, 4^(i+1))) has four members, and rewrites segments with a quarter of their rows removed.
+// Attached segments are left alone.
 void settle(std::vector<SegmentView>& views);
 
 }  // namespace sightline::lexical

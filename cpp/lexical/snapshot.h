@@ -23,6 +23,7 @@ namespace sightline::lexical {
 struct SegmentView {
   std::shared_ptr<const Segment> segment;
   std::shared_ptr<const Tombstones> tombstones;  // null if every row is live
+  bool attached = false;  // belongs to a file of its own, whose owner decides when it merges
 
   std::size_t live_count() const noexcept {
     return segment->row_count() - (tombstones ? tombstones->removed_count() : 0);

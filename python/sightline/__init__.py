@@ -22,25 +22,32 @@ if TYPE_CHECKING:
     from sightline.errors import IndexLockedError as IndexLockedError
     from sightline.errors import InvalidInputError as InvalidInputError
     from sightline.errors import MissingExtraError as MissingExtraError
+    from sightline.errors import ModelError as ModelError
     from sightline.errors import NotFoundError as NotFoundError
     from sightline.errors import SightlineError as SightlineError
     from sightline.errors import StorageError as StorageError
+    from sightline.fusion import DBSF as DBSF
     from sightline.fusion import RRF as RRF
     from sightline.fusion import Convex as Convex
     from sightline.hybrid_index import HybridIndex as HybridIndex
+    from sightline.openai_embed import OpenAIEmbedder as OpenAIEmbedder
+    from sightline.rerank import CachedReranker as CachedReranker
     from sightline.rerank import RerankersReranker as RerankersReranker
     from sightline.rerank import SentenceTransformersReranker as SentenceTransformersReranker
     from sightline.runtime import cpu_info as cpu_info
     from sightline.runtime import get_num_threads as get_num_threads
     from sightline.runtime import set_num_threads as set_num_threads
+    from sightline.tuning import Tuning as Tuning
     from sightline.vector_index import VectorIndex as VectorIndex
 
 _MODULE_OF = {
     "Analyzer": "analyzer",
     "BM25Index": "bm25_index",
+    "CachedReranker": "rerank",
     "Convex": "fusion",
     "CorruptIndexError": "errors",
     "Document": "documents",
+    "DBSF": "fusion",
     "DuplicateIdError": "errors",
     "Hit": "documents",
     "HybridIndex": "hybrid_index",
@@ -49,13 +56,16 @@ _MODULE_OF = {
     "InvalidInputError": "errors",
     "LatentSemanticEmbedder": "embed",
     "MissingExtraError": "errors",
+    "ModelError": "errors",
     "NotFoundError": "errors",
+    "OpenAIEmbedder": "openai_embed",
     "RRF": "fusion",
     "RerankersReranker": "rerank",
     "SentenceTransformersEmbedder": "embed",
     "SentenceTransformersReranker": "rerank",
     "SightlineError": "errors",
     "StorageError": "errors",
+    "Tuning": "tuning",
     "VectorIndex": "vector_index",
     "__version__": "_version",
     "cpu_info": "runtime",

@@ -186,6 +186,25 @@ class BM25Index:
         index._core = self._core.fork()
         return index
 
+    def attach(self, other: BM25Index) -> None:
+        """Take over the live documents of another index, such as one of several that ``load`` mapped.
+
+        They share memory, and the scores are those of one index of all documents. Attached documents stay where they
+        are, mapped or not, whatever is written later, until ``compact``. O(segments), plus O(log n) a document where
+        the ids of both interleave.
+
+        Parameters: other : BM25Index whose texts were analysed alike, which the caller answers for
+        Raises:     InvalidInputError if it is anything else; DuplicateIdError if an id is in both. The index is then as
+                    it was.
+        """
+        if not isinstance(other, BM25Index):
+            raise InvalidInputError(f"other: expected a BM25Index, got {type(other).__name__}")
+        self._core.attach(other._core)
+
+    def compact(self) -> None:
+        """Rewrite all documents into as few segments as possible and free the space of removed ones. O(postings)."""
+        self._core.compact()
+
     def search(
         self,
         queries: str | Sequence[str] | Sequence[Sequence[str]],

@@ -1,7 +1,4 @@
-"""The command line: ``sightline`` and ``python -m sightline``.
-
-Commands that work on an index on disk come with such indexes in a later version.
-"""
+"""The command line: ``sightline`` and ``python -m sightline``. The commands on an index on disk are in cli_index."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
+from sightline.cli_index import add_commands
 from sightline.errors import MissingExtraError, SightlineError
 
 __all__ = ["main"]
@@ -94,6 +92,7 @@ def _app(typer: Any) -> Any:
     app.callback()(root)
     app.command()(demo)
     app.command()(doctor)
+    add_commands(app, typer, as_json)
     return app
 
 

@@ -370,7 +370,10 @@ class Columns:
 
 def check_paths(metadata: Mapping[str, Any], where: str) -> None:
     """Refuse metadata where a key with dots and a nested object spell one path: {"a.b": 1, "a": {"b": 2}}."""
-    if not any("." in key or isinstance(value, dict) for key, value in metadata.items()):
+    for key, value in metadata.items():  # no generator: this runs for every document
+        if "." in key or type(value) is dict:
+            break
+    else:
         return
     seen: set[str] = set()
     pending: list[tuple[str, Mapping[str, Any]]] = [("", metadata)]

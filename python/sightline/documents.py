@@ -33,6 +33,7 @@ _FIELDS = ("id", "text", "metadata", "vector", "title")
 _MAX_DEPTH = 16
 # Filters compare integers exactly as a sum of two float64, which covers all 64-bit identifiers with room to spare.
 _MAX_INTEGER = 2**64
+_ONLY_STR = {str}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,8 @@ class Hit:
 
     Parameters: rank : 1 for the best; dense_score : cosine in [-1, 1], None without a vector or in lexical mode;
                 lexical_score : BM25, 0.0 if no query term occurs, None in dense mode; rerank_score : None if not
-                reranked; explanation : dict, None unless ``explain=True``
+                reranked; explanation : dict, None unless ``explain=True``; degraded : why the reranker has no say in
+                the order although there was one, None if it has
     """
 
     id: str
@@ -76,6 +78,7 @@ class Hit:
     lexical_score: float | None = None
     rerank_score: float | None = None
     explanation: dict[str, Any] | None = None
+    degraded: str | None = None
 
 
 def document_id(value: object, argument: str) -> str:
@@ -219,13 +222,23 @@ def _plain_object(value: Mapping[Any, Any], where: str, depth: int) -> dict[str,
     for key, item in value.items():
         if not isinstance(key, str) or not key:
             raise InvalidInputError(f"{where}: keys must be non-empty str, got {key!r}")
-        if key.startswith("$"):
+        if key[0] == "$":
             raise InvalidInputError(f"{where}: key {key!r} begins with '$', which filters reserve for operators")
+        if not key.isascii():
+            encodable(key, where)
         # The usual values first: naming the place of each would cost more than checking it.
-        if item is None or type(item) is bool or (type(item) is str and item.isascii()):
-            plain[encodable(key, where)] = item
+        kind = type(item)
+        if (
+            item is None
+            or kind is bool
+            or (kind is str and item.isascii())
+            or (kind is int and -_MAX_INTEGER <= item <= _MAX_INTEGER)
+        ):
+            plain[key] = item
+        elif kind is list and depth < _MAX_DEPTH and set(map(type, item)) == _ONLY_STR and "".join(item).isascii():
+            plain[key] = item.copy()
         else:
-            plain[encodable(key, where)] = _plain_value(item, f"{where}[{key!r}]", depth)
+            plain[key] = _plain_value(item, f"{where}[{key!r}]", depth)
     return plain
 
 

@@ -7,6 +7,8 @@ if it has ``embed_query(str) -> array (dim,)``, they go there one by one.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -126,6 +128,7 @@ class LatentSemanticEmbedder:
         self._min_df = None if min_df is None else checked_integer("min_df", min_df, 1)
         self._max_features = checked_integer("max_features", max_features, 1)
         self._seed = checked_integer("seed", seed, 0, 2**32 - 1)
+        self.name: str | None = None
         self._vectorizer: Any = None
         self._projection: Any = None
 
@@ -159,6 +162,10 @@ class LatentSemanticEmbedder:
         _, _, components = randomized_svd(weights, rank, n_iter=4, random_state=self._seed)
         self._vectorizer = vectorizer
         self._projection = np.ascontiguousarray(components.T, dtype=np.float32)
+        # Two fits have nothing in common, so the name that an index keeps is that of this one.
+        digest = hashlib.blake2b(self._projection.tobytes(), digest_size=8)
+        digest.update(json.dumps(sorted((word, int(i)) for word, i in vectorizer.vocabulary_.items())).encode())
+        self.name = f"latent semantic, fit {digest.hexdigest()}"
         return self
 
     def __call__(self, texts: Sequence[str]) -> Vectors:
@@ -241,6 +248,7 @@ class SentenceTransformersEmbedder:
         **options: Any,
     ) -> None:
         self._batch_size = checked_integer("batch_size", batch_size, 1)
+        self.name = model if isinstance(model, str) else None  # kept by an index, which refuses another
         self._query_prefix = query_prefix
         self._document_prefix = document_prefix
         if isinstance(model, str):

@@ -17,7 +17,7 @@ from __future__ import annotations
 import datetime
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -122,62 +122,66 @@ class _Exists(Filter):
 
 
 @dataclass(frozen=True, slots=True)
-class _EqualsAny(Filter):
-    """``$eq`` and ``$in``: the operands by kind, since each kind has a stream of its own."""
+class _OnField(Filter):
+    """An operator on the values of one field, which are in a stream for each kind."""
 
     path: str
     operator: str
+
+    @abstractmethod
+    def _operands(self) -> Iterable[tuple[Kind, Any]]: ...
+
+    @abstractmethod
+    def _matches(self, field: Field, stream: Stream, operand: Any) -> Mask: ...
+
+    def _evaluate(self, rows: _Rows) -> Mask:
+        mask = np.zeros(rows.columns.row_count, dtype=np.bool_)
+        field = rows.columns.fields.get(self.path)
+        if field is None:
+            return mask
+        for kind, operand in self._operands():
+            for stream in _streams(field, kind, self, rows):
+                mask |= stream.row_mask(self._matches(field, stream, operand), rows.columns.row_count)
+        return mask
+
+
+@dataclass(frozen=True, slots=True)
+class _EqualsAny(_OnField):
+    """``$eq`` and ``$in``."""
+
     operands: dict[Kind, list[Any]]
 
-    def _evaluate(self, rows: _Rows) -> Mask:
-        mask = np.zeros(rows.columns.row_count, dtype=np.bool_)
-        field = rows.columns.fields.get(self.path)
-        if field is None:
-            return mask
-        for kind, operands in self.operands.items():
-            for stream in _streams(field, kind, self, rows):
-                mask |= stream.row_mask(stream.equals_any(operands), rows.columns.row_count)
-        return mask
+    def _operands(self) -> Iterable[tuple[Kind, Any]]:
+        return self.operands.items()
+
+    def _matches(self, field: Field, stream: Stream, operand: Any) -> Mask:
+        return stream.equals_any(operand)
 
 
 @dataclass(frozen=True, slots=True)
-class _Compare(Filter):
-    path: str
-    operator: str
+class _OneOperand(_OnField):
     kind: Kind
     operand: Any
 
-    def _evaluate(self, rows: _Rows) -> Mask:
-        mask = np.zeros(rows.columns.row_count, dtype=np.bool_)
-        field = rows.columns.fields.get(self.path)
-        if field is None:
-            return mask
-        for stream in _streams(field, self.kind, self, rows):
-            mask |= stream.row_mask(stream.compare(self.operator, self.operand), rows.columns.row_count)
-        return mask
+    def _operands(self) -> Iterable[tuple[Kind, Any]]:
+        return ((self.kind, self.operand),)
 
 
 @dataclass(frozen=True, slots=True)
-class _Contains(Filter):
-    path: str
-    operator: str
-    kind: Kind
-    operand: Any
-
-    def _evaluate(self, rows: _Rows) -> Mask:
-        mask = np.zeros(rows.columns.row_count, dtype=np.bool_)
-        field = rows.columns.fields.get(self.path)
-        if field is None:
-            return mask
-        for stream in _streams(field, self.kind, self, rows):
-            if stream is field.scalars.get("string") and isinstance(stream, StringStream):
-                mask |= stream.row_mask(stream.contains(self.operand), rows.columns.row_count)
-            else:
-                mask |= stream.row_mask(stream.equals_any([self.operand]), rows.columns.row_count)
-        return mask
+class _Compare(_OneOperand):
+    def _matches(self, field: Field, stream: Stream, operand: Any) -> Mask:
+        return stream.compare(self.operator, operand)
 
 
-def _streams(field: Field, kind: Kind, node: _EqualsAny | _Compare | _Contains, rows: _Rows) -> list[Stream]:
+@dataclass(frozen=True, slots=True)
+class _Contains(_OneOperand):
+    def _matches(self, field: Field, stream: Stream, operand: Any) -> Mask:
+        if stream is field.scalars.get("string") and isinstance(stream, StringStream):
+            return stream.contains(operand)
+        return stream.equals_any([operand])
+
+
+def _streams(field: Field, kind: Kind, node: _OnField, rows: _Rows) -> list[Stream]:
     """Return the streams of a field that can hold the operand.
 
     Raises:     InvalidInputError if none of them has a live row although the field has live values of other kinds

@@ -4,92 +4,128 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import threading
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 
 from sightline.documents import Document, Hit, copy_plain, document_id
-from sightline.errors import DuplicateIdError, InvalidInputError, SightlineError, checked_integer
+from sightline.durable import DurableKeeper
+from sightline.errors import (
+    CorruptIndexError,
+    DuplicateIdError,
+    InvalidInputError,
+    SightlineError,
+    checked_integer,
+)
 from sightline.filters import Filter, parse_filter
-from sightline.fusion import RRF, Convex
+from sightline.fusion import Fusion
 from sightline.ingest import Prepared, Progress, check_scope, prepare, show_progress
-from sightline.request import Mode, parse_request, parse_selection
-from sightline.rerank import Reranker
-from sightline.retrieval import State, finish, retrieve
+from sightline.keeper import Keeper
+from sightline.request import Mode, SearchOptions, parse_request, parse_selection
+from sightline.rerank import OnError, Reranker
+from sightline.retrieval import State, finish, list_candidates, retrieve
 from sightline.scoped import ScopedIndex
-from sightline.table import Rows, Table
+from sightline.settings import Settings, embedder_name
+from sightline.store import Durability, RowGoneError
+from sightline.table import Rows
+from sightline.tuning import Tuning, parse_judgements, tune_alpha
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from sightline.analyzer import Analyzer
     from sightline.bm25_index import Variant
 
 __all__ = ["HybridIndex"]
 
+_Result = TypeVar("_Result")
+_ATTEMPTS = 20  # at a read, while a writer purges what the state it began with names
+
 
 class HybridIndex:
     """Index documents for search by meaning, by words, and by both fused exactly.
 
-    In memory. Safe to use from several threads: a write makes a new state of documents and engines beside the current
-    one (they share what did not change) and publishes it at its end, so searches never wait for it and see all of a
-    write or nothing of it. Writes wait for each other, after checking and embedding.
+    In memory, or in a directory, where a write that returned survives the end of the process and, by default, a loss of
+    power. One writer has a directory at a time, in this process or another; any number of readers may search it
+    meanwhile and see a write at their next search. Safe to use from several threads: a write makes a new state of
+    documents and engines beside the current one (they share what did not change) and publishes it at its end, so
+    searches never wait for it and see all of a write or nothing of it. Writes wait for each other, after checking and
+    embedding.
 
     A document without a vector, where there is an embedder, is embedded as ``title + " " + text``, unless that is
-    blank. Without embedder and vectors the index is lexical only.
+    blank; what was embedded before is not embedded again. Without embedder and vectors the index is lexical only.
 
-    Parameters: path : must be None, on-disk indexes come with a later version; embedder : ``(list of str) -> array
-                (n, dim)``, to which queries may go another way, see sightline.embed; dim : of the vectors, default that
-                of the first; analyzer : Analyzer or the language of one; k1, b, delta, variant : of BM25, see
-                BM25Index; batch_size : documents checked and embedded at a time
-    Raises:     InvalidInputError if an argument has the wrong type or range
+    Of an index on disk the vectors, texts and metadata stay there until a search needs them; ids, word statistics and
+    codes of the vectors (1 byte a dimension) are in memory, and the metadata from the first filter on.
+
+    Parameters: path : directory, made if missing, or None for an index in memory; embedder : ``(list of str) -> array
+                (n, dim)``, to which queries may go another way, see sightline.embed; if it has a ``name``, the index
+                keeps it; dim : of the vectors, default that of the first; analyzer : Analyzer or the language of one,
+                default "english"; k1, b, delta, variant : of BM25, see BM25Index, default 1.2, 0.75, 0.5, "lucene".
+                Left out, they are those that an existing index was made with. batch_size : documents checked and
+                embedded at a time; durability : "full" has a write on the disk before it returns; "os" leaves that to
+                the operating system, so that a loss of power may take the last writes, but never half of one
+    Raises:     InvalidInputError if an argument has the wrong type or range; IndexLockedError naming the process that
+                has the directory open for writing; IncompatibleIndexError if it was made with another analyzer, dim,
+                embedder or parameter; CorruptIndexError, StorageError
     """
 
     def __init__(
         self,
-        path: None = None,
+        path: str | os.PathLike[str] | None = None,
         embedder: Callable[[list[str]], Any] | None = None,
         *,
         dim: int | None = None,
-        analyzer: Analyzer | str = "english",
-        k1: float = 1.2,
-        b: float = 0.75,
-        delta: float = 0.5,
-        variant: Variant = "lucene",
+        analyzer: Analyzer | str | None = None,
+        k1: float | None = None,
+        b: float | None = None,
+        delta: float | None = None,
+        variant: Variant | None = None,
         batch_size: int = 256,
+        durability: Durability = "full",
     ) -> None:
-        from sightline.analyzer import Analyzer
-        from sightline.bm25_index import BM25Index
-        from sightline.vector_index import VectorIndex
-
-        if path is not None:
-            raise InvalidInputError(
-                f"path: indexes on disk are not available in this version, got {path!r}; path=None makes one in memory"
-            )
-        if embedder is not None and not callable(embedder):
-            raise InvalidInputError(f"embedder: expected a callable or None, got {type(embedder).__name__}")
-        for name in ("embed_query", "embed_queries"):
-            method = getattr(embedder, name, None)
-            if method is not None and not callable(method):
-                raise InvalidInputError(f"embedder: expected its {name} to be a method, got {type(method).__name__}")
-        if isinstance(analyzer, str):
-            analyzer = Analyzer(analyzer)
-        if not isinstance(analyzer, Analyzer):
-            raise InvalidInputError(
-                f"analyzer: expected an Analyzer or the name of a language, got {type(analyzer).__name__}"
-            )
-        self._embedder = embedder
+        self._embedder = _checked_embedder(embedder)
         self._batch_size = checked_integer("batch_size", batch_size, 1)
-        lexical = BM25Index(analyzer, k1=k1, b=b, delta=delta, variant=variant)
-        dense = None if dim is None else VectorIndex(dim, metric="cosine")
-        self._state = State(Table(), dense, lexical, _tf_limit(variant, k1, delta))
-        self._id_of: dict[str, int] = {}  # of the documents in _state, to their internal ids
-        self._publishing = threading.Lock()  # held only to replace the two together, or to read both
-        self._writing = threading.Lock()
+        given = _given_settings(embedder, analyzer, variant, k1, b, delta)
+        self._keeper = _keeper(path, given, create=True, dim=dim, read_only=False, durability=durability)
         self._closed = False
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        embedder: Callable[[list[str]], Any] | None = None,
+        *,
+        read_only: bool = False,
+        batch_size: int = 256,
+        durability: Durability = "full",
+    ) -> HybridIndex:
+        """Open an index that must exist.
+
+        Reads the segment files once to verify their checksums, and replays what is not sealed yet.
+
+        Parameters: path : directory; read_only : see what the writer commits, at the next search, without being one;
+                    the others as for HybridIndex
+        Returns:    HybridIndex
+        Raises:     StorageError if there is no index; the others as for HybridIndex
+        """
+        if not isinstance(read_only, bool):
+            raise InvalidInputError(f"read_only: expected True or False, got {read_only!r}")
+        if path is None:
+            raise InvalidInputError("path: expected the directory of an index, got None")
+        index = cls.__new__(cls)
+        index._embedder = _checked_embedder(embedder)
+        index._batch_size = checked_integer("batch_size", batch_size, 1)
+        given = _given_settings(embedder, None, None, None, None, None)
+        index._keeper = _keeper(path, given, create=False, dim=None, read_only=read_only, durability=durability)
+        index._closed = False
+        return index
 
     # Writing
 
@@ -132,35 +168,44 @@ class HybridIndex:
             raise InvalidInputError("delete: give ids or where; to remove everything, say where={}")
         wanted = None if ids is None else _ids(ids)
         condition = None if where is None else parse_filter(where)
-        with self._writing:
+        self._check_open()
+        keeper = self._keeper
+        with keeper.exclusive(0):
             self._check_open()
-            table = self._state.table
+            table = keeper.current().table
             if wanted is None:
-                rows = np.arange(len(table.row_ids))
-                alive = table.live
-                rows = rows if alive is None else rows[alive]
+                rows = table.rows(table.live_ids())
             else:
-                rows = table.rows([i for name in dict.fromkeys(wanted) if (i := self._id_of.get(name)) is not None])
+                rows = table.rows(list(keeper.rows_of(list(dict.fromkeys(wanted))).values()))
             if condition is not None:
                 rows = rows[condition.mask(table.columns, table.live)[rows]]
             if len(rows):
-                self._replace(rows, None)
+                keeper.replace(rows, None)
             return len(rows)
 
     def _write(self, documents: object, progress: bool | Progress, *, replace: bool, scope: Filter | None) -> list[str]:
         self._check_open()
+        keeper = self._keeper
+        keeper.check_writable()
         with show_progress(progress) as report:
-            known = None if replace else self._id_of
-            prepared = prepare(documents, self._embedder, self._state.dim, self._batch_size, known, report)
+            prepared = prepare(
+                documents,
+                self._embedder,
+                keeper.current().dim,
+                self._batch_size,
+                None if replace else keeper.rows_of,
+                keeper.reusable,
+                report,
+            )
             if not prepared.documents:
                 return []
             if scope is not None:
                 check_scope(prepared.documents, scope)
             count = len(prepared.documents)
             report("index", 0, count)  # outside the lock: a caller's function may itself search
-            with self._writing:
+            with keeper.exclusive(count):
                 self._check_open()
-                self._replace(self._replaced_rows(prepared, replace, scope), prepared)
+                keeper.replace(self._replaced_rows(prepared, replace, scope), prepared)
             with suppress(Exception):  # the documents are there: an error now would say that they are not
                 report("index", count, count)
         return [document.id for document in prepared.documents]
@@ -171,63 +216,35 @@ class HybridIndex:
         Raises:     DuplicateIdError if they must not; InvalidInputError for vectors of another dimension. Both were
                     checked while the stream was read, but other threads may have written since.
         """
-        state = self._state
+        state = self._keeper.current()
         if prepared.vectors is not None and state.dim not in (None, prepared.vectors.shape[1]):
             raise InvalidInputError(
                 f"documents: vectors have {prepared.vectors.shape[1]} dimensions, the index has {state.dim}"
             )
-        present = [document.id for document in prepared.documents if document.id in self._id_of]
+        present = self._keeper.rows_of([document.id for document in prepared.documents])
         if present and not replace:
-            raise DuplicateIdError(f"documents: id {present[0]!r} is already in the index; use upsert to replace it")
-        rows = state.table.rows([self._id_of[name] for name in present])
+            raise DuplicateIdError(
+                f"documents: id {next(iter(present))!r} is already in the index; use upsert to replace it"
+            )
+        rows = state.table.rows(list(present.values()))
         if present and scope is not None:
             inside = scope.mask(state.table.columns, state.table.live)[rows]
             if not inside.all():
-                name = present[int(np.argmin(inside))]
+                name = list(present)[int(np.argmin(inside))]
                 raise DuplicateIdError(f"documents: id {name!r} is taken by a document outside the scope")
         return rows
-
-    def _replace(self, rows: Rows, prepared: Prepared | None) -> None:
-        """Publish the state in which some rows are gone and prepared documents are there. An error changes nothing."""
-        from sightline.vector_index import VectorIndex
-
-        state = self._state
-        table, dense, lexical = state.table, state.dense, state.lexical.fork()
-        dense = None if dense is None else dense.fork()
-        added: dict[str, int] = {}
-        if prepared is not None:
-            ids = np.arange(table.next_id, table.next_id + len(prepared.documents), dtype=np.int64)
-            if prepared.vectors is not None:
-                dense = VectorIndex(prepared.vectors.shape[1], metric="cosine") if dense is None else dense
-                dense.add(prepared.vectors, ids[prepared.has_vector])
-            if prepared.texts:
-                lexical.add(prepared.texts, ids[prepared.has_text])
-            added = {document.id: i for document, i in zip(prepared.documents, ids.tolist(), strict=True)}
-        removed = table.row_ids[rows]
-        if dense is not None:
-            dense.remove(removed)
-        lexical.remove(removed)
-        names = [table.document(row).id for row in rows.tolist()]
-        if prepared is None:
-            table = table.after(rows)
-        else:
-            table = table.after(rows, prepared.documents, prepared.has_vector, prepared.has_text, prepared.embedded)
-        following = State(table, dense, lexical, state.tf_limit)
-        with self._publishing:
-            for name in names:
-                del self._id_of[name]
-            self._id_of.update(added)
-            self._state = following
 
     # Reading
 
     def __len__(self) -> int:
         self._check_open()
-        return len(self._state.table)
+        return len(self._keeper.current().table)
 
     def __contains__(self, id: object) -> bool:
         self._check_open()
-        return id in self._id_of
+        if not isinstance(id, str):
+            return False
+        return id in self._keeper.lookup([id])[1]
 
     def get(self, ids: str | Iterable[str]) -> list[Document | None]:
         """Return documents by id.
@@ -244,29 +261,61 @@ class HybridIndex:
     def _get(self, ids: object, scope: Filter | None) -> list[Document | None]:
         wanted = _ids(ids)
         self._check_open()
-        with self._publishing:
-            state = self._state
-            known = [self._id_of.get(name) for name in wanted]
+        return self._on_newest(lambda _: self._found(wanted, scope), self._keeper.current())
+
+    def _found(self, wanted: list[str], scope: Filter | None) -> list[Document | None]:
+        state, known = self._keeper.lookup(wanted)
         table = state.table
-        inside = None if scope is None else scope.mask(table.columns, table.live)
         found: list[Document | None] = [None] * len(wanted)
-        with_vector: dict[int, int] = {}  # position to internal id
-        for position, internal in enumerate(known):
-            if internal is None:
-                continue
-            row = int(table.rows([internal])[0])
-            if inside is None or inside[row]:
-                stored = table.document(row)
-                found[position] = replace(stored, metadata=copy_plain(stored.metadata))
-                if table.has_vector[row] and not table.embedded[row]:
-                    with_vector[position] = internal
-        if state.dense is not None and with_vector:
-            vectors = state.dense.get(list(with_vector.values()))
-            for position, vector in zip(with_vector, vectors, strict=True):
-                document = found[position]
-                if document is not None:
-                    found[position] = replace(document, vector=vector)
+        positions = [position for position, name in enumerate(wanted) if name in known]
+        rows = table.rows([known[wanted[position]] for position in positions])
+        if scope is not None:
+            inside = scope.mask(table.columns, table.live)[rows]
+            positions = [position for position, here in zip(positions, inside, strict=True) if here]
+            rows = rows[inside]
+        for position, document in zip(positions, self._copies(state, rows, embedded=False), strict=True):
+            found[position] = document
         return found
+
+    def _on_newest(self, read: Callable[[State], _Result], state: State) -> _Result:
+        """Read from a state; again from the newest if a writer purged meanwhile what that state names."""
+        for _ in range(_ATTEMPTS):
+            with suppress(RowGoneError):
+                return read(state)
+            state = self._keeper.current()
+        raise CorruptIndexError(
+            f"{self!r}: a row that the newest state names is not in the database; restore the index from a backup"
+        )
+
+    def documents(self, where: Mapping[str, Any] | None = None, *, embedded: bool = False) -> Iterator[Document]:
+        """Yield the documents, or those that a filter matches, in the order of writing.
+
+        They are those of the state at the first step; one that is removed from an index on disk meanwhile may be left
+        out. In bounded memory.
+
+        Parameters: where : filter, see sightline.filters; embedded : with the vectors that the embedder made, too
+        Returns:    iterator of Document, copies, with ``vector`` where the caller gave it
+        Raises:     InvalidInputError if the filter is malformed or its kinds clash with what a field holds
+        """
+        condition = None if where is None else parse_filter(where)
+        self._check_open()
+        state = self._keeper.current()
+        mask = state.table.select(condition)
+        rows = np.arange(len(state.table.row_ids)) if mask is None else np.flatnonzero(mask)
+        for row in rows:
+            self._check_open()
+            with suppress(RowGoneError):
+                yield self._copies(state, rows=np.array([row]), embedded=embedded)[0]
+
+    def _copies(self, state: State, rows: Rows, *, embedded: bool) -> list[Document]:
+        """Return documents of their own, with the vectors that callers gave, or with all."""
+        table = state.table
+        wanted = table.has_vector[rows] & (embedded or ~table.embedded(rows))
+        vectors = iter(() if state.dense is None else state.dense.get(table.row_ids[rows[wanted]]))
+        return [
+            replace(stored, metadata=copy_plain(stored.metadata), vector=next(vectors) if with_vector else None)
+            for stored, with_vector in zip(table.documents(rows), wanted, strict=True)
+        ]
 
     def count(self, where: Mapping[str, Any] | None = None) -> int:
         """Return how many documents there are, or how many match a filter; O(1), or a pass over the filter's columns.
@@ -277,43 +326,17 @@ class HybridIndex:
         """
         condition = None if where is None else parse_filter(where)
         self._check_open()
-        table = self._state.table
-        return len(table) if condition is None else int(np.count_nonzero(condition.mask(table.columns, table.live)))
+        state = self._keeper.current()
+        if condition is None:
+            return len(state.table)
+        return self._on_newest(lambda state: state.table.count(condition), state)
+
+    @overload
+    def search(self, query: str | None, k: int = ..., **options: Unpack[SearchOptions]) -> list[Hit]: ...
 
     @overload
     def search(
-        self,
-        query: str | None,
-        k: int = ...,
-        *,
-        mode: Mode | None = ...,
-        vector: Any = ...,
-        where: Mapping[str, Any] | None = ...,
-        fusion: Convex | RRF | None = ...,
-        rerank: Reranker | None = ...,
-        rerank_depth: int = ...,
-        diversity: float | None = ...,
-        group_by: str | None = ...,
-        per_group: int = ...,
-        explain: bool = ...,
-    ) -> list[Hit]: ...
-
-    @overload
-    def search(
-        self,
-        query: list[str] | tuple[str, ...],
-        k: int = ...,
-        *,
-        mode: Mode | None = ...,
-        vector: Any = ...,
-        where: Mapping[str, Any] | None = ...,
-        fusion: Convex | RRF | None = ...,
-        rerank: Reranker | None = ...,
-        rerank_depth: int = ...,
-        diversity: float | None = ...,
-        group_by: str | None = ...,
-        per_group: int = ...,
-        explain: bool = ...,
+        self, query: list[str] | tuple[str, ...], k: int = ..., **options: Unpack[SearchOptions]
     ) -> list[list[Hit]]: ...
 
     def search(
@@ -324,12 +347,18 @@ class HybridIndex:
         mode: Mode | None = None,
         vector: Any = None,
         where: Mapping[str, Any] | None = None,
-        fusion: Convex | RRF | None = None,
+        fusion: Fusion | None = None,
         rerank: Reranker | None = None,
         rerank_depth: int = 50,
+        rerank_budget: float | None = None,
+        on_rerank_error: OnError = "raise",
         diversity: float | None = None,
+        near_duplicates: float | None = None,
         group_by: str | None = None,
         per_group: int = 1,
+        latest_by: str | None = None,
+        min_score: float | None = None,
+        offset: int = 0,
         explain: bool = False,
     ) -> list[Hit] | list[list[Hit]]:
         """Return the best k documents of a query, or a list of such lists for a list of queries.
@@ -339,15 +368,22 @@ class HybridIndex:
         Parameters: query : str or list of str; None with ``vector`` in dense mode; mode : "hybrid", "dense" or
                     "lexical", default hybrid, and lexical for an index without embedder and vectors; vector : (dim,),
                     or (q, dim) for a list, default the embedder's; where : filter, see sightline.filters; fusion :
-                    Convex() by default, or RRF(); rerank : ``(query, texts) -> scores``, reorders the best
-                    ``rerank_depth``; diversity : 0 to 1, trades relevance for hits that differ from those above them
-                    (maximal marginal relevance over the best 50 or 4 k); group_by : metadata field, at most
-                    ``per_group`` hits of each of its values; explain : fill ``Hit.explanation``
+                    Convex() by default, RRF(), DBSF(), or a callable (dense, lexical) -> scores over the documents that
+                    either engine lists among its best 100; rerank : ``(query, texts) -> scores``, reorders the best
+                    ``rerank_depth``; rerank_budget : seconds, for all queries, after which the order of retrieval is
+                    kept; on_rerank_error : "raise", or "keep" that order (``Hit.degraded`` then says why);
+                    diversity : 0 to 1, trades relevance for hits that differ from those above them (maximal marginal
+                    relevance over the best 50 or 4 k); near_duplicates : cosine from which a hit that resembles one
+                    above it is dropped, as is one of the same text; group_by : metadata field, at most ``per_group``
+                    hits of each of its values; latest_by : metadata field: of the best 50 or 4 k that share
+                    ``group_by``, those with its greatest value stay, not the most relevant; min_score : the least
+                    ``Hit.score``; offset : hits to skip, for the next page; explain : fill ``Hit.explanation``
         Returns:    at most k hits, fewer if fewer documents take part
         Raises:     InvalidInputError on any argument that does not fit, such as a dense query without an embedder
         """
         self._check_open()
-        state = self._state
+        keeper = self._keeper
+        state = keeper.current()
         request = parse_request(
             query,
             mode=mode,
@@ -358,10 +394,16 @@ class HybridIndex:
             selection=parse_selection(
                 k=k,
                 rerank=rerank,
+                offset=offset,
                 rerank_depth=rerank_depth,
+                rerank_budget=rerank_budget,
+                on_rerank_error=on_rerank_error,
                 diversity=diversity,
+                near_duplicates=near_duplicates,
                 group_by=group_by,
                 per_group=per_group,
+                latest_by=latest_by,
+                min_score=min_score,
             ),
             embedder=self._embedder,
             dim=state.dim,
@@ -370,8 +412,67 @@ class HybridIndex:
         )
         if not request.texts:
             return []
-        hits = finish(request, retrieve(state, request))
+        hits = finish(request, self._on_newest(lambda state: retrieve(state, request), state))
         return hits[0] if request.single else hits
+
+    def tune(
+        self,
+        queries: Mapping[str, str],
+        qrels: Mapping[str, Mapping[str, float]],
+        *,
+        k: int = 10,
+        vectors: Any = None,
+        where: Mapping[str, Any] | None = None,
+        folds: int = 5,
+        seed: int = 0,
+    ) -> Tuning:
+        """Find the weight ``alpha`` of ``Convex`` that suits these documents, and how sure that is.
+
+        Weighs the documents that either engine lists among its best 20 k (at least 200) with each alpha of 0, 0.05 ...
+        1, and cross-validates by nDCG. Changes nothing: give the result's ``fusion`` to ``search``. A search a query.
+
+        Parameters: queries : {query id: text}; qrels : {query id: {document id: grade >= 0}}; k : of nDCG@k; vectors :
+                    {query id: (dim,)}, default the embedder's; where : filter of all searches; folds : int >= 2; seed :
+                    of folds and resampling
+        Returns:    Tuning
+        Raises:     InvalidInputError if anything is malformed, fewer than two queries have a relevant document, or the
+                    index has no vectors
+        """
+        judged = parse_judgements(queries, qrels)
+        depth = max(200, 20 * checked_integer("k", k, 1))
+        checked_integer("folds", folds, 2)
+        checked_integer("seed", seed, 0)
+        given = None
+        if vectors is not None:
+            if not isinstance(vectors, Mapping):
+                raise InvalidInputError(f"vectors: expected a dict by query id, got {type(vectors).__name__}")
+            missing = [name for name in judged.names if name not in vectors]
+            if missing:
+                raise InvalidInputError(f"vectors: query {missing[0]!r} has none")
+            given = [vectors[name] for name in judged.names]
+        state = self._keeper.current()
+        request = parse_request(
+            judged.texts,
+            mode="hybrid",
+            vector=given,
+            where=where,
+            fusion=None,
+            explain=False,
+            selection=parse_selection(k=k),
+            embedder=self._embedder,
+            dim=state.dim,
+            vector_count=state.vector_count,
+            empty=not len(state.table),
+        )
+        listed = list_candidates(state, request, depth)
+        names = [list(grades) for grades in judged.grades]
+        rows = [self._keeper.lookup(found)[1] for found in names]
+        candidates = []
+        for (ids, dense, lexical), grades, row_of in zip(listed, judged.grades, rows, strict=True):
+            grade_of = {row_of[name]: grade for name, grade in grades.items() if name in row_of}
+            gains = np.array([grade_of.get(row, 0.0) for row in ids.tolist()])
+            candidates.append((dense, lexical, gains))
+        return tune_alpha(candidates, judged.grades, state.lexical_scale, k, folds, seed)
 
     async def asearch(self, query: Any, k: int = 10, **options: Any) -> Any:
         """Search in a worker thread, so that the event loop goes on.
@@ -396,9 +497,13 @@ class HybridIndex:
         return ScopedIndex(self, where)
 
     def stats(self) -> dict[str, Any]:
-        """Return counts and sizes: ``documents``, ``with_vector``, ``with_text``, ``dim`` and ``bytes`` by engine."""
+        """Return counts and sizes: ``documents``, ``with_vector``, ``with_text``, ``dim``, ``bytes`` by engine.
+
+        Also ``path``, and of an index on disk ``segments``, ``unsealed`` and ``tombstones`` (rows), ``disk_bytes``,
+        ``read_only``, ``settings``, and ``maintenance_error``: why the background's last sealing or merging failed.
+        """
         self._check_open()
-        state = self._state
+        state = self._keeper.current()
         return {
             "documents": len(state.table),
             "with_vector": state.vector_count,
@@ -408,24 +513,53 @@ class HybridIndex:
                 "dense": {} if state.dense is None else state.dense.memory(),
                 "lexical": state.lexical.memory(),
             },
+            **self._keeper.stats(),
         }
 
     def __repr__(self) -> str:
-        state = self._state
         if self._closed:
             return "HybridIndex, closed"
+        state = self._keeper.newest()
         return f"HybridIndex(dim={state.dim}) with {len(state.table)} documents"
 
     # Life cycle
 
-    def close(self) -> None:
-        """Free the index; every later call but ``close`` is an error."""
-        from sightline.bm25_index import BM25Index
+    def flush(self) -> None:
+        """Seal what is not in segment files, and have every acknowledged write on the disk, also under durability="os".
 
-        with self._writing, self._publishing:
-            self._closed = True
-            self._id_of = {}
-            self._state = State(Table(), None, BM25Index(self._state.lexical.analyzer), self._state.tf_limit)
+        Not needed for durability="full"; nothing to do in memory. O(unsealed rows).
+
+        Raises:     StorageError; nothing that was acknowledged is lost
+        """
+        self._check_open()
+        self._keeper.flush()
+
+    def compact(self) -> None:
+        """Merge all segments into one, forget removed documents, and give their space back.
+
+        Happens by itself in the background as far as searches profit from it. Searches go on meanwhile. O(bytes), and
+        needs as much free space as the index takes.
+
+        Raises:     StorageError; the index is then as it was
+        """
+        self._check_open()
+        self._keeper.compact()
+
+    def verify(self) -> dict[str, Any]:
+        """Check every checksum and every document's hash, and that database, dense and lexical rows are the same.
+
+        Also runs SQLite's integrity check. Reads everything once; an index in memory has nothing to check.
+
+        Returns:    counts of what was checked: ``documents``, ``vectors``, ``texts`` and, on disk, ``segments``
+        Raises:     CorruptIndexError naming the first thing that is wrong; StorageError
+        """
+        self._check_open()
+        return self._keeper.verify()
+
+    def close(self) -> None:
+        """Free the index, and its directory for other writers; every later call but ``close`` is an error."""
+        self._closed = True
+        self._keeper.close()
 
     def __enter__(self) -> HybridIndex:
         self._check_open()
@@ -449,7 +583,42 @@ def _ids(ids: object) -> list[str]:
     return [document_id(name, f"ids[{i}]") for i, name in enumerate(ids)]
 
 
-def _tf_limit(variant: str, k1: float, delta: float) -> float:
-    """Return what the term-frequency factor of a BM25 variant approaches for a word that fills a document."""
-    limits = {"atire": k1 + 1.0, "bm25l": k1 + 1.0, "bm25+": k1 + 1.0 + delta}
-    return limits.get(variant, 1.0)
+def _checked_embedder(embedder: Any) -> Any:
+    if embedder is not None and not callable(embedder):
+        raise InvalidInputError(f"embedder: expected a callable or None, got {type(embedder).__name__}")
+    for name in ("embed_query", "embed_queries"):
+        method = getattr(embedder, name, None)
+        if method is not None and not callable(method):
+            raise InvalidInputError(f"embedder: expected its {name} to be a method, got {type(method).__name__}")
+    return embedder
+
+
+def _given_settings(embedder: object, analyzer: object, variant: Any, k1: Any, b: Any, delta: Any) -> Settings:
+    from sightline.analyzer import Analyzer
+
+    if isinstance(analyzer, str):
+        analyzer = Analyzer(analyzer)
+    if analyzer is not None and not isinstance(analyzer, Analyzer):
+        raise InvalidInputError(
+            f"analyzer: expected an Analyzer or the name of a language, got {type(analyzer).__name__}"
+        )
+    given = Settings(analyzer, variant, k1, b, delta, embedder_name(embedder))
+    given.completed()  # which checks the parameters
+    return given
+
+
+def _keeper(path: Any, given: Settings, *, create: bool, dim: int | None, read_only: bool, durability: Any) -> Keeper:
+    from sightline.vector_index import VectorIndex
+
+    if dim is not None:
+        VectorIndex(dim)  # which checks it
+    if durability not in ("full", "os"):
+        raise InvalidInputError(f"durability: expected 'full' or 'os', got {durability!r}")
+    if path is None:
+        settings = given.completed()
+        return Keeper(dim, settings.lexical(), settings.tf_limit)
+    if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str) or not os.fspath(path):
+        raise InvalidInputError(f"path: expected a directory as str or os.PathLike, got {path!r}")
+    return DurableKeeper(
+        Path(path).absolute(), given, create=create, dim=dim, read_only=read_only, durability=durability
+    )

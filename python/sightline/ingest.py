@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Sized
+from collections.abc import Callable, Container, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -39,12 +39,14 @@ def prepare(
     embedder: Callable[[list[str]], Any] | None,
     dim: int | None,
     batch_size: int,
-    known: Container[str] | None,
+    known: Callable[[Sequence[str]], Container[str]] | None,
+    reusable: Callable[[Sequence[Document]], list[NDArray[np.float32] | None]],
     report: Progress,
 ) -> Prepared:
     """Read a stream of documents, check all of it and embed what has no vector.
 
-    Parameters: dim : of the index, None if it has no vector yet; known : ids that must not occur
+    Parameters: dim : of the index, None if it has no vector yet; known : which of some ids the index has, None if they
+                may occur; reusable : vectors that the embedder made before, None where it must make them
     Raises:     InvalidInputError, DuplicateIdError, both naming the document; whatever the stream or embedder raises
     """
     total = len(documents) if isinstance(documents, Sized) else None
@@ -60,7 +62,7 @@ def prepare(
         names = [f"documents[{len(kept) + i}] (id {document.id!r})" for i, document in enumerate(batch)]
         _check_ids(batch, names, seen, known)
         searched = [searched_text(document) for document in batch]
-        rows = _vectors(batch, searched, names, embedder)
+        rows = _vectors(batch, searched, names, embedder, reusable)
         for name, row in zip(names, rows, strict=True):
             if row is None:
                 continue
@@ -101,21 +103,35 @@ def check_scope(documents: list[Document], scope: Filter) -> None:
         )
 
 
-def _check_ids(batch: list[Document], names: list[str], seen: set[str], known: Container[str] | None) -> None:
+def _check_ids(
+    batch: list[Document],
+    names: list[str],
+    seen: set[str],
+    known: Callable[[Sequence[str]], Container[str]] | None,
+) -> None:
+    present = () if known is None else known([document.id for document in batch])
     for document, name in zip(batch, names, strict=True):
         if document.id in seen:
             raise DuplicateIdError(f"{name}: the id occurs twice in this call")
-        if known is not None and document.id in known:
+        if document.id in present:
             raise DuplicateIdError(f"{name}: the id is already in the index; use upsert to replace it")
         seen.add(document.id)
 
 
 def _vectors(
-    batch: list[Document], searched: list[str], names: list[str], embedder: Callable[[list[str]], Any] | None
+    batch: list[Document],
+    searched: list[str],
+    names: list[str],
+    embedder: Callable[[list[str]], Any] | None,
+    reusable: Callable[[Sequence[Document]], list[NDArray[np.float32] | None]],
 ) -> list[NDArray[np.float32] | None]:
     rows: list[NDArray[np.float32] | None] = [document.vector for document in batch]
     # The embedding of nothing says nothing, so a blank document gets none.
     missing = [i for i, row in enumerate(rows) if row is None and searched[i].strip()]
+    if embedder is not None and missing:
+        for i, row in zip(missing, reusable([batch[i] for i in missing]), strict=True):
+            rows[i] = row
+        missing = [i for i in missing if rows[i] is None]
     if embedder is not None and missing:
         embedded = embed_documents(embedder, [searched[i] for i in missing], [names[i] for i in missing])
         for i, row in zip(missing, embedded, strict=True):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +14,37 @@ from sightline.documents import encodable, float_array
 from sightline.embed import embed_queries
 from sightline.errors import InvalidInputError, checked_integer
 from sightline.filters import Filter, parse_filter
-from sightline.fusion import RRF, Convex
-from sightline.rerank import Reranker
+from sightline.fusion import Convex, Fusion, check_fusion
+from sightline.rerank import OnError, Reranker
 
-__all__ = ["Mode", "Request", "Selection", "parse_request", "parse_selection"]
+__all__ = ["Mode", "Request", "SearchOptions", "Selection", "parse_request", "parse_selection"]
 
-# Maximal marginal relevance chooses among so many candidates: at least a page of them, and some for every hit.
-_MMR_CANDIDATES = 50
-_MMR_FACTOR = 4
+# Maximal marginal relevance and latest_by choose among so many candidates: at least a page, and some for every hit.
+_CHOICE_LEAST = 50
+_CHOICE_FACTOR = 4
 
 Mode: TypeAlias = Literal["hybrid", "dense", "lexical"]
+
+
+class SearchOptions(TypedDict, total=False):
+    """The keyword arguments of ``HybridIndex.search``, for its overloads."""
+
+    mode: Mode | None
+    vector: Any
+    where: Mapping[str, Any] | None
+    fusion: Fusion | None
+    rerank: Reranker | None
+    rerank_depth: int
+    rerank_budget: float | None
+    on_rerank_error: OnError
+    diversity: float | None
+    near_duplicates: float | None
+    group_by: str | None
+    per_group: int
+    latest_by: str | None
+    min_score: float | None
+    offset: int
+    explain: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +55,7 @@ class Request:
     texts: list[str]
     vectors: NDArray[np.float32] | None
     where: Filter | None
-    fusion: Convex | RRF
+    fusion: Fusion
     explain: bool
     single: bool  # one query was given, not a list
     selection: Selection
@@ -44,21 +66,51 @@ class Selection:
     """What becomes of the retrieved documents."""
 
     k: int
+    offset: int
     rerank: Reranker | None
     rerank_depth: int
+    rerank_budget: float | None
+    on_rerank_error: OnError
     diversity: float | None
+    near_duplicates: float | None
     group_by: str | None
     per_group: int
+    latest_by: str | None
+    min_score: float | None
+
+    @property
+    def wanted(self) -> int:
+        """How many hits there must be for a full page."""
+        return self.offset + self.k
 
     @property
     def depth(self) -> int:
-        """How many documents to retrieve, before grouping asks for more."""
-        depth = self.k if self.rerank is None else max(self.k, self.rerank_depth)
-        return depth if self.diversity is None else max(depth, _MMR_CANDIDATES, _MMR_FACTOR * self.k)
+        """How many documents to retrieve, before grouping or suppressing near duplicates asks for more."""
+        depth = self.wanted if self.rerank is None else max(self.wanted, self.rerank_depth)
+        if self.diversity is None and self.latest_by is None:
+            return depth
+        return max(depth, _CHOICE_LEAST, _CHOICE_FACTOR * self.wanted)
+
+    @property
+    def compares_vectors(self) -> bool:
+        """Whether documents are compared with each other."""
+        return self.diversity is not None or self.near_duplicates is not None
 
 
 def parse_selection(
-    *, k: object, rerank: object, rerank_depth: object, diversity: object, group_by: object, per_group: object
+    *,
+    k: object,
+    offset: object = 0,
+    rerank: object = None,
+    rerank_depth: object = 50,
+    rerank_budget: object = None,
+    on_rerank_error: object = "raise",
+    diversity: object = None,
+    near_duplicates: object = None,
+    group_by: object = None,
+    per_group: object = 1,
+    latest_by: object = None,
+    min_score: object = None,
 ) -> Selection:
     """Check the arguments that decide which retrieved documents become hits.
 
@@ -66,23 +118,42 @@ def parse_selection(
     """
     if rerank is not None and not callable(rerank):
         raise InvalidInputError(f"rerank: expected a callable (query, texts) -> scores, got {type(rerank).__name__}")
-    if diversity is not None:
-        if isinstance(diversity, bool) or not isinstance(diversity, (int, float)) or not 0 <= diversity <= 1:
-            raise InvalidInputError(f"diversity: expected a number from 0 to 1 or None, got {diversity!r}")
-        diversity = float(diversity)
-    if group_by is not None and (not isinstance(group_by, str) or not group_by):
-        raise InvalidInputError(f"group_by: expected the name of a metadata field or None, got {group_by!r}")
+    if on_rerank_error not in ("raise", "keep"):
+        raise InvalidInputError(f"on_rerank_error: expected 'raise' or 'keep', got {on_rerank_error!r}")
+    if rerank is None and (rerank_budget is not None or on_rerank_error != "raise"):
+        raise InvalidInputError("rerank_budget and on_rerank_error have no use without rerank")
+    for name, field in (("group_by", group_by), ("latest_by", latest_by)):
+        if field is not None and (not isinstance(field, str) or not field):
+            raise InvalidInputError(f"{name}: expected the name of a metadata field or None, got {field!r}")
+    if latest_by is not None and group_by is None:
+        raise InvalidInputError("latest_by: needs group_by, the field that versions of one thing share")
     checked_per_group = checked_integer("per_group", per_group, 1)
     if group_by is None and checked_per_group != 1:
         raise InvalidInputError("per_group: has no use without group_by")
     return Selection(
         checked_integer("k", k, 1),
+        checked_integer("offset", offset, 0),
         rerank,
         checked_integer("rerank_depth", rerank_depth, 1),
-        diversity,
-        group_by,
+        _number("rerank_budget", rerank_budget, 0.0, math.inf),
+        "keep" if on_rerank_error == "keep" else "raise",
+        _number("diversity", diversity, 0.0, 1.0),
+        _number("near_duplicates", near_duplicates, -1.0, 1.0),
+        group_by if isinstance(group_by, str) else None,
         checked_per_group,
+        latest_by if isinstance(latest_by, str) else None,
+        _number("min_score", min_score, -math.inf, math.inf),
     )
+
+
+def _number(name: str, value: object, least: float, most: float) -> float | None:
+    if value is None:
+        return None
+    is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not is_number or not least <= float(value) <= most:  # type: ignore[arg-type]
+        bounds = f" from {least:g} to {most:g}" if most < math.inf else f" >= {least:g}" if least > -math.inf else ""
+        raise InvalidInputError(f"{name}: expected a number{bounds} or None, got {value!r}")
+    return float(value)  # type: ignore[arg-type]
 
 
 def parse_request(
@@ -109,8 +180,7 @@ def parse_request(
         raise InvalidInputError(f"explain: expected True or False, got {explain!r}")
     condition = None if where is None else parse_filter(where)
     chosen = _mode(mode, query, vector, embedder is not None or vector_count > 0)
-    if fusion is not None and not isinstance(fusion, (Convex, RRF)):
-        raise InvalidInputError(f"fusion: expected Convex(...) or RRF(...), got {type(fusion).__name__}")
+    method = Convex() if fusion is None else check_fusion(fusion)
     if fusion is not None and chosen != "hybrid":
         raise InvalidInputError(f"fusion: applies to mode='hybrid' only, the mode is {chosen!r}")
     if vector is not None and chosen == "lexical":
@@ -126,7 +196,7 @@ def parse_request(
         if dim is not None and vectors.shape[1] != dim:
             source = "embedder" if vector is None else "vector"
             raise InvalidInputError(f"{source}: expected {dim} dimensions as in the index, got {vectors.shape[1]}")
-    return Request(chosen, texts, vectors, condition, fusion or Convex(), explain, single, selection)
+    return Request(chosen, texts, vectors, condition, method, explain, single, selection)
 
 
 def _mode(mode: object, query: object, vector: object, has_dense_side: bool) -> Mode:

@@ -6,9 +6,12 @@ searched, title first.
 
 from __future__ import annotations
 
+import threading
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +19,15 @@ from numpy.typing import NDArray
 from sightline.documents import float_array
 from sightline.errors import InvalidInputError, MissingExtraError, checked_integer
 
-__all__ = ["Reranker", "RerankersReranker", "SentenceTransformersReranker", "rerank_scores"]
+__all__ = [
+    "CachedReranker",
+    "OnError",
+    "Reranker",
+    "RerankersReranker",
+    "SentenceTransformersReranker",
+    "rerank_scores",
+    "rerank_within",
+]
 
 Reranker: TypeAlias = "Callable[[str, list[str]], Sequence[float] | NDArray[Any]]"
 
@@ -40,6 +51,79 @@ def rerank_scores(reranker: Reranker, query: str, texts: list[str]) -> NDArray[n
             f"rerank: score {position} of query {query!r} is {scores[position]}, expected a finite number"
         )
     return scores
+
+
+OnError: TypeAlias = Literal["raise", "keep"]
+
+
+def rerank_within(
+    reranker: Reranker, query: str, texts: list[str], deadline: float | None, on_error: OnError
+) -> tuple[NDArray[np.float64] | None, str | None]:
+    """Call a reranker as far as time and errors allow.
+
+    Parameters: deadline : of time.monotonic(), None for none; past it the reranker goes on in its thread, since nothing
+                can stop it, and its scores are dropped; on_error : whether its errors are raised, or keep the order
+    Returns:    scores, None; or None and the reason why there are none
+    Raises:     as ``rerank_scores``, unless on_error is "keep"
+    """
+    answer: list[NDArray[np.float64]] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            answer.append(rerank_scores(reranker, query, texts))
+        except Exception as error:
+            failure.append(error)
+
+    if deadline is None:
+        run()
+    else:
+        thread = threading.Thread(target=run, name="sightline-rerank", daemon=True)
+        left = deadline - time.monotonic()
+        if left > 0:
+            thread.start()
+            thread.join(left)
+        if not answer and not failure:
+            return None, "the reranker took longer than rerank_budget"
+    if failure:
+        if on_error == "raise":
+            raise failure[0]
+        return None, f"the reranker failed: {type(failure[0]).__name__}: {failure[0]}"
+    return answer[0], None
+
+
+class CachedReranker:
+    """Remember the scores of a reranker, and ask it only for what it has not scored yet.
+
+    Parameters: reranker : callable ``(query, texts) -> scores``; size : how many scores are kept, the last used ones;
+                about 100 bytes each, and the texts
+    Raises:     InvalidInputError if the reranker is not callable or size is below 1
+    Notes:      thread-safe; for rerankers whose score of a text does not depend on the other texts
+    """
+
+    def __init__(self, reranker: Reranker, size: int = 10_000) -> None:
+        if not callable(reranker):
+            raise InvalidInputError(f"reranker: expected a callable, got {type(reranker).__name__}")
+        self._reranker = reranker
+        self._size = checked_integer("size", size, 1)
+        self._scores: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __call__(self, query: str, texts: list[str]) -> NDArray[np.float64]:
+        """Return the score of each text, float64 (n,)."""
+        with self._lock:
+            found = {text: self._scores.get((query, text)) for text in texts}
+        missing = [text for text, score in found.items() if score is None]
+        fresh = rerank_scores(self._reranker, query, missing).tolist() if missing else []
+        known = {text: score for text, score in found.items() if score is not None}
+        known.update(zip(missing, fresh, strict=True))
+        with self._lock:
+            for text, score in known.items():
+                self._scores[query, text] = score
+                self._scores.move_to_end((query, text))
+            while len(self._scores) > self._size:
+                self._scores.popitem(last=False)
+        return np.array([known[text] for text in texts])
 
 
 class SentenceTransformersReranker:

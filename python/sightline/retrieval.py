@@ -7,6 +7,8 @@ a reranker is foreign code and may take seconds.
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +17,17 @@ from numpy.typing import NDArray
 
 from sightline.columns import Mask
 from sightline.documents import Document, Hit, copy_plain, searched_text
-from sightline.fusion import Floats, Fused, Ids, fuse
+from sightline.fusion import Floats, Fused, Ids, fuse, listed
 from sightline.request import Request, Selection
-from sightline.rerank import rerank_scores
-from sightline.selection import group_count, limit_groups, mmr
+from sightline.rerank import rerank_within
+from sightline.selection import distinct, limit_groups, mmr
 from sightline.table import Rows, Table
 
 if TYPE_CHECKING:
     from sightline.bm25_index import BM25Index
     from sightline.vector_index import VectorIndex
 
-__all__ = ["Candidate", "State", "finish", "retrieve"]
+__all__ = ["Candidate", "State", "finish", "list_candidates", "retrieve"]
 
 # See Convex.lexical_scale: so many words that occur in a single document weigh as much as cosine 1. Chosen on four
 # judged collections, where every value from 3 to 8 stays within 0.004 of the best mean nDCG@10.
@@ -72,7 +74,8 @@ class Candidate:
     dense: float
     lexical: float
     explanation: dict[str, Any] | None
-    vector: NDArray[np.float32] | None  # only where diversity needs it
+    vector: NDArray[np.float32] | None  # only where documents are compared
+    shared: bool  # whether the document is the index's own, of which a hit needs a copy
 
 
 class _Source:
@@ -93,6 +96,11 @@ class _Source:
             else:
                 # The engine's own rows are exactly the live members, in the same order.
                 self._mask = selected if bool(member.all()) else selected[member]
+
+    @property
+    def size(self) -> int:
+        """How many rows the filter allows."""
+        return self._count
 
     def _trim(self, scores: NDArray[np.float32], ids: Ids) -> list[tuple[Floats, Ids]]:
         found = []
@@ -151,37 +159,66 @@ class _LexicalSource(_Source):
 def retrieve(state: State, request: Request) -> list[list[Candidate]]:
     """Return for each query the best documents, best first, as many as its selection may need.
 
-    Grouping needs more than k; how many more only the documents tell, so the depth grows until there are enough.
+    Grouping and suppressing near duplicates need more than k; how many more only the documents tell, so the depth grows
+    until there are enough.
     """
     selection = request.selection
     depth = selection.depth
-    wanted = selection.k if selection.diversity is None else depth
+    wanted = selection.wanted if selection.diversity is None else depth
     while True:
         found = _retrieve(state, request, depth)
-        if selection.group_by is None or all(
-            len(candidates) < depth
-            or group_count([c.document.metadata for c in candidates], selection.group_by, selection.per_group) >= wanted
+        if all(
+            len(candidates) < depth or len(_different(candidates, range(len(candidates)), selection, wanted)) >= wanted
             for candidates in found
         ):
             return found
         depth *= _GROWTH
 
 
+def _different(candidates: list[Candidate], order: Sequence[int], selection: Selection, most: int) -> Sequence[int]:
+    """Return those of the candidates that grouping and near duplicates leave, in their order."""
+    if selection.group_by is not None:
+        metadatas = [candidates[i].document.metadata for i in order]
+        kept = limit_groups(metadatas, selection.group_by, selection.per_group, selection.latest_by)
+        order = [order[j] for j in kept]
+    if selection.near_duplicates is not None:
+        texts = [searched_text(candidates[i].document) for i in order]
+        vectors = [candidates[i].vector for i in order]
+        order = [order[j] for j in distinct(texts, vectors, selection.near_duplicates, most)]
+    return order
+
+
 def _retrieve(state: State, request: Request, k: int) -> list[list[Candidate]]:
+    dense, lexical = _sources(state, request)
+    query_count = len(request.texts)
+    answers: list[Fused]
+    if dense is None:
+        answers = _single(lexical, query_count, k, dense=False)
+    elif request.mode == "dense":
+        answers = _single(dense, query_count, k, dense=True)
+    else:
+        answers = fuse(request.fusion, dense, lexical, query_count, k, state.lexical_scale)
+    return [_candidates(state, request, query, answer) for query, answer in enumerate(answers)]
+
+
+def list_candidates(state: State, request: Request, depth: int) -> list[tuple[Ids, Floats, Floats]]:
+    """Return for each query ids, dense and lexical scores of the documents that either engine lists among its best.
+
+    Parameters: request : in hybrid mode
+    """
+    dense, lexical = _sources(state, request)
+    if dense is None:
+        raise TypeError("the mode is not hybrid")
+    return listed(dense, lexical, len(request.texts), depth)
+
+
+def _sources(state: State, request: Request) -> tuple[_DenseSource | None, _LexicalSource]:
     selected = state.table.select(request.where)
     filtered = request.where is not None
     lexical = _LexicalSource(state, request.texts, selected, filtered)
-    query_count = len(request.texts)
-    answers: list[Fused]
     if request.vectors is None:
-        answers = _single(lexical, query_count, k, dense=False)
-    else:
-        dense = _DenseSource(state, request.vectors, selected, filtered)
-        if request.mode == "dense":
-            answers = _single(dense, query_count, k, dense=True)
-        else:
-            answers = fuse(request.fusion, dense, lexical, query_count, k, state.lexical_scale)
-    return [_candidates(state, request, query, answer) for query, answer in enumerate(answers)]
+        return None, lexical
+    return _DenseSource(state, request.vectors, selected, filtered), lexical
 
 
 def _single(source: _DenseSource | _LexicalSource, query_count: int, k: int, *, dense: bool) -> list[Fused]:
@@ -195,7 +232,8 @@ def _single(source: _DenseSource | _LexicalSource, query_count: int, k: int, *, 
 def _candidates(state: State, request: Request, query: int, answer: Fused) -> list[Candidate]:
     found = []
     rows = state.table.rows(answer.ids)
-    vectors = _stored_vectors(state, answer.ids, rows) if request.selection.diversity is not None else {}
+    vectors = _stored_vectors(state, answer.ids, rows) if request.selection.compares_vectors else {}
+    documents = state.table.documents(rows)
     for position, row in enumerate(rows.tolist()):
         explanation: dict[str, Any] | None = None
         if request.explain:
@@ -207,12 +245,13 @@ def _candidates(state: State, request: Request, query: int, answer: Fused) -> li
                 explanation["lexical"] = asdict(bm25) | {"terms": [term._asdict() for term in bm25.terms]}
         found.append(
             Candidate(
-                state.table.document(row),
+                documents[position],
                 float(answer.scores[position]),
                 float(answer.dense[position]),
                 float(answer.lexical[position]),
                 explanation,
                 vectors.get(position),
+                not state.table.reads_documents,
             )
         )
     return found
@@ -228,41 +267,49 @@ def _stored_vectors(state: State, ids: Ids, rows: Rows) -> dict[int, NDArray[np.
 
 def finish(request: Request, found: list[list[Candidate]]) -> list[list[Hit]]:
     """Rerank the head of each list, group, diversify, and make hits of the best k."""
-    return [_hits(text, candidates, request.selection) for text, candidates in zip(request.texts, found, strict=True)]
+    budget = request.selection.rerank_budget
+    deadline = None if budget is None else time.monotonic() + budget
+    pairs = zip(request.texts, found, strict=True)
+    return [_hits(text, candidates, request.selection, deadline) for text, candidates in pairs]
 
 
-def _hits(text: str, candidates: list[Candidate], selection: Selection) -> list[Hit]:
-    order = list(range(len(candidates)))
+def _hits(text: str, candidates: list[Candidate], selection: Selection, deadline: float | None) -> list[Hit]:
+    order: Sequence[int] = range(len(candidates))
+    if selection.min_score is not None:
+        order = [i for i in order if candidates[i].score >= selection.min_score]
     rerank_score: dict[int, float] = {}
-    if selection.rerank is not None and candidates:
+    degraded = None
+    if selection.rerank is not None and order:
         # Diversity weighs relevances against each other, so all of its candidates need scores of one kind.
         head = order if selection.diversity is not None else order[: selection.rerank_depth]
-        scores = rerank_scores(selection.rerank, text, [searched_text(candidates[i].document) for i in head])
-        rerank_score = dict(zip(head, scores.tolist(), strict=True))
-        # A stable sort: equal scores stay in the order of retrieval.
-        order[: len(head)] = sorted(head, key=lambda i: -rerank_score[i])
-    if selection.group_by is not None:
-        metadatas = [candidates[i].document.metadata for i in order]
-        order = [order[j] for j in limit_groups(metadatas, selection.group_by, selection.per_group)]
+        texts = [searched_text(candidates[i].document) for i in head]
+        scores, degraded = rerank_within(selection.rerank, text, texts, deadline, selection.on_rerank_error)
+        if scores is not None:
+            rerank_score = dict(zip(head, scores.tolist(), strict=True))
+            # A stable sort: equal scores stay in the order of retrieval.
+            order = [*sorted(head, key=lambda i: -rerank_score[i]), *order[len(head) :]]
+    order = _different(candidates, order, selection, selection.wanted if selection.diversity is None else len(order))
     if selection.diversity is not None:
         relevance = np.array([rerank_score.get(i, candidates[i].score) for i in order])
-        order = [
-            order[j] for j in mmr(relevance, [candidates[i].vector for i in order], selection.diversity, selection.k)
-        ]
-    return [_hit(candidates[i], rank, rerank_score.get(i)) for rank, i in enumerate(order[: selection.k], start=1)]
+        vectors = [candidates[i].vector for i in order]
+        order = [order[j] for j in mmr(relevance, vectors, selection.diversity, selection.wanted)]
+    page = order[selection.offset : selection.wanted]
+    first = selection.offset + 1
+    return [_hit(candidates[i], rank, rerank_score.get(i), degraded) for rank, i in enumerate(page, start=first)]
 
 
-def _hit(candidate: Candidate, rank: int, rerank_score: float | None) -> Hit:
+def _hit(candidate: Candidate, rank: int, rerank_score: float | None, degraded: str | None) -> Hit:
     document = candidate.document
     return Hit(
         id=document.id,
         text=document.text,
         title=document.title,
-        metadata=copy_plain(document.metadata),
+        metadata=copy_plain(document.metadata) if candidate.shared else dict(document.metadata),
         score=candidate.score,
         rank=rank,
         dense_score=None if math.isnan(candidate.dense) else candidate.dense,
         lexical_score=None if math.isnan(candidate.lexical) else candidate.lexical,
         rerank_score=rerank_score,
         explanation=candidate.explanation,
+        degraded=degraded,
     )

@@ -1,15 +1,17 @@
-"""The documents of a HybridIndex in memory: rows that are only ever appended, with a live bit each.
+"""The documents of a HybridIndex: rows that are only ever appended, with a live bit each.
 
 Thread safety: a Table is one version and never changes; ``after`` makes the next one, from the newest only, by one
 writer at a time. Versions share their memory.
 Invariants: ``row_ids`` ascends and an id is never given twice, so a row mask is also in the id order of the engines. A
-document that is replaced gets a new row and a new id; its old row dies.
+document that is replaced gets a new row and a new id; its old row dies. Where the documents lie on disk, ``records``
+reads them when a hit needs them, and the metadata columns are built at the first filter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeAlias
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,15 +29,28 @@ Rows: TypeAlias = NDArray[np.intp]
 _MIN_DEAD_TO_SWEEP = 1024
 
 
+class Records(Protocol):
+    """Documents that lie elsewhere, by internal id."""
+
+    def documents(self, ids: Sequence[int]) -> list[Document]: ...
+
+    def embedded(self, ids: Sequence[int]) -> list[bool]: ...
+
+    # One for each id; those of dead ids may be empty.
+    def metadata(self, ids: Ids, live: Mask | None) -> Iterable[dict[str, Any]]: ...
+
+
 class Table:
     """One version of all documents (without their vectors, which the dense engine keeps) and their metadata columns.
 
     ``live`` is None while all rows are, the usual case, which filters then need not look at.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, records: Records | None = None) -> None:
         self.next_id = 0
-        self.columns = Columns()
+        self._records = records
+        self._columns = Columns() if records is None else None
+        self._loading = threading.Lock()
         self.live: Mask | None = None
         self._dead_count = 0
         self._documents = Growable(object)
@@ -60,14 +75,44 @@ class Table:
         return self._has_text.view
 
     @property
-    def embedded(self) -> Mask:
-        """The rows whose vectors the embedder made, and would make again."""
-        return self._embedded.view
+    def columns(self) -> Columns:
+        """The metadata of all rows; O(1), but for the first time where documents lie elsewhere."""
+        with self._loading:
+            if self._columns is None:
+                records: Any = self._records
+                self._columns = Columns().extended(records.metadata(self.row_ids, self.live))
+            return self._columns
 
-    def document(self, row: int) -> Document:
-        """Return the document of a row."""
-        found: Document = self._documents.view[row]
+    def embedded(self, rows: Rows) -> Mask:
+        """Return of which rows the embedder made the vectors, and would make them again."""
+        if self._records is not None:
+            return np.array(self._records.embedded(self.row_ids[rows].tolist()), dtype=np.bool_)
+        found: Mask = self._embedded.view[rows]
         return found
+
+    def documents(self, rows: Rows) -> list[Document]:
+        """Return the documents of rows.
+
+        Raises:     RowGoneError if they lie elsewhere and a newer version does not have them
+        """
+        if self._records is not None:
+            return self._records.documents(self.row_ids[rows].tolist())
+        found: list[Document] = self._documents.view[rows].tolist()
+        return found
+
+    @property
+    def reads_documents(self) -> bool:
+        """Whether documents lie elsewhere, so that each call gives new objects."""
+        return self._records is not None
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether the metadata columns were built."""
+        return self._columns is not None
+
+    def live_ids(self) -> Ids:
+        """Return the internal ids of the live documents, ascending."""
+        return self.row_ids if self.live is None else self.row_ids[self.live]
 
     def rows(self, ids: Ids | Sequence[int]) -> Rows:
         """Return the rows of internal ids that exist."""
@@ -77,6 +122,10 @@ class Table:
         """Return the live rows that match a filter; None for all rows."""
         return self.live if where is None else where.mask(self.columns, self.live)
 
+    def count(self, where: Filter) -> int:
+        """Return how many live rows match a filter."""
+        return int(np.count_nonzero(where.mask(self.columns, self.live)))
+
     def after(
         self,
         dead: Rows,
@@ -84,10 +133,17 @@ class Table:
         has_vector: Sequence[bool] | Mask = (),
         has_text: Sequence[bool] | Mask = (),
         embedded: Sequence[bool] | Mask = (),
+        ids: Ids | None = None,
     ) -> Table:
-        """Return the next version: some live rows dead, and documents appended under the ids from ``next_id`` on."""
-        ids = np.arange(self.next_id, self.next_id + len(documents), dtype=np.int64)
+        """Return the next version: some live rows dead, and documents appended.
+
+        Parameters: documents : those that lie elsewhere are needed only once the columns were built; ids : default
+                    those from ``next_id`` on
+        """
+        if ids is None:
+            ids = np.arange(self.next_id, self.next_id + len(documents), dtype=np.int64)
         table = self._extended(documents, ids, has_vector, has_text, embedded)
+        table.next_id = int(ids[-1]) + 1 if len(ids) else self.next_id
         if len(dead):
             live = np.ones(len(table._ids), dtype=np.bool_)
             if self.live is not None:
@@ -95,9 +151,16 @@ class Table:
             live[dead] = False
             table.live, table._dead_count = live, self._dead_count + len(dead)
         elif self.live is not None:
-            table.live = np.concatenate([self.live, np.ones(len(documents), dtype=np.bool_)])
+            table.live = np.concatenate([self.live, np.ones(len(ids), dtype=np.bool_)])
             table._dead_count = self._dead_count
         return table._swept()
+
+    @classmethod
+    def of_records(cls, records: Records, ids: Ids, next_id: int, has_vector: Mask, has_text: Mask) -> Table:
+        """Return the table of live documents that lie elsewhere, by ascending id."""
+        table = cls(records)._extended((), ids, has_vector, has_text, ())
+        table.next_id = next_id
+        return table
 
     def _extended(
         self,
@@ -107,17 +170,17 @@ class Table:
         has_text: Sequence[bool] | Mask,
         embedded: Sequence[bool] | Mask,
     ) -> Table:
-        table = Table()
-        table.next_id = int(ids[-1]) + 1 if len(ids) else self.next_id
-        table.columns = (
-            self.columns.extended(document.metadata for document in documents) if len(documents) else self.columns
-        )
+        table = Table(self._records)
+        table._columns = self._columns
+        if table._columns is not None and len(documents):
+            table._columns = table._columns.extended(document.metadata for document in documents)
+        in_memory = self._records is None
         for name, values in (
-            ("_documents", documents),
+            ("_documents", documents if in_memory else ()),
             ("_ids", ids),
             ("_has_vector", has_vector),
             ("_has_text", has_text),
-            ("_embedded", embedded),
+            ("_embedded", embedded if in_memory else ()),
         ):
             grown: Growable = getattr(self, name).copy()
             if len(values):
@@ -130,12 +193,13 @@ class Table:
         if self.live is None or self._dead_count < _MIN_DEAD_TO_SWEEP or self._dead_count <= len(self):
             return self
         live = self.live
-        swept = Table()._extended(
-            self._documents.view[live].tolist(),
+        in_memory = self._records is None
+        swept = Table(self._records)._extended(
+            self._documents.view[live].tolist() if in_memory else (),
             self.row_ids[live],
             self.has_vector[live],
             self.has_text[live],
-            self.embedded[live],
+            self._embedded.view[live] if in_memory else (),
         )
         swept.next_id = self.next_id
         return swept

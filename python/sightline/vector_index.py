@@ -124,6 +124,20 @@ class VectorIndex:
         index._core = self._core.fork()
         return index
 
+    def attach(self, other: VectorIndex) -> None:
+        """Take over the live rows of another index, such as one of several that ``load`` mapped.
+
+        They share memory. Attached rows stay where they are, mapped or not, whatever is written later, until
+        ``compact``. O(segments), plus O(log n) a row where the ids of both interleave.
+
+        Parameters: other : VectorIndex of the same dim, metric and dtype
+        Raises:     InvalidInputError if it is anything else; DuplicateIdError if an id is in both. The index is then as
+                    it was.
+        """
+        if not isinstance(other, VectorIndex):
+            raise InvalidInputError(f"other: expected a VectorIndex, got {type(other).__name__}")
+        self._core.attach(other._core)
+
     def compact(self) -> None:
         """Rewrite all rows into as few segments as possible and free the space of removed ones. O(n * dim)."""
         self._core.compact()

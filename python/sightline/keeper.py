@@ -1,0 +1,149 @@
+"""Who keeps the documents of a HybridIndex and decides when a write has happened: the part that memory and disk share.
+
+A keeper holds the current state. A write makes the next state beside it (both share what did not change) and publishes
+it at its end, so that a search, which takes one state and keeps it, sees all of a write or nothing of it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.bm25_index import BM25Index
+from sightline.documents import Document, searched_text
+from sightline.ingest import Prepared
+from sightline.retrieval import State
+from sightline.segments import Engines
+from sightline.table import Ids, Rows, Table
+from sightline.vector_index import VectorIndex
+
+__all__ = ["Keeper"]
+
+
+class Keeper:
+    """Keep documents in memory.
+
+    Thread safety: any thread may read; whoever writes holds ``writing``, and ``publishing`` is held only to replace
+    state and ids together, or to read both.
+    """
+
+    def __init__(self, dim: int | None, lexical: BM25Index, tf_limit: float) -> None:
+        dense = None if dim is None else VectorIndex(dim, metric="cosine")
+        self.writing = threading.RLock()
+        self.publishing = threading.RLock()
+        self._state = State(Table(), dense, lexical, tf_limit)
+        self._row_of: dict[str, int] = {}
+
+    def newest(self) -> State:
+        """Return the newest state of this process."""
+        return self._state
+
+    def current(self) -> State:
+        """Return the newest state, wherever it was made."""
+        return self._state
+
+    @contextmanager
+    def exclusive(self, count: int) -> Iterator[None]:
+        """Hold the locks for a write of so many documents."""
+        with self.writing:
+            yield
+
+    def check_writable(self) -> None:
+        """Raise the error that a write would raise at its end, before work is spent on it."""
+
+    def rows_of(self, names: Sequence[str]) -> dict[str, int]:
+        """Return the internal ids of those documents that are present; under ``publishing`` those of the state."""
+        return {name: row for name in names if (row := self._row_of.get(name)) is not None}
+
+    def lookup(self, names: Sequence[str]) -> tuple[State, dict[str, int]]:
+        """Return the newest state, and the internal ids of those documents that it has."""
+        with self.publishing:
+            return self._state, self.rows_of(names)
+
+    def reusable(self, documents: Sequence[Document]) -> list[NDArray[np.float32] | None]:
+        """Return the vectors that the embedder made before for the very same texts, None where there is none."""
+        state, known = self.lookup([document.id for document in documents])
+        found: list[NDArray[np.float32] | None] = [None] * len(documents)
+        if state.dense is None or not known:
+            return found
+        for position, document in enumerate(documents):
+            row_id = known.get(document.id)
+            if row_id is None:
+                continue
+            row = state.table.rows([row_id])
+            if state.table.embedded(row)[0]:
+                (before,) = state.table.documents(row)
+                if searched_text(before) == searched_text(document):
+                    found[position] = state.dense.get([row_id])[0]
+        return found
+
+    def replace(self, rows: Rows, prepared: Prepared | None) -> None:
+        """Publish the state in which some live rows are gone and prepared documents are there.
+
+        The caller holds ``writing``. An error changes nothing.
+        """
+        state = self._state
+        ids = np.arange(state.table.next_id, state.table.next_id + (len(prepared.documents) if prepared else 0))
+        removed = state.table.row_ids[rows]
+        engines = self._extended(Engines(state.dense, state.lexical).fork(), ids, prepared)
+        engines.remove(removed)
+        if prepared is None:
+            table = state.table.after(rows)
+        else:
+            table = state.table.after(
+                rows, prepared.documents, prepared.has_vector, prepared.has_text, prepared.embedded
+            )
+        following = State(table, engines.dense, engines.lexical, state.tf_limit)
+        with self.publishing:
+            self._commit(rows, removed, ids, prepared, following)
+            self._state = following
+
+    def _extended(self, engines: Engines, ids: Ids, prepared: Prepared | None) -> Engines:
+        """Add prepared documents to engines of their own."""
+        if prepared is None:
+            return engines
+        vectors = np.empty((0, 0), dtype=np.float32) if prepared.vectors is None else prepared.vectors
+        return engines.add(ids[prepared.has_vector], vectors, ids[prepared.has_text], prepared.texts)
+
+    def _commit(self, rows: Rows, removed: Ids, ids: Ids, prepared: Prepared | None, following: State) -> None:
+        """Make the write happen; the last step that may fail."""
+        for document in self._state.table.documents(rows):
+            del self._row_of[document.id]
+        if prepared is not None:
+            names = [document.id for document in prepared.documents]
+            self._row_of.update(zip(names, ids.tolist(), strict=True))
+
+    def close(self) -> None:
+        """Let go of everything."""
+        with self.writing, self.publishing:
+            self._row_of = {}
+            self._state = State(Table(), None, BM25Index(self._state.lexical.analyzer), self._state.tf_limit)
+
+    # What only an index on disk needs more of
+
+    def flush(self) -> None:
+        """Have all that is acknowledged on the disk."""
+
+    def compact(self) -> None:
+        """Free the space of removed documents and merge what is in parts."""
+        with self.writing:
+            engines = Engines(self._state.dense, self._state.lexical).fork()
+            if engines.dense is not None:
+                engines.dense.compact()
+            engines.lexical.compact()
+            with self.publishing:
+                self._state = State(self._state.table, engines.dense, engines.lexical, self._state.tf_limit)
+
+    def verify(self) -> dict[str, Any]:
+        """Check everything against everything."""
+        state = self._state
+        return {"documents": len(state.table), "vectors": state.vector_count, "texts": len(state.lexical)}
+
+    def stats(self) -> dict[str, Any]:
+        """Return what there is to say about the disk."""
+        return {"path": None}

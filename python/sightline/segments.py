@@ -1,0 +1,178 @@
+"""The segment files of an index on disk: written once, named in the manifest, mapped, merged, swept.
+
+A segment is a pair of files, ``segments/<number>.dense`` and ``.lexical``, each a whole checksummed index of its rows.
+A number is used once, so a file name never means two contents. Functions without state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.bm25_index import BM25Index
+from sightline.errors import CorruptIndexError, StorageError
+from sightline.store import Segment
+from sightline.vector_index import VectorIndex
+
+__all__ = ["Engines", "load_segment", "merge_group", "next_number", "remove_files", "sweep", "write_segment"]
+
+Ids: TypeAlias = NDArray[np.int64]
+
+FOLDER = "segments"
+# Segments merge like digits of a counter in base 4: once what is newer holds three times as much as a segment, it and
+# all of that become one. So a row is rewritten O(log n) times, and a search meets O(log n) segments.
+_NEWER_SHARE = 3
+_DEAD_SHARE = 4  # a segment of which more than a quarter is dead is rewritten on its own
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """Both engines over the same rows; ``dense`` is None while no vector has come."""
+
+    dense: VectorIndex | None
+    lexical: BM25Index
+
+    @staticmethod
+    def empty_dense(dim: int) -> VectorIndex:
+        """Return a dense engine without rows."""
+        return VectorIndex(dim, metric="cosine")
+
+    def fork(self) -> Engines:
+        """Return engines of their own, which share memory with these; O(1)."""
+        return Engines(None if self.dense is None else self.dense.fork(), self.lexical.fork())
+
+    def add(
+        self, rows: Ids, vectors: Sequence[NDArray[np.float32]] | NDArray[np.float32], text_rows: Ids, texts: list[str]
+    ) -> Engines:
+        """Add vectors and texts under their rows, in place but for a dense engine that was not there."""
+        dense = self.dense
+        if len(rows):
+            matrix = np.asarray(vectors, dtype=np.float32)
+            dense = VectorIndex(matrix.shape[1], metric="cosine") if dense is None else dense
+            dense.add(matrix, rows)
+        if texts:
+            self.lexical.add(texts, text_rows)
+        return Engines(dense, self.lexical)
+
+    def attach(self, part: Engines) -> Engines:
+        """Take over the rows of other engines, in place but for a dense engine that was not there."""
+        dense = self.dense
+        if part.dense is not None:
+            dense = VectorIndex(part.dense.dim, metric="cosine") if dense is None else dense
+            dense.attach(part.dense)
+        if len(part.lexical):
+            self.lexical.attach(part.lexical)
+        return Engines(dense, self.lexical)
+
+    def remove(self, rows: Ids) -> None:
+        """Remove rows from whichever engine knows them."""
+        if self.dense is not None:
+            self.dense.remove(rows)
+        self.lexical.remove(rows)
+
+
+def _paths(folder: Path, number: int) -> tuple[Path, Path]:
+    return folder / FOLDER / f"{number}.dense", folder / FOLDER / f"{number}.lexical"
+
+
+def write_segment(folder: Path, number: int, first: int, last: int, engines: Engines) -> Segment | None:
+    """Write the files of a segment, fsync'ed; they mean nothing until the manifest names them.
+
+    Returns:    what the manifest is to say; None, and no files, if the engines are empty
+    Raises:     StorageError; nothing is left behind
+    """
+    vectors = 0 if engines.dense is None else len(engines.dense)
+    dense_path, lexical_path = _paths(folder, number)
+    segment = Segment(number, first, last, vectors, len(engines.lexical))
+    try:
+        if vectors and engines.dense is not None:
+            engines.dense.save(dense_path)
+        if len(engines.lexical):
+            engines.lexical.save(lexical_path)
+    except BaseException:
+        remove_files(folder, [segment])
+        raise
+    return segment if vectors or segment.texts else None
+
+
+def load_segment(folder: Path, segment: Segment, dim: int | None, *, mmap: bool = True) -> Engines:
+    """Open a segment. Every checksum is verified, which reads the files once.
+
+    Raises:     StorageError, CorruptIndexError, IncompatibleIndexError
+    """
+    dense_path, lexical_path = _paths(folder, segment.number)
+    dense = VectorIndex.load(dense_path, mmap=mmap) if segment.vectors else None
+    lexical = BM25Index.load(lexical_path, mmap=mmap) if segment.texts else BM25Index(None)
+    engines: tuple[tuple[Path, VectorIndex | BM25Index | None, int], ...] = (
+        (dense_path, dense, segment.vectors),
+        (lexical_path, lexical, segment.texts),
+    )
+    for path, engine, expected in engines:
+        if engine is None or not expected:
+            continue
+        ids = engine.ids
+        if len(ids) != expected or ids[0] < segment.first or ids[-1] > segment.last:
+            raise CorruptIndexError(
+                f"'{path}' is not the file that the manifest names: it has {len(ids)} rows, expected {expected} from "
+                f"{segment.first} to {segment.last}; restore it from a backup or build the index again"
+            )
+    if dense is not None and dense.dim != dim:
+        raise CorruptIndexError(
+            f"'{dense_path}' has {dense.dim} dimensions, the index has {dim}; restore it from a backup"
+        )
+    return Engines(dense, lexical)
+
+
+def merge_group(segments: Sequence[Segment], dead_in: Sequence[int]) -> list[Segment]:
+    """Return the neighbours to merge next, oldest first; empty if there is nothing to do.
+
+    Parameters: segments : in the order of rows; dead_in : how many rows of each are dead
+    """
+    rows = [max(segment.vectors, segment.texts) for segment in segments]
+    newer = sum(rows)
+    for position, count in enumerate(rows):
+        newer -= count
+        if position + 1 < len(rows) and newer >= _NEWER_SHARE * count:
+            return list(segments[position:])
+    for segment, count, dead in zip(segments, rows, dead_in, strict=True):
+        if dead * _DEAD_SHARE > count:
+            return [segment]
+    return []
+
+
+def next_number(folder: Path, segments: Iterable[Segment]) -> int:
+    """Return a number that no file has and the manifest does not name."""
+    used = [segment.number for segment in segments]
+    used += [int(path.stem) for path in (folder / FOLDER).iterdir() if path.stem.isdecimal()]
+    return max(used, default=0) + 1
+
+
+def remove_files(folder: Path, segments: Iterable[Segment]) -> None:
+    """Remove files that the manifest does not name; what cannot be removed now is swept at the next open."""
+    for segment in segments:
+        for path in _paths(folder, segment.number):
+            with suppress(OSError):
+                path.unlink()
+
+
+def sweep(folder: Path, segments: Iterable[Segment]) -> None:
+    """Make the folder of segments, and remove every file in it that the manifest does not name.
+
+    Raises:     StorageError if the folder cannot be made
+    """
+    inside = folder / FOLDER
+    try:
+        inside.mkdir(exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"'{inside}' cannot be made: {error.strerror or error}") from None
+    named = {path.name for segment in segments for path in _paths(folder, segment.number)}
+    for path in inside.iterdir():
+        if path.name not in named and path.is_file():
+            with suppress(OSError):
+                path.unlink()

@@ -1,0 +1,390 @@
+"""HybridIndex in a directory: opening, settings, the lock, freshness, life cycle."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sightline as sl
+import sightline.durable
+from sightline import Document, HybridIndex
+
+DOCUMENTS = [Document(f"d{i}", f"text number {i}", {"n": i}, [1.0, float(i), 0.5]) for i in range(20)]
+
+
+class Counting:
+    """An embedder that notes what it was asked."""
+
+    name = "counting"
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def __call__(self, texts: list[str]) -> list[list[float]]:
+        self.texts += texts
+        return [[1.0, float(len(text)), float(text.count("a"))] for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        return [1.0, float(len(text)), float(text.count("a"))]
+
+
+def test_what_was_written_is_there_after_opening_again(tmp_path: Path) -> None:
+    folder = tmp_path / "some" / "kb"
+    with HybridIndex(folder) as index:
+        assert index.add(DOCUMENTS) == [document.id for document in DOCUMENTS]
+        index.upsert([Document("d3", "changed", {"n": [1, None, {"x": "ü\0"}]}, None, "title")])
+        assert index.delete(where={"n": {"$gte": 15}}) == 5
+        expected = index.search("text number", 30, vector=[1.0, 2.0, 0.0], explain=True)
+        documents = index.get([f"d{i}" for i in range(20)])
+    for read_only in (False, True):
+        with HybridIndex.open(folder, read_only=read_only) as index:
+            assert index.get([f"d{i}" for i in range(20)]) == documents
+            assert index.search("text number", 30, vector=[1.0, 2.0, 0.0], explain=True) == expected
+            assert index.count({"n": 1}) == 2
+            assert len(index) == 15
+            assert "d3" in index
+            assert "d15" not in index
+            assert index.verify() == {"documents": 15, "vectors": 14, "texts": 15, "segments": 0}
+
+
+def test_a_large_write_goes_to_segment_files_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sightline.durable, "_DIRECT_ROWS", 10)
+    with HybridIndex(tmp_path / "kb") as index:
+        index.add(DOCUMENTS[:5])
+        index.add(DOCUMENTS[5:])
+        assert index.stats()["unsealed"] == 0
+        assert index.stats()["segments"] in (1, 2)  # merged in the background or not yet
+        index.compact()
+        assert index.stats()["segments"] == 1
+        assert {path.suffix for path in (tmp_path / "kb" / "segments").iterdir()} == {".dense", ".lexical"}
+        assert index.verify()["segments"] == 1
+        assert index.search("number", vector=[1.0, 19.0, 0.5])[0].id == "d19"
+
+
+def test_many_small_writes_are_sealed_and_merged_in_the_background(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sightline.durable, "_SEAL_ROWS", 8)
+    with HybridIndex(tmp_path / "kb", durability="os") as index:
+        for i in range(200):
+            index.upsert([Document(f"d{i % 150}", f"word{i}", vector=[1.0, float(i)])])
+        until = time.monotonic() + 30
+        while index.stats()["unsealed"] >= 8 and time.monotonic() < until:
+            time.sleep(0.01)
+        stats = index.stats()
+        assert stats["maintenance_error"] is None
+        assert stats["unsealed"] < 8
+        assert 1 <= stats["segments"] <= 10
+        assert [hit.id for hit in index.search("word199", 1, mode="lexical")] == ["d49"]
+        assert not index.search("word49", 1, mode="lexical")
+        assert index.verify()["documents"] == 150
+
+
+def test_a_failure_in_the_background_is_kept_for_stats_and_raised_by_flush(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise sl.StorageError("no space")
+
+    monkeypatch.setattr(sightline.durable, "_SEAL_ROWS", 4)
+    monkeypatch.setattr(sightline.durable, "write_segment", fail)
+    with HybridIndex(tmp_path / "kb") as index:
+        index.add(DOCUMENTS)
+        thread = index._keeper._maintenance  # type: ignore[attr-defined]
+        thread.join(30)
+        assert index.stats()["maintenance_error"] == "no space"
+        with pytest.raises(sl.StorageError, match="no space"):
+            index.flush()
+        assert index.search("number", vector=[1.0, 19.0, 0.5])[0].id == "d19"
+        monkeypatch.undo()
+        index.flush()
+        assert index.stats()["unsealed"] == 0
+
+
+def test_settings_are_kept_and_other_ones_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "kb"
+    with HybridIndex(folder, Counting(), analyzer="german", k1=0.9, variant="bm25+", dim=3) as index:
+        index.add([Document("d", "Häuser am Fluss", {}, [1, 2, 3])])
+    with HybridIndex(folder, Counting()) as index:
+        assert [hit.id for hit in index.search("Haus", mode="lexical")] == ["d"]
+        explanation = index.search("Haus", mode="lexical", explain=True)[0].explanation
+    with HybridIndex(folder, analyzer="german", k1=0.9, b=0.75, variant="bm25+", dim=3) as index:
+        assert index.search("Haus", mode="lexical", explain=True)[0].explanation == explanation
+    other = Counting()
+    other.name = "another"
+    for options, name in (
+        ({"analyzer": "english"}, "analyzer"),
+        ({"k1": 1.2}, "k1"),
+        ({"b": 0.5}, "b"),
+        ({"variant": "lucene"}, "variant"),
+        ({"dim": 4}, "dim"),
+        ({"embedder": other}, "embedder"),
+    ):
+        with pytest.raises(sl.IncompatibleIndexError, match=f"{name}: the index was made with"):
+            HybridIndex(folder, **options)
+    with pytest.raises(sl.IncompatibleIndexError, match="embedder"):
+        HybridIndex.open(folder, other, read_only=True)
+    with HybridIndex(folder) as index, pytest.raises(sl.InvalidInputError, match="3 dimensions"):
+        index.add([Document("e", "x", vector=[1.0, 2.0])])
+
+
+def test_dim_is_kept_from_the_first_vector_on(tmp_path: Path) -> None:
+    with HybridIndex(tmp_path / "kb") as index:
+        index.add([Document("d", "text", vector=[1.0, 2.0])])
+        index.delete(["d"])
+    with HybridIndex(tmp_path / "kb") as index:
+        assert index.stats()["dim"] == 2
+        with pytest.raises(sl.InvalidInputError, match="2 dimensions"):
+            index.add([Document("d", "text", vector=[1.0, 2.0, 3.0])])
+
+
+def test_an_analyzer_that_is_code_cannot_be_kept(tmp_path: Path) -> None:
+    with pytest.raises(sl.InvalidInputError, match="analyzer"):
+        HybridIndex(tmp_path / "kb", analyzer=sl.Analyzer("english", stemmer=lambda words: words))
+    HybridIndex(tmp_path / "kb").close()
+
+
+def test_bad_directories(tmp_path: Path) -> None:
+    with pytest.raises(sl.StorageError, match="holds no index"):
+        HybridIndex.open(tmp_path / "nothing")
+    with pytest.raises(sl.StorageError, match="holds no index"):
+        HybridIndex.open(tmp_path, read_only=True)
+    assert not (tmp_path / "nothing").exists()
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(sl.StorageError, match="cannot be made"):
+        HybridIndex(tmp_path / "file")
+    with pytest.raises(sl.InvalidInputError, match="holds other things"):
+        HybridIndex(tmp_path)
+    (tmp_path / "kb").mkdir()
+    (tmp_path / "kb" / "sightline.db").write_bytes(b"")  # a crash before the first commit
+    with pytest.raises(sl.StorageError, match="is empty"):
+        HybridIndex.open(tmp_path / "kb", read_only=True)
+    HybridIndex(tmp_path / "kb").close()
+    HybridIndex.open(tmp_path / "kb").close()
+
+
+def test_another_program_s_database_and_later_versions_are_left_alone(tmp_path: Path) -> None:
+    import sqlite3
+
+    folder = tmp_path / "kb"
+    HybridIndex(folder).close()
+    connection = sqlite3.connect(folder / "sightline.db")
+    connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(sl.IncompatibleIndexError, match="schema version 99"):
+        HybridIndex.open(folder)
+    connection.execute("PRAGMA application_id = 1")
+    with pytest.raises(sl.IncompatibleIndexError, match="another program"):
+        HybridIndex.open(folder)
+    connection.close()
+
+
+def test_the_second_writer_is_told_who_is_the_first(tmp_path: Path) -> None:
+    folder = tmp_path / "kb"
+    with HybridIndex(folder) as index:
+        index.add(DOCUMENTS)
+        with pytest.raises(sl.IndexLockedError, match=rf"open for writing by process {os.getpid()} "):
+            HybridIndex(folder)
+        code = f"import sightline as sl; sl.HybridIndex({str(folder)!r})"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert f"IndexLockedError: '{folder}' is open for writing by process {os.getpid()} " in done.stderr
+        with HybridIndex.open(folder, read_only=True) as reader:
+            assert len(reader) == 20
+    HybridIndex(folder).close()
+
+
+def test_a_reader_refuses_to_write_and_sees_commits(tmp_path: Path) -> None:
+    folder = tmp_path / "kb"
+    with HybridIndex(folder) as index, HybridIndex.open(folder, read_only=True) as reader:
+        assert reader.search("number", mode="lexical") == []
+        for call in (
+            lambda: reader.add(DOCUMENTS),
+            lambda: reader.upsert(DOCUMENTS),
+            lambda: reader.delete(where={}),
+            reader.flush,
+            reader.compact,
+        ):
+            with pytest.raises(sl.StorageError, match="read_only=True"):
+                call()
+        index.add(DOCUMENTS)
+        assert len(reader.search("number", 30, mode="lexical")) == 20
+        assert reader.count({"n": {"$lt": 5}}) == 5
+        index.delete(["d0"])
+        assert reader.get("d0") == [None]
+        assert reader.count({"n": {"$lt": 5}}) == 4
+        index.compact()
+        assert reader.count({"n": {"$lt": 5}}) == 4
+        assert len(reader.search("number", 30, vector=[1, 2, 3])) == 19
+        assert reader.verify()["documents"] == 19
+
+
+def test_readers_in_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
+    folder = tmp_path / "kb"
+    with HybridIndex(folder) as index:
+        index.add(DOCUMENTS)
+        index.flush()
+    if os.geteuid() == 0:
+        pytest.skip("root may write anywhere")
+    folder.chmod(0o555)
+    try:
+        with HybridIndex.open(folder, read_only=True) as reader:
+            assert len(reader.search("number", 30, mode="lexical")) == 20
+    finally:
+        folder.chmod(0o755)
+
+
+def test_only_changed_texts_are_embedded_again(tmp_path: Path) -> None:
+    for path in (tmp_path / "kb", None):
+        embedder = Counting()
+        index = HybridIndex(path, embedder)
+        index.add([Document("a", "banana"), Document("b", "cherry", title="red")])
+        assert embedder.texts == ["banana", "red cherry"]
+        embedder.texts.clear()
+        index.upsert([Document("a", "banana", {"new": 1}), Document("b", "cherries", title="red")])
+        assert embedder.texts == ["red cherries"]
+        assert index.search("banana", 1, mode="dense")[0].metadata == {"new": 1}
+        index.close()
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_embeddings_outlive_documents_and_sessions(tmp_path: Path, sealed: bool) -> None:
+    embedder = Counting()
+    with HybridIndex(tmp_path / "kb", embedder) as index:
+        index.add([Document("a", "banana"), Document("b", "cherry")])
+        if sealed:
+            index.flush()
+        index.upsert([Document("a", "apple")])
+        index.delete(["b"])
+        if sealed:
+            index.compact()
+    embedder.texts.clear()
+    with HybridIndex(tmp_path / "kb", embedder) as index:
+        index.add([Document("c", "banana"), Document("d", "cherry"), Document("e", "apple"), Document("f", "new")])
+        assert embedder.texts == ["new"]
+        hits = {hit.id: hit.dense_score for hit in index.search("banana", mode="dense", vector=[1.0, 6.0, 3.0])}
+        assert hits["c"] == pytest.approx(1.0)
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sightline.durable, "_DIRECT_ROWS", 10)
+    folder = tmp_path / "kb"
+    with HybridIndex(folder) as index:
+        index.add(DOCUMENTS)
+
+        def stream() -> Any:
+            yield from (Document(f"e{i}", "x", vector=[1.0, 2.0, 3.0]) for i in range(30))
+            yield Document("bad", "x", vector=[1.0, float("nan"), 0.0])
+
+        with pytest.raises(sl.InvalidInputError, match=r"documents\[30\] \(id 'bad'\)"):
+            index.add(stream())
+        with pytest.raises(sl.DuplicateIdError, match="'d3'"):
+            index.add([*(Document(f"e{i}", "x") for i in range(30)), Document("d3", "x")])
+        assert len(index) == 20
+        index.flush()
+        files = sorted(path.name for path in (folder / "segments").iterdir())
+        monkeypatch.setattr(index._keeper._store, "advance", lambda *_: 1 / 0)  # type: ignore[attr-defined]
+        with pytest.raises(ZeroDivisionError):
+            index.add(Document(f"e{i}", "x") for i in range(30))
+        assert sorted(path.name for path in (folder / "segments").iterdir()) == files
+        monkeypatch.undo()
+        assert len(index) == 20
+        index.add(Document(f"e{i}", "x") for i in range(30))
+        assert index.verify()["documents"] == 50
+
+
+def test_close_ends_everything(tmp_path: Path) -> None:
+    index = HybridIndex(tmp_path / "kb")
+    index.add(DOCUMENTS)
+    index.close()
+    index.close()
+    for call in (lambda: index.search("x"), lambda: len(index), index.flush, index.verify, index.compact, index.stats):
+        with pytest.raises(sl.SightlineError, match="closed"):
+            call()
+
+
+def test_a_forked_child_may_read_but_not_write(tmp_path: Path) -> None:
+    if "fork" not in multiprocessing.get_all_start_methods():
+        pytest.skip("no fork here")
+    with HybridIndex(tmp_path / "kb") as index:
+        index.add(DOCUMENTS)
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            answers = [len(index.search("number", 30, mode="lexical"))]
+            try:
+                index.add([Document("new", "x")])
+            except sl.SightlineError as error:
+                answers.append(str(error))
+            os.write(writing, json.dumps(answers).encode())
+            os._exit(0)
+        os.close(writing)
+        os.waitpid(child, 0)
+        found = json.loads(os.read(reading, 10_000))
+        os.close(reading)
+        assert found[0] == 20
+        assert "parent process" in found[1]
+        index.add([Document("new", "x")])
+        assert index.verify()["documents"] == 21
+
+
+def _search_until_stopped(folder: str, stop: Any, results: Any) -> None:
+    """Each commit replaces all documents by those of the next version: a search must find one version only."""
+    seen, searches = set(), 0
+    with HybridIndex.open(folder, read_only=True) as index:
+        while not stop.is_set():
+            hits = index.search("shared", 50, vector=[1.0, 1.0], mode="hybrid")
+            versions = {hit.metadata["version"] for hit in hits}
+            texts = {hit.text for hit in hits}
+            if len(hits) != 30 or len(versions) != 1 or len(texts) != 30:
+                results.put(f"{len(hits)} hits of versions {versions}")
+                return
+            found = index.get([f"d{i}" for i in range(30)])
+            if len({document.metadata["version"] for document in found if document is not None}) != 1:
+                results.put("get saw half a commit")
+                return
+            if index.count({"version": {"$gte": 0}}) != 30:
+                results.put("count saw half a commit")
+                return
+            seen |= versions
+            searches += 1
+    results.put((len(seen), searches))
+
+
+def test_readers_in_other_processes_never_see_half_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sightline.durable, "_SEAL_ROWS", 100)  # sealing, merging and purging go on all the while
+    folder = tmp_path / "kb"
+
+    def version(number: int) -> list[Document]:
+        return [Document(f"d{i}", f"shared {number} {i}", {"version": number}, [1.0, i + 1.0]) for i in range(30)]
+
+    context = multiprocessing.get_context("forkserver" if sys.platform != "win32" else "spawn")
+    stop, results = context.Event(), context.Queue()
+    with HybridIndex(folder, durability="os") as index:
+        index.add(version(0))
+        readers = [context.Process(target=_search_until_stopped, args=(str(folder), stop, results)) for _ in range(2)]
+        for reader in readers:
+            reader.start()
+        until = time.monotonic() + 5
+        number = 0
+        while time.monotonic() < until:
+            number += 1
+            index.upsert(version(number))
+            hits = index.search("shared", 50, vector=[1.0, 1.0])
+            assert {hit.metadata["version"] for hit in hits} == {number}
+            time.sleep(0.005)
+        stop.set()
+        for _ in readers:
+            found = results.get(timeout=60)
+            assert isinstance(found, tuple), found
+            assert found[0] >= 5
+        for reader in readers:
+            reader.join()
+        assert index.stats()["maintenance_error"] is None
+        assert index.verify()["documents"] == 30
