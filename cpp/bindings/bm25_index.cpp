@@ -320,8 +320,9 @@ py::dict memory(const Bm25Index& index) {
   const std::shared_ptr<const Snapshot> snapshot = index.snapshot();
   for (const lexical::SegmentView& view : snapshot->segments()) {
     const lexical::SegmentArrays& a = view.segment->arrays();
-    postings += a.rows.size_bytes() + a.codes.narrow.size_bytes() + a.codes.wide.size_bytes() + a.pairs.size_bytes() +
-                a.posting_offsets.size_bytes();
+    postings += a.offsets.size_bytes() + a.codes.size_bytes() + a.windows.size_bytes() + a.large_positions.size_bytes() +
+                a.large_tfs.size_bytes() + a.posting_offsets.size_bytes() + a.window_offsets.size_bytes() +
+                a.code_map.class_begins.size_bytes() + a.code_map.codes.size_bytes();
     terms += a.term_hashes.size_bytes() + a.term_offsets.size_bytes() + a.term_bytes.size_bytes();
     documents += a.ids.size_bytes() + a.lengths.size_bytes();
     if (view.tombstones) tombstones += view.tombstones->size_bytes();

@@ -18,10 +18,9 @@ Explanation explain(const Snapshot& snapshot, const Parameters& parameters, cons
     e.contribution = term.weight * bound.scorer().absent();
     if (term.segment_terms[at.segment] == BoundQuery::kAbsent) continue;
     const Postings postings = segment.postings(term.segment_terms[at.segment]);
-    if (const auto found = find_posting(postings.rows, at.row)) {
-      const ImpactPair& pair = segment.arrays().pairs[postings.codes[*found]];
-      e.tf = pair.tf;
-      e.contribution += term.weight * bound.scorer().gain(pair.tf, pair.length);
+    if (const auto position = postings.find(at.row)) {
+      e.tf = postings.tf(*position);
+      e.contribution += term.weight * bound.scorer().gain(e.tf, result.length);
       any_found = true;
     }
   }

@@ -27,14 +27,18 @@ enum Section : std::uint32_t {
   kTermOffsets = 13,
   kTermBytes = 14,
   kPostingOffsets = 15,
-  kRows = 16,
-  kNarrowCodes = 17,
-  kWideCodes = 18,
-  kPairs = 19,
   kLive = 20,  // only if rows were removed
+  kWindowOffsets = 21,  // 16 to 19 were the arrays of layout version 1
+  kWindows = 22,
+  kOffsets = 23,
+  kCodes = 24,
+  kLargePositions = 25,
+  kLargeTfs = 26,
+  kClassBegins = 27,
+  kCodeMap = 28,
 };
 
-constexpr std::uint32_t kLayoutVersion = 1;
+constexpr std::uint32_t kLayoutVersion = 2;
 constexpr std::uint64_t kMaxSegments = 1 << 20;
 
 struct Meta {
@@ -61,13 +65,14 @@ void save_segment(SectionFileWriter& writer, std::uint32_t s, const SegmentView&
   writer.add_array(kTermOffsets, s, a.term_offsets);
   writer.add_array(kTermBytes, s, a.term_bytes);
   writer.add_array(kPostingOffsets, s, a.posting_offsets);
-  writer.add_array(kRows, s, a.rows);
-  if (a.codes.wide.empty()) {
-    writer.add_array(kNarrowCodes, s, a.codes.narrow);
-  } else {
-    writer.add_array(kWideCodes, s, a.codes.wide);
-  }
-  writer.add_array(kPairs, s, a.pairs);
+  writer.add_array(kWindowOffsets, s, a.window_offsets);
+  writer.add_array(kWindows, s, a.windows);
+  writer.add_array(kOffsets, s, a.offsets);
+  writer.add_array(kCodes, s, a.codes);
+  writer.add_array(kLargePositions, s, a.large_positions);
+  writer.add_array(kLargeTfs, s, a.large_tfs);
+  writer.add_array(kClassBegins, s, a.code_map.class_begins);
+  writer.add_array(kCodeMap, s, a.code_map.codes);
   if (view.tombstones) {
     const Bitset& live = view.tombstones->live();
     writer.add_array(kLive, s, std::span<const std::uint64_t>(live.words(), live.word_count()));
@@ -90,13 +95,14 @@ SegmentView load_segment(const std::shared_ptr<const SectionFile>& file, std::ui
   a.term_offsets = file->array<std::uint64_t>(kTermOffsets, s, a.term_hashes.size() + 1);
   a.term_bytes = file->array<char>(kTermBytes, s);
   a.posting_offsets = file->array<std::uint64_t>(kPostingOffsets, s, a.term_hashes.size() + 1);
-  a.rows = file->array<RowIndex>(kRows, s);
-  a.pairs = file->array<ImpactPair>(kPairs, s);
-  if (a.pairs.size() <= kMaxNarrowPairs) {
-    a.codes.narrow = file->array<std::uint16_t>(kNarrowCodes, s, a.rows.size());
-  } else {
-    a.codes.wide = file->array<std::uint32_t>(kWideCodes, s, a.rows.size());
-  }
+  a.window_offsets = file->array<std::uint32_t>(kWindowOffsets, s, a.term_hashes.size() + 1);
+  a.windows = file->array<PostingWindow>(kWindows, s);
+  a.offsets = file->array<std::uint16_t>(kOffsets, s);
+  a.codes = file->array<std::uint8_t>(kCodes, s, a.offsets.size());
+  a.large_positions = file->array<std::uint64_t>(kLargePositions, s);
+  a.large_tfs = file->array<std::uint32_t>(kLargeTfs, s, a.large_positions.size());
+  a.code_map.class_begins = file->array<std::uint32_t>(kClassBegins, s);
+  a.code_map.codes = file->array<std::uint8_t>(kCodeMap, s);
   if (const char* broken = broken_invariant(a)) fail_corrupt(*file, "segment " + std::to_string(s) + ": " + broken);
   SegmentView view{std::make_shared<const Segment>(a, file), nullptr};
   view.tombstones = load_tombstones(*file, s, *view.segment);

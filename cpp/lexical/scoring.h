@@ -54,6 +54,7 @@ class Scorer {
     }
   }
 
+  const Parameters& parameters() const noexcept { return p_; }
   double average_length() const noexcept { return average_length_; }
   double absent() const noexcept { return absent_; }
 

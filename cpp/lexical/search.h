@@ -1,5 +1,5 @@
-// Exhaustive search, term at a time: the postings of each query term are added into a dense accumulator, window by window.
-// Exact by construction; the reference for any search that prunes. All functions are safe from any thread.
+// Searches a snapshot: binds the query's terms to it, plans, and runs exhaustive.h or coarse.h. All functions are safe from
+// any thread.
 #pragma once
 
 #include <cstdint>
@@ -40,6 +40,7 @@ class BoundQuery {
   const Snapshot& snapshot() const noexcept { return *snapshot_; }
   const Scorer& scorer() const noexcept { return scorer_; }
   const std::vector<Term>& terms() const noexcept { return terms_; }  // those that a live document has
+  const Parameters& parameters() const noexcept { return scorer_.parameters(); }
   double base() const noexcept { return base_; }
   std::uint64_t posting_count() const noexcept { return posting_count_; }
 
@@ -56,13 +57,19 @@ class BoundQuery {
   std::uint64_t posting_count_ = 0;
 };
 
-// The k best documents that have a term of the query, best first. `filter` may be null, `tables` too (gains are then
-// computed as they are met). O(postings of the terms); 256 KB of memory for each thread that ever searched.
-std::vector<Hit> search(const BoundQuery& query, std::size_t k, const RowFilter* filter, const GainTables* tables);
+// Marks a sum that no term has reached. Gains are never negative zero, so the first one makes it positive, even if it is 0.
+inline constexpr double kUntouched = -0.0;
+bool is_untouched(double sum) noexcept;
+
+enum class Plan { kAutomatic, kExhaustive, kCoarse };
+
+// The k best documents that have a term of the query, best first. `filter` may be null. Every plan gives the same bits; others
+// than kAutomatic are for tests and measurements. kCoarse falls back where coarse.h cannot represent the query.
+std::vector<Hit> search(const BoundQuery& query, std::size_t k, const RowFilter* filter, Plan plan = Plan::kAutomatic);
 
 // Several queries in the thread pool. `filters` is empty, or one for all, or one for each query.
 std::vector<std::vector<Hit>> search_batch(const Snapshot& snapshot, const Parameters& parameters,
                                            std::span<const Query> queries, std::size_t k,
-                                           std::span<const RowFilter> filters);
+                                           std::span<const RowFilter> filters, Plan plan = Plan::kAutomatic);
 
 }  // namespace sightline::lexical

@@ -1,26 +1,48 @@
 #include "lexical/segment.h"
 
 #include <algorithm>
-#include <numeric>
+#include <bit>
 
 namespace sightline::lexical {
 
 SegmentArrays SegmentData::arrays() const noexcept {
-  return {ids,  lengths, term_hashes, term_offsets, term_bytes, posting_offsets, rows, {narrow_codes, wide_codes},
-          pairs};
+  return {ids,     lengths, term_hashes, term_offsets,    term_bytes, posting_offsets, window_offsets,
+          windows, offsets, codes,       large_positions, large_tfs,  code_map.view()};
+}
+
+// 16 values to the power of two, the first 16 exact.
+std::uint8_t pack_length(std::uint32_t length) noexcept {
+  if (length < 16) return static_cast<std::uint8_t>(length);
+  const int shift = std::bit_width(length) - 5;
+  return static_cast<std::uint8_t>((shift + 1) << 4 | ((length >> shift) & 15));
+}
+
+std::uint32_t unpack_length(std::uint8_t packed) noexcept {
+  if (packed < 16) return packed;
+  return (16U | (packed & 15U)) << ((packed >> 4) - 1);
 }
 
 Segment::Segment(SegmentData data) {
   auto owned = std::make_shared<const SegmentData>(std::move(data));
   arrays_ = owned->arrays();
   owner_ = std::move(owned);
-  total_length_ = std::accumulate(arrays_.lengths.begin(), arrays_.lengths.end(), std::uint64_t{0});
+  summarise();
 }
 
 Segment::Segment(const SegmentArrays& arrays, std::shared_ptr<const void> owner)
-    : owner_(std::move(owner)),
-      arrays_(arrays),
-      total_length_(std::accumulate(arrays.lengths.begin(), arrays.lengths.end(), std::uint64_t{0})) {}
+    : owner_(std::move(owner)), arrays_(arrays) {
+  summarise();
+}
+
+void Segment::summarise() {
+  for (const std::uint32_t length : arrays_.lengths) {
+    total_length_ += length;
+    max_length_ = std::max(max_length_, length);
+  }
+  max_tf_ = kMaxCodedTf;
+  for (const std::uint32_t tf : arrays_.large_tfs) max_tf_ = std::max(max_tf_, tf);
+  code_ranges_ = lexical::code_ranges(arrays_.code_map, max_tf_);
+}
 
 std::optional<RowIndex> Segment::find_row(DocId id) const noexcept {
   const auto found = std::lower_bound(arrays_.ids.begin(), arrays_.ids.end(), id);
@@ -51,22 +73,45 @@ std::optional<std::uint32_t> Segment::find_term(std::string_view term, std::uint
   return std::nullopt;
 }
 
-Postings Segment::postings(std::uint32_t term) const noexcept {
-  const std::uint64_t begin = arrays_.posting_offsets[term];
-  const std::uint64_t count = arrays_.posting_offsets[term + 1] - begin;
-  Postings result{arrays_.rows.subspan(begin, count), {}};
-  if (arrays_.codes.wide.empty()) {
-    result.codes.narrow = arrays_.codes.narrow.subspan(begin, count);
-  } else {
-    result.codes.wide = arrays_.codes.wide.subspan(begin, count);
-  }
-  return result;
+std::uint32_t Segment::large_tf(std::uint64_t position) const noexcept {
+  const auto found = std::lower_bound(arrays_.large_positions.begin(), arrays_.large_positions.end(), position);
+  return arrays_.large_tfs[static_cast<std::size_t>(found - arrays_.large_positions.begin())];
 }
 
-std::optional<std::size_t> find_posting(std::span<const RowIndex> rows, RowIndex row) noexcept {
-  const auto found = std::lower_bound(rows.begin(), rows.end(), row);
-  if (found == rows.end() || *found != row) return std::nullopt;
-  return static_cast<std::size_t>(found - rows.begin());
+Postings::Postings(const Segment& segment, std::uint32_t term) noexcept
+    : segment_(&segment), begin_(segment.arrays().posting_offsets[term]), size_(segment.posting_count(term)) {
+  const std::span<const std::uint32_t> offsets = segment.arrays().window_offsets;
+  windows_ = segment.arrays().windows.subspan(offsets[term], offsets[term + 1] - offsets[term]);
+}
+
+PostingBlock Postings::block(std::size_t i) const noexcept {
+  const std::uint64_t first = begin_ + (i == 0 ? 0 : windows_[i - 1].end);
+  const std::size_t count = begin_ + windows_[i].end - first;
+  const SegmentArrays& a = segment_->arrays();
+  return {static_cast<RowIndex>(std::size_t{windows_[i].window} << kWindowBits), first, a.offsets.subspan(first, count),
+          a.codes.subspan(first, count)};
+}
+
+std::optional<std::uint64_t> Postings::find(RowIndex row) const noexcept {
+  const auto window = static_cast<std::uint16_t>(row >> kWindowBits);
+  std::size_t i = std::min<std::size_t>(window, windows_.size() - 1);  // where it is if the term occurs in every window
+  if (windows_[i].window != window) {
+    const auto at = std::lower_bound(windows_.begin(), windows_.begin() + static_cast<std::ptrdiff_t>(i), window,
+                                     [](const PostingWindow& w, std::uint16_t wanted) { return w.window < wanted; });
+    if (at->window != window) return std::nullopt;
+    i = static_cast<std::size_t>(at - windows_.begin());
+  }
+  const PostingBlock b = block(i);
+  const auto wanted = static_cast<std::uint16_t>(row & (kWindowRows - 1));
+  // A binary search without branches: half its comparisons would be mispredicted.
+  const std::uint16_t* at = b.offsets.data();
+  for (std::size_t left = b.size(); left > 1;) {
+    const std::size_t half = left / 2;
+    at = at[half - 1] < wanted ? at + half : at;
+    left -= half;
+  }
+  if (*at != wanted) return std::nullopt;
+  return b.position + static_cast<std::size_t>(at - b.offsets.data());
 }
 
 }  // namespace sightline::lexical

@@ -64,7 +64,7 @@ class BM25Index:
     merged before, they equal those of an index built afresh, to the last bit. Adding n documents one by one
     costs O(n log n) in all, and each is searchable at once.
 
-    Memory: about 6 bytes for each distinct word of each document, 12 bytes a document, and about 24 bytes and
+    Memory: about 3 bytes for each distinct word of each document, 12 bytes a document, and about 36 bytes and
     its own length for each distinct word of the collection. The texts are not kept.
 
     Parameters: analyzer : an Analyzer (default: English), a callable from text to list of terms, or None if
@@ -199,8 +199,8 @@ class BM25Index:
     ) -> tuple[FloatArray, IdArray]:
         """Return the k best documents for each query, exactly.
 
-        O(documents that have a query term); queries of a batch run in threads. A term that the query repeats
-        counts as often as it occurs.
+        O(documents that have a query term), at about 1 ns each; upper bounds decide which of them are scored
+        exactly. Queries of a batch run in threads. A term that the query repeats counts as often as it occurs.
 
         Parameters: queries : str; or a list of str or of lists of terms, each one a query; k : int >= 1;
                     mask : None; bool (n,) or (q, n), an entry for each document in the order of ``ids``;

@@ -1,0 +1,376 @@
+#include "lexical/coarse.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <numeric>
+
+#include "core/aligned.h"
+#include "simd/dispatch.h"
+#include "topk/top_k.h"
+
+namespace sightline::lexical {
+namespace {
+
+constexpr std::size_t kMaximaPerWindow = kWindowRows / simd::kStride;
+static_assert(kWindowRows % simd::kStrideGroup == 0);
+
+constexpr std::size_t kMaxTerms = 4096;  // each costs up to one unit of 65,535 by rounding
+// Where sums of weights are within these, no product overflows or loses its precision to denormal numbers.
+constexpr double kMinWeight = 1e-30;
+constexpr double kMaxWeight = 1e30;
+// Covers the roundings of a table's entry in float32 (each 2^-24).
+constexpr double kScaleSlack = 0x1p-20;
+
+// Below one posting for so many rows it is cheaper to look at the postings again than at every row of a window.
+constexpr std::size_t kRowsPerPostingForSweep = 48;
+
+using Table = std::array<std::uint16_t, kCodeCount>;
+
+// Zero between searches, so that a query pays only for the windows it touches.
+struct Sums {
+  AlignedBuffer<std::uint16_t> values{kWindowRows};
+  AlignedBuffer<std::uint16_t> maxima{kMaximaPerWindow};
+  AlignedBuffer<simd::TakenValue> taken{kWindowRows};
+  Sums() { clear(); }
+  void clear() noexcept { std::memset(values.data(), 0, values.size_bytes()); }
+};
+
+// What is not greater than this cannot round to a score that reaches the threshold.
+double bound_below(float threshold) noexcept {
+  return static_cast<double>(std::nextafter(threshold, -std::numeric_limits<float>::infinity()));
+}
+
+void add_block(const PostingBlock& block, const Table& table, std::uint16_t* sums) noexcept {
+  const std::uint16_t* offsets = block.offsets.data();
+  const std::uint8_t* codes = block.codes.data();
+  const std::uint16_t* values = table.data();
+  const std::size_t count = block.size();
+  std::size_t i = 0;
+  for (; i + 4 <= count; i += 4) {
+    // All loads of the tables first: the compiler must assume that a store to the sums changes them.
+    const std::uint16_t v0 = values[codes[i]];
+    const std::uint16_t v1 = values[codes[i + 1]];
+    const std::uint16_t v2 = values[codes[i + 2]];
+    const std::uint16_t v3 = values[codes[i + 3]];
+    std::uint64_t at;
+    std::memcpy(&at, offsets + i, sizeof at);
+    if constexpr (std::endian::native == std::endian::big) at = __builtin_bswap64(at);
+    sums[at & 0xFFFF] = static_cast<std::uint16_t>(sums[at & 0xFFFF] + v0);
+    sums[at >> 16 & 0xFFFF] = static_cast<std::uint16_t>(sums[at >> 16 & 0xFFFF] + v1);
+    sums[at >> 32 & 0xFFFF] = static_cast<std::uint16_t>(sums[at >> 32 & 0xFFFF] + v2);
+    sums[at >> 48] = static_cast<std::uint16_t>(sums[at >> 48] + v3);
+  }
+  for (; i < count; ++i) sums[offsets[i]] = static_cast<std::uint16_t>(sums[offsets[i]] + values[codes[i]]);
+}
+
+// The best documents so far by their upper bounds: all that can still be among the k best by exact score.
+class Candidates {
+ public:
+  Candidates(const BoundQuery& query, std::size_t k, double scale)
+      : query_(query), k_(k), scale_(scale), next_prune_(k + slack()), next_tighten_(2 * k + 4 * slack()) {}
+
+  // A document whose upper bound is less cannot be among the k best. At least 1, which every document with a term reaches.
+  std::uint32_t limit() const noexcept { return std::max(exact_limit_, threshold_ > error_ ? threshold_ - error_ : 1U); }
+  bool has_threshold() const noexcept { return threshold_ != 0; }
+  // At least k documents have this upper bound or a greater one.
+  void raise_threshold(std::uint32_t upper) noexcept { threshold_ = std::max(threshold_, upper); }
+  // Upper bounds of documents given from now on exceed their scores by at most this.
+  void raise_error(std::uint32_t error) noexcept { error_ = std::max(error_, error); }
+
+  void add(std::uint32_t upper, std::uint32_t segment, std::size_t row) {
+    found_.push_back({upper, segment, static_cast<RowIndex>(row), kNotScored});
+  }
+  void prune_if_due() {
+    if (found_.size() < next_prune_) return;
+    prune();
+    if (found_.size() >= next_tighten_) tighten();
+    next_prune_ = found_.size() + slack();
+  }
+  // The k best, by exact scores.
+  std::vector<Hit> finish() {
+    prune();
+    if (found_.size() >= next_tighten_) tighten();
+    std::sort(found_.begin(), found_.end(), GreaterUpper{});
+    TopK top(k_);
+    for (Candidate& c : found_) {
+      if (top.full() && query_.base() + c.upper / scale_ <= bound_below(top.threshold())) break;
+      top.push({score(c), query_.snapshot().segments()[c.segment].segment->id(c.row)});
+    }
+    return top.take_sorted();
+  }
+
+ private:
+  static constexpr float kNotScored = kNoScore;
+  struct Candidate {
+    std::uint32_t upper;
+    std::uint32_t segment;
+    RowIndex row;
+    float score;
+  };
+  struct GreaterUpper {
+    bool operator()(const Candidate& a, const Candidate& b) const noexcept { return a.upper > b.upper; }
+  };
+
+  std::size_t slack() const noexcept { return std::max<std::size_t>(32, k_ / 4); }
+
+  float score(Candidate& c) noexcept {
+    if (c.score == kNotScored) c.score = query_.score_row({c.segment, c.row});
+    return c.score;
+  }
+
+  void prune() {
+    if (found_.size() < k_) return;
+    std::nth_element(found_.begin(), found_.begin() + static_cast<std::ptrdiff_t>(k_ - 1), found_.end(), GreaterUpper{});
+    raise_threshold(found_[k_ - 1].upper);
+    drop_below_limit();
+  }
+
+  // Scores the k candidates of the greatest bounds: the least of these scores is a better threshold than their bounds give.
+  // Pays when many candidates lie within the error of the bounds. After prune(), which puts those k first.
+  void tighten() {
+    float least = score(found_.front());
+    for (std::size_t i = 1; i < k_; ++i) least = std::min(least, score(found_[i]));
+    const double units = (bound_below(least) - query_.base()) * scale_ * (1 - 0x1p-40);
+    if (units > 1) exact_limit_ = std::max(exact_limit_, static_cast<std::uint32_t>(std::min(units, 65535.0)));
+    drop_below_limit();
+    next_tighten_ = 2 * found_.size() + 4 * slack();
+  }
+
+  void drop_below_limit() {
+    const std::uint32_t least = limit();
+    const auto end = std::partition(found_.begin() + static_cast<std::ptrdiff_t>(k_), found_.end(),
+                                    [least](const Candidate& c) { return c.upper >= least; });
+    found_.erase(end, found_.end());
+  }
+
+  const BoundQuery& query_;
+  std::size_t k_;
+  double scale_;
+  std::size_t next_prune_;
+  std::size_t next_tighten_;
+  std::uint32_t threshold_ = 0;
+  std::uint32_t error_ = 0;
+  std::uint32_t exact_limit_ = 1;
+  std::vector<Candidate> found_;
+};
+
+// A term of the query in one segment.
+struct Cursor {
+  Postings postings;
+  const Table* table;
+  std::uint32_t greatest;  // of the table
+  std::size_t next = 0;    // the next window
+};
+
+// One query in one segment.
+class SegmentScan {
+ public:
+  SegmentScan(std::uint32_t number, const Segment& segment, const Bitset* allowed, std::size_t k, Sums& sums,
+              Candidates& candidates)
+      : number_(number), segment_(segment), allowed_(allowed), k_(k), sums_(sums), candidates_(candidates) {}
+
+  void run(std::vector<Cursor>& cursors) {
+    constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
+    while (true) {
+      std::size_t window = kNone;
+      for (const Cursor& c : cursors) {
+        if (c.next < c.postings.windows().size()) window = std::min<std::size_t>(window, c.postings.windows()[c.next].window);
+      }
+      if (window == kNone) return;
+      scan_window(cursors, window);
+    }
+  }
+
+ private:
+  void scan_window(std::vector<Cursor>& cursors, std::size_t window) {
+    const std::size_t first_row = window << kWindowBits;
+    const std::size_t row_count = std::min(kWindowRows, segment_.row_count() - first_row);
+    std::uint32_t greatest_sum = 0;
+    blocks_.clear();
+    for (Cursor& c : cursors) {
+      if (c.next == c.postings.windows().size() || c.postings.windows()[c.next].window != window) continue;
+      blocks_.push_back({&c, c.next++});
+      greatest_sum += c.greatest;
+    }
+    if (greatest_sum < candidates_.limit() || !any_allowed(first_row, row_count)) return;
+    std::size_t posting_count = 0;
+    for (const auto& [cursor, i] : blocks_) {
+      const PostingBlock block = cursor->postings.block(i);
+      add_block(block, *cursor->table, sums_.values.data());
+      posting_count += block.size();
+    }
+    if (posting_count * kRowsPerPostingForSweep >= row_count) {
+      sweep(first_row, row_count);
+    } else {
+      revisit(first_row);
+    }
+    candidates_.prune_if_due();
+  }
+
+  bool any_allowed(std::size_t first_row, std::size_t row_count) const noexcept {
+    if (allowed_ == nullptr) return true;
+    for (std::size_t w = first_row / 64; w < (first_row + row_count + 63) / 64; ++w) {
+      if (allowed_->word(w) != 0) return true;
+    }
+    return false;
+  }
+
+  void clear_disallowed(std::size_t first_row, std::size_t row_count) noexcept {
+    std::uint16_t* sums = sums_.values.data();
+    for (std::size_t i = 0; i < row_count; i += 64) {
+      const std::uint64_t allowed = allowed_->word((first_row + i) / 64);
+      if (allowed == 0) {
+        std::memset(sums + i, 0, 64 * sizeof *sums);
+      } else if (allowed != ~std::uint64_t{0}) {
+        for (std::size_t j = 0; j < 64; ++j) {
+          sums[i + j] = static_cast<std::uint16_t>(sums[i + j] & -static_cast<int>(allowed >> j & 1));
+        }
+      }
+    }
+  }
+
+  void sweep(std::size_t first_row, std::size_t row_count) {
+    if (allowed_ != nullptr) clear_disallowed(first_row, row_count);
+    if (!candidates_.has_threshold()) find_threshold(row_count);
+    const std::size_t padded = (row_count + simd::kStride - 1) / simd::kStride * simd::kStride;
+    const std::uint32_t least = std::min<std::uint32_t>(candidates_.limit(), std::numeric_limits<std::uint16_t>::max());
+    simd::TakenValue* taken = sums_.taken.data();
+    const std::size_t count =
+        simd::kernels().take_at_least_u16(sums_.values.data(), padded, static_cast<std::uint16_t>(least), taken);
+    for (std::size_t i = 0; i < count; ++i) candidates_.add(taken[i].value, number_, first_row + taken[i].position);
+  }
+
+  // Maxima of the sums belong to different documents, so the k-th of them is a threshold.
+  void find_threshold(std::size_t row_count) {
+    const std::size_t groups = (row_count + simd::kStrideGroup - 1) / simd::kStrideGroup;
+    const std::size_t maxima_count = groups * simd::kStride;
+    if (k_ > maxima_count) return;
+    simd::kernels().strided_maxima_u16(sums_.values.data(), groups, sums_.maxima.data());
+    thread_local std::vector<std::uint16_t> copy;
+    copy.assign(sums_.maxima.data(), sums_.maxima.data() + maxima_count);
+    std::nth_element(copy.begin(), copy.begin() + static_cast<std::ptrdiff_t>(k_ - 1), copy.end(), std::greater<>());
+    candidates_.raise_threshold(copy[k_ - 1]);
+  }
+
+  // Each sum is looked at and cleared at its first posting.
+  void revisit(std::size_t first_row) {
+    const std::uint32_t limit = candidates_.limit();
+    for (const auto& [cursor, i] : blocks_) {
+      for (const std::uint16_t offset : cursor->postings.block(i).offsets) {
+        std::uint16_t& sum = sums_.values[offset];
+        if (sum >= limit && (allowed_ == nullptr || allowed_->test(first_row + offset))) {
+          candidates_.add(sum, number_, first_row + offset);
+        }
+        sum = 0;
+      }
+    }
+  }
+
+  std::uint32_t number_;
+  const Segment& segment_;
+  const Bitset* allowed_;
+  std::size_t k_;
+  Sums& sums_;
+  Candidates& candidates_;
+  std::vector<std::pair<const Cursor*, std::size_t>> blocks_;
+};
+
+class CoarseSearch {
+ public:
+  CoarseSearch(const BoundQuery& query, std::size_t k, const RowFilter* filter, const GainTables& tables, double scale)
+      : query_(query), k_(k), filter_(filter), tables_(tables), scale_(scale), candidates_(query, k, scale) {
+    term_tables_.resize(query.terms().size());
+  }
+
+  std::vector<Hit> run() {
+    thread_local Sums sums;
+    const std::vector<SegmentView>& segments = query_.snapshot().segments();
+    std::vector<std::uint32_t> order(segments.size());
+    std::iota(order.begin(), order.end(), 0U);
+    // The largest first, so that the others meet a high threshold.
+    std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+      return segments[a].segment->row_count() > segments[b].segment->row_count();
+    });
+    try {
+      for (const std::uint32_t s : order) scan(s, sums);
+    } catch (...) {
+      sums.clear();
+      throw;
+    }
+    return candidates_.finish();
+  }
+
+ private:
+  void scan(std::uint32_t s, Sums& sums) {
+    const SegmentView& view = query_.snapshot().segments()[s];
+    std::vector<Cursor> cursors;
+    std::uint32_t error = rounding_error();
+    for (std::size_t t = 0; t < query_.terms().size(); ++t) {
+      const BoundQuery::Term& term = query_.terms()[t];
+      if (term.segment_terms[s] == BoundQuery::kAbsent) continue;
+      std::uint32_t greatest = 0;
+      const Postings postings = view.segment->postings(term.segment_terms[s]);
+      error += fill_table(term.weight, postings, tables_.segments[s], term_tables_[t], greatest);
+      cursors.push_back({postings, &term_tables_[t], greatest});
+    }
+    if (cursors.empty()) return;
+    candidates_.raise_error(error);
+    const Bitset* allowed = view.tombstones ? &view.tombstones->live() : nullptr;
+    if (filter_ != nullptr) allowed = &filter_->allowed[s];
+    SegmentScan(s, *view.segment, allowed, k_, sums, candidates_).run(cursors);
+  }
+
+  // Two scores that differ by less may be equal once rounded to float32, and then the ids decide.
+  std::uint32_t rounding_error() const noexcept {
+    const double units = (std::abs(query_.base()) * scale_ + 65536.0) * 0x1p-22;
+    return static_cast<std::uint32_t>(std::min(units, 1e6)) + 2;
+  }
+
+  // Fills in the codes that the term's postings may have; returns the greatest distance between the two bounds of one.
+  std::uint32_t fill_table(double weight, const Postings& postings, const SegmentGains& gains, Table& table,
+                           std::uint32_t& greatest) const noexcept {
+    std::uint32_t max_tf = 0;
+    for (const PostingWindow& window : postings.windows()) max_tf = std::max<std::uint32_t>(max_tf, window.max_tf);
+    const auto up = static_cast<float>(weight * scale_ * (1 + kScaleSlack));
+    const auto down = static_cast<float>(weight * scale_ * (1 - kScaleSlack));
+    std::int32_t error = 0;
+    std::int32_t most = 0;
+    for (std::size_t code = max_tf == kUnboundedTf ? kLargeTfCode : kLargeTfCode + 1; code < gains.code_limit(max_tf); ++code) {
+      const std::int32_t upper = static_cast<std::int32_t>(gains.upper()[code] * up) + 1;
+      error = std::max(error, upper - static_cast<std::int32_t>(gains.lower()[code] * down));
+      most = std::max(most, upper);
+      table[code] = static_cast<std::uint16_t>(upper);
+    }
+    greatest = static_cast<std::uint32_t>(most);
+    return static_cast<std::uint32_t>(error);
+  }
+
+  const BoundQuery& query_;
+  std::size_t k_;
+  const RowFilter* filter_;
+  const GainTables& tables_;
+  double scale_;
+  Candidates candidates_;
+  std::vector<Table> term_tables_;
+};
+
+}  // namespace
+
+std::optional<std::vector<Hit>> search_coarsely(const BoundQuery& query, std::size_t k, const RowFilter* filter,
+                                                const GainTables& tables) {
+  double greatest_gain = 0;
+  for (const SegmentGains& gains : tables.segments) greatest_gain = std::max(greatest_gain, double{gains.greatest()});
+  double greatest_sum = 0;
+  for (const BoundQuery::Term& term : query.terms()) greatest_sum += term.weight * greatest_gain;
+  const bool in_range = greatest_sum >= kMinWeight && greatest_sum <= kMaxWeight && query.base() <= kMaxWeight;
+  if (!in_range || query.terms().size() > kMaxTerms) return std::nullopt;
+  const double scale = (65534.0 - static_cast<double>(query.terms().size())) / (greatest_sum * (1 + 2 * kScaleSlack));
+  return CoarseSearch(query, k, filter, tables, scale).run();
+}
+
+}  // namespace sightline::lexical
