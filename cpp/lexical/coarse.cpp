@@ -19,6 +19,7 @@ namespace {
 constexpr std::size_t kMaximaPerWindow = kWindowRows / simd::kStride;
 static_assert(kWindowRows % simd::kStrideGroup == 0);
 
+constexpr std::size_t kMaxSegments = 65536;
 constexpr std::size_t kMaxTerms = 4096;  // each costs up to one unit of 65,535 by rounding
 // Where sums of weights are within these, no product overflows or loses its precision to denormal numbers.
 constexpr double kMinWeight = 1e-30;
@@ -28,6 +29,11 @@ constexpr double kScaleSlack = 0x1p-20;
 
 // Below one posting for so many rows it is cheaper to look at the postings again than at every row of a window.
 constexpr std::size_t kRowsPerPostingForSweep = 48;
+
+// Lists shorter than this are added rather than deferred to look-ups; one look-up costs about as much as adding so many postings.
+constexpr std::size_t kMinDeferred = 512;
+constexpr std::size_t kPostingsPerLookup = 24;
+constexpr float kMaxDeferredShare = 0.5F;
 
 using Table = std::array<std::uint16_t, kCodeCount>;
 
@@ -72,7 +78,7 @@ void add_block(const PostingBlock& block, const Table& table, std::uint16_t* sum
 class Candidates {
  public:
   Candidates(const BoundQuery& query, std::size_t k, double scale)
-      : query_(query), k_(k), scale_(scale), next_prune_(k + slack()), next_tighten_(2 * k + 4 * slack()) {}
+      : query_(query), k_(k), scale_(scale), next_prune_(k + slack()), next_tighten_(2 * k + 8 * slack()) {}
 
   // A document whose upper bound is less cannot be among the k best. At least 1, which every document with a term reaches.
   std::uint32_t limit() const noexcept { return std::max(exact_limit_, threshold_ > error_ ? threshold_ - error_ : 1U); }
@@ -82,8 +88,9 @@ class Candidates {
   // Upper bounds of documents given from now on exceed their scores by at most this.
   void raise_error(std::uint32_t error) noexcept { error_ = std::max(error_, error); }
 
+  // upper < 2^16, segment < kMaxSegments.
   void add(std::uint32_t upper, std::uint32_t segment, std::size_t row) {
-    found_.push_back({upper, segment, static_cast<RowIndex>(row), kNotScored});
+    found_.push_back(std::uint64_t{upper} << 48 | std::uint64_t{segment} << 32 | row);
   }
   void prune_if_due() {
     if (found_.size() < next_prune_) return;
@@ -94,58 +101,79 @@ class Candidates {
   // The k best, by exact scores.
   std::vector<Hit> finish() {
     prune();
-    if (found_.size() >= next_tighten_) tighten();
-    std::sort(found_.begin(), found_.end(), GreaterUpper{});
+    const std::size_t first = std::min(k_, found_.size());
+    score_first(first);
     TopK top(k_);
-    for (Candidate& c : found_) {
-      if (top.full() && query_.base() + c.upper / scale_ <= bound_below(top.threshold())) break;
-      top.push({score(c), query_.snapshot().segments()[c.segment].segment->id(c.row)});
+    for (std::size_t i = 0; i < first; ++i) top.push({scores_[i], id(found_[i])});
+    if (first < found_.size()) {
+      raise_exact_limit(top.threshold());
+      drop_below_limit();
+    }
+    // Few are left, and each that is scored may spare others.
+    std::sort(found_.begin() + static_cast<std::ptrdiff_t>(first), found_.end(), std::greater<>());
+    for (std::size_t i = first; i < found_.size(); ++i) {
+      if (query_.base() + upper(found_[i]) / scale_ <= bound_below(top.threshold())) break;
+      top.push({query_.score_row({segment(found_[i]), row(found_[i])}), id(found_[i])});
     }
     return top.take_sorted();
   }
 
  private:
-  static constexpr float kNotScored = kNoScore;
-  struct Candidate {
-    std::uint32_t upper;
-    std::uint32_t segment;
-    RowIndex row;
-    float score;
-  };
-  struct GreaterUpper {
-    bool operator()(const Candidate& a, const Candidate& b) const noexcept { return a.upper > b.upper; }
-  };
+  // A candidate is 16 bits of upper bound, 16 of segment, 32 of row: greater bounds are greater numbers.
+  static std::uint32_t upper(std::uint64_t c) noexcept { return static_cast<std::uint32_t>(c >> 48); }
+  static std::uint32_t segment(std::uint64_t c) noexcept { return static_cast<std::uint32_t>(c >> 32) & 0xFFFF; }
+  static RowIndex row(std::uint64_t c) noexcept { return static_cast<RowIndex>(c); }
+  DocId id(std::uint64_t c) const noexcept { return query_.snapshot().segments()[segment(c)].segment->id(row(c)); }
 
-  std::size_t slack() const noexcept { return std::max<std::size_t>(32, k_ / 4); }
+  std::size_t slack() const noexcept { return 32 + k_ / 2; }
 
-  float score(Candidate& c) noexcept {
-    if (c.score == kNotScored) c.score = query_.score_row({c.segment, c.row});
-    return c.score;
-  }
-
+  // Leaves the k greatest in front.
   void prune() {
-    if (found_.size() < k_) return;
-    std::nth_element(found_.begin(), found_.begin() + static_cast<std::ptrdiff_t>(k_ - 1), found_.end(), GreaterUpper{});
-    raise_threshold(found_[k_ - 1].upper);
+    if (found_.size() <= k_) {
+      if (found_.size() == k_) raise_threshold(upper(*std::min_element(found_.begin(), found_.end())));
+      return;
+    }
+    std::nth_element(found_.begin(), found_.begin() + static_cast<std::ptrdiff_t>(k_ - 1), found_.end(), std::greater<>());
+    raise_threshold(upper(found_[k_ - 1]));
     drop_below_limit();
   }
 
   // Scores the k candidates of the greatest bounds: the least of these scores is a better threshold than their bounds give.
-  // Pays when many candidates lie within the error of the bounds. After prune(), which puts those k first.
+  // Pays when many candidates lie within the error of the bounds. After prune().
   void tighten() {
-    float least = score(found_.front());
-    for (std::size_t i = 1; i < k_; ++i) least = std::min(least, score(found_[i]));
-    const double units = (bound_below(least) - query_.base()) * scale_ * (1 - 0x1p-40);
-    if (units > 1) exact_limit_ = std::max(exact_limit_, static_cast<std::uint32_t>(std::min(units, 65535.0)));
+    score_first(k_);
+    raise_exact_limit(*std::min_element(scores_.begin(), scores_.end()));
     drop_below_limit();
-    next_tighten_ = 2 * found_.size() + 4 * slack();
+    next_tighten_ = 2 * found_.size() + 8 * slack();
+  }
+
+  // At least k documents have this score or a greater one.
+  void raise_exact_limit(float score) noexcept {
+    const double units = (bound_below(score) - query_.base()) * scale_ * (1 - 0x1p-40);
+    if (units > 1) exact_limit_ = std::max(exact_limit_, static_cast<std::uint32_t>(std::min(units, 65535.0)));
   }
 
   void drop_below_limit() {
-    const std::uint32_t least = limit();
+    const std::uint64_t least = std::uint64_t{limit()} << 48;
     const auto end = std::partition(found_.begin() + static_cast<std::ptrdiff_t>(k_), found_.end(),
-                                    [least](const Candidate& c) { return c.upper >= least; });
+                                    [least](std::uint64_t c) { return c >= least; });
     found_.erase(end, found_.end());
+  }
+
+  // Brings the first `count` candidates into the order of their rows, and computes scores_ aligned with them.
+  void score_first(std::size_t count) {
+    const auto end = found_.begin() + static_cast<std::ptrdiff_t>(count);
+    constexpr std::uint64_t kPlace = (std::uint64_t{1} << 48) - 1;  // segment and row
+    std::sort(found_.begin(), end, [](std::uint64_t a, std::uint64_t b) { return (a & kPlace) < (b & kPlace); });
+    scores_.clear();
+    for (std::size_t begin = 0; begin < count;) {
+      const std::uint32_t number = segment(found_[begin]);
+      rows_.clear();
+      for (; begin < count && segment(found_[begin]) == number; ++begin) rows_.push_back(row(found_[begin]));
+      sums_.resize(rows_.size());
+      query_.sum_gains(number, rows_, sums_);
+      for (const double sum : sums_) scores_.push_back(query_.score(sum));
+    }
   }
 
   const BoundQuery& query_;
@@ -156,7 +184,10 @@ class Candidates {
   std::uint32_t threshold_ = 0;
   std::uint32_t error_ = 0;
   std::uint32_t exact_limit_ = 1;
-  std::vector<Candidate> found_;
+  std::vector<std::uint64_t> found_;
+  std::vector<RowIndex> rows_;
+  std::vector<double> sums_;
+  std::vector<float> scores_;
 };
 
 // A term of the query in one segment.
@@ -187,29 +218,75 @@ class SegmentScan {
   }
 
  private:
+  // The postings of one term in the current window.
+  struct TermBlock {
+    PostingBlock postings;
+    const Table* table;
+    std::uint32_t greatest;
+  };
+
   void scan_window(std::vector<Cursor>& cursors, std::size_t window) {
     const std::size_t first_row = window << kWindowBits;
     const std::size_t row_count = std::min(kWindowRows, segment_.row_count() - first_row);
     std::uint32_t greatest_sum = 0;
+    std::size_t posting_count = 0;
     blocks_.clear();
     for (Cursor& c : cursors) {
       if (c.next == c.postings.windows().size() || c.postings.windows()[c.next].window != window) continue;
-      blocks_.push_back({&c, c.next++});
+      blocks_.push_back({c.postings.block(c.next++), c.table, c.greatest});
       greatest_sum += c.greatest;
+      posting_count += blocks_.back().postings.size();
     }
     if (greatest_sum < candidates_.limit() || !any_allowed(first_row, row_count)) return;
-    std::size_t posting_count = 0;
-    for (const auto& [cursor, i] : blocks_) {
-      const PostingBlock block = cursor->postings.block(i);
-      add_block(block, *cursor->table, sums_.values.data());
-      posting_count += block.size();
-    }
     if (posting_count * kRowsPerPostingForSweep >= row_count) {
+      defer_common_terms();
+      for (std::size_t b = deferred_; b < blocks_.size(); ++b) add_block(blocks_[b].postings, *blocks_[b].table, sums_.values.data());
       sweep(first_row, row_count);
     } else {
+      for (const TermBlock& b : blocks_) add_block(b.postings, *b.table, sums_.values.data());
       revisit(first_row);
     }
     candidates_.prune_if_due();
+  }
+
+  // Moves the longest lists to the front and counts in deferred_ those that need not be added: documents without any of the
+  // other terms cannot reach the limit, and the few whose other terms come near it look the deferred ones up.
+  void defer_common_terms() {
+    deferred_ = 0;
+    deferred_greatest_ = 0;
+    deferred_postings_ = 0;
+    if (!candidates_.has_threshold() || blocks_.size() < 2) return;
+    std::sort(blocks_.begin(), blocks_.end(),
+              [](const TermBlock& a, const TermBlock& b) { return a.postings.size() > b.postings.size(); });
+    const auto budget = static_cast<std::uint32_t>(static_cast<float>(candidates_.limit()) * deferred_share_);
+    for (const TermBlock& b : blocks_) {
+      if (b.postings.size() < kMinDeferred || deferred_greatest_ + b.greatest > budget || deferred_ + 1 == blocks_.size()) break;
+      deferred_greatest_ += b.greatest;
+      deferred_postings_ += b.postings.size();
+      ++deferred_;
+    }
+  }
+
+  // Completes the sums of what was taken with the deferred terms. How far deferring goes follows from how it paid.
+  void look_up_deferred(std::size_t count, std::size_t first_row, std::uint32_t limit) {
+    std::size_t lookups = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      std::uint32_t sum = sums_.taken[i].value;
+      std::uint32_t missing = deferred_greatest_;
+      for (std::size_t b = 0; b < deferred_ && sum + missing >= limit; ++b) {
+        missing -= blocks_[b].greatest;
+        ++lookups;
+        if (const auto found = find_offset(blocks_[b].postings, sums_.taken[i].position)) {
+          sum += (*blocks_[b].table)[blocks_[b].postings.codes[*found]];
+        }
+      }
+      if (sum >= limit) candidates_.add(sum, number_, first_row + sums_.taken[i].position);
+    }
+    if (lookups * kPostingsPerLookup > deferred_postings_) {
+      deferred_share_ *= 0.5F;
+    } else if (lookups * kPostingsPerLookup * 4 < deferred_postings_) {
+      deferred_share_ = std::min(deferred_share_ * 1.25F, kMaxDeferredShare);
+    }
   }
 
   bool any_allowed(std::size_t first_row, std::size_t row_count) const noexcept {
@@ -238,10 +315,12 @@ class SegmentScan {
     if (allowed_ != nullptr) clear_disallowed(first_row, row_count);
     if (!candidates_.has_threshold()) find_threshold(row_count);
     const std::size_t padded = (row_count + simd::kStride - 1) / simd::kStride * simd::kStride;
-    const std::uint32_t least = std::min<std::uint32_t>(candidates_.limit(), std::numeric_limits<std::uint16_t>::max());
+    const std::uint32_t limit = candidates_.limit();
+    const std::uint32_t least = std::min<std::uint32_t>(limit - deferred_greatest_, std::numeric_limits<std::uint16_t>::max());
     simd::TakenValue* taken = sums_.taken.data();
     const std::size_t count =
         simd::kernels().take_at_least_u16(sums_.values.data(), padded, static_cast<std::uint16_t>(least), taken);
+    if (deferred_ != 0) return look_up_deferred(count, first_row, limit);
     for (std::size_t i = 0; i < count; ++i) candidates_.add(taken[i].value, number_, first_row + taken[i].position);
   }
 
@@ -260,8 +339,8 @@ class SegmentScan {
   // Each sum is looked at and cleared at its first posting.
   void revisit(std::size_t first_row) {
     const std::uint32_t limit = candidates_.limit();
-    for (const auto& [cursor, i] : blocks_) {
-      for (const std::uint16_t offset : cursor->postings.block(i).offsets) {
+    for (const TermBlock& b : blocks_) {
+      for (const std::uint16_t offset : b.postings.offsets) {
         std::uint16_t& sum = sums_.values[offset];
         if (sum >= limit && (allowed_ == nullptr || allowed_->test(first_row + offset))) {
           candidates_.add(sum, number_, first_row + offset);
@@ -277,7 +356,11 @@ class SegmentScan {
   std::size_t k_;
   Sums& sums_;
   Candidates& candidates_;
-  std::vector<std::pair<const Cursor*, std::size_t>> blocks_;
+  std::vector<TermBlock> blocks_;
+  std::size_t deferred_ = 0;  // blocks at the front that were not added
+  std::uint32_t deferred_greatest_ = 0;
+  std::size_t deferred_postings_ = 0;
+  float deferred_share_ = kMaxDeferredShare / 2;  // of the limit that deferred terms may make up
 };
 
 class CoarseSearch {
@@ -368,7 +451,7 @@ std::optional<std::vector<Hit>> search_coarsely(const BoundQuery& query, std::si
   double greatest_sum = 0;
   for (const BoundQuery::Term& term : query.terms()) greatest_sum += term.weight * greatest_gain;
   const bool in_range = greatest_sum >= kMinWeight && greatest_sum <= kMaxWeight && query.base() <= kMaxWeight;
-  if (!in_range || query.terms().size() > kMaxTerms) return std::nullopt;
+  if (!in_range || query.terms().size() > kMaxTerms || tables.segments.size() > kMaxSegments) return std::nullopt;
   const double scale = (65534.0 - static_cast<double>(query.terms().size())) / (greatest_sum * (1 + 2 * kScaleSlack));
   return CoarseSearch(query, k, filter, tables, scale).run();
 }

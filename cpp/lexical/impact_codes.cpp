@@ -7,6 +7,9 @@
 namespace sightline::lexical {
 namespace {
 
+// How much of the cuts goes by numbers of postings; the rest goes by gain, which limits the widest.
+constexpr double kRootShare = 0.3;
+
 // The gain under BM25's default parameters.
 double default_gain(std::size_t tf, std::uint32_t length, double average_length) noexcept {
   const auto frequency = static_cast<double>(tf);
@@ -79,33 +82,41 @@ std::vector<std::uint8_t> choose_codes(std::span<const std::uint64_t> posting_co
   std::vector<std::uint8_t> codes(posting_counts.size(), kLargeTfCode);
   if (class_begins.empty()) return codes;
   const std::size_t class_count = class_begins.size() - 1;
-  const auto root = [&](std::size_t i) { return std::sqrt(static_cast<double>(posting_counts[i])); };
-  const auto span = [&](std::size_t i) {
-    const std::size_t tf = i / class_count + 1;
-    return default_gain(tf, class_begins[i % class_count], average_length) -
-           default_gain(tf, class_begins[i % class_count + 1], average_length);
+  struct Cell {
+    std::size_t index;
+    double root;
+    double span;  // of gain, from the last used cell of the frequency to the end of this one
   };
+  std::vector<Cell> used;
   double roots = 0;
   double spans = 0;
-  for (std::size_t i = 0; i < codes.size(); ++i) {
-    if (posting_counts[i] == 0) continue;
-    roots += root(i);
-    spans += span(i);
+  for (std::size_t tf = 1; tf <= kMaxCodedTf; ++tf) {
+    double reached = -1;
+    for (std::size_t c = 0; c < class_count; ++c) {
+      const std::size_t i = (tf - 1) * class_count + c;
+      if (posting_counts[i] == 0) continue;
+      if (reached < 0) reached = default_gain(tf, class_begins[c], average_length);
+      const double end = default_gain(tf, class_begins[c + 1] - 1, average_length);
+      used.push_back({i, std::sqrt(static_cast<double>(posting_counts[i])), reached - end});
+      reached = end;
+      roots += used.back().root;
+      spans += used.back().span;
+    }
   }
   // Every frequency begins a code of its own; the other cuts are spent by share.
   const double cuts = static_cast<double>(kCodeCount - 1 - kMaxCodedTf - 1);
   std::uint8_t code = kLargeTfCode;
   std::size_t tf = 0;
   double level = 0;
-  double sum = 0;  // of shares so far; all are 2
-  for (std::size_t i = 0; i < codes.size(); ++i) {
-    if (posting_counts[i] == 0) continue;
-    const double level_here = std::floor(sum / 2 * cuts);
-    if (i / class_count + 1 != tf || level_here > level) ++code;
-    tf = i / class_count + 1;
+  double sum = 0;  // of shares up to the end of the cell; all are 1
+  for (const Cell& cell : used) {
+    sum += kRootShare * cell.root / roots;
+    if (spans > 0) sum += (1 - kRootShare) * cell.span / spans;
+    const double level_here = std::floor(sum * cuts);
+    if (cell.index / class_count + 1 != tf || level_here > level) ++code;
+    tf = cell.index / class_count + 1;
     level = level_here;
-    codes[i] = code;
-    sum += root(i) / roots + span(i) / spans;
+    codes[cell.index] = code;
   }
   return codes;
 }

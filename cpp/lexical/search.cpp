@@ -1,5 +1,6 @@
 #include "lexical/search.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "lexical/coarse.h"
@@ -61,6 +62,20 @@ float BoundQuery::score_row(const RowLocation& at) const noexcept {
     if (position) sum += term.weight * scorer_.gain(postings.tf(*position), segment.arrays().lengths[at.row]);
   }
   return is_untouched(sum) ? 0.0F : score(sum);
+}
+
+void BoundQuery::sum_gains(std::uint32_t number, std::span<const RowIndex> rows, std::span<double> sums) const noexcept {
+  const Segment& segment = *snapshot_->segments()[number].segment;
+  const std::span<const std::uint32_t> lengths = segment.arrays().lengths;
+  std::fill(sums.begin(), sums.end(), kUntouched);
+  for (const Term& term : terms_) {
+    if (term.segment_terms[number] == kAbsent) continue;
+    const Postings postings = segment.postings(term.segment_terms[number]);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const std::optional<std::uint64_t> position = postings.find(rows[i]);
+      if (position) sums[i] += term.weight * scorer_.gain(postings.tf(*position), lengths[rows[i]]);
+    }
+  }
 }
 
 std::vector<Hit> search(const BoundQuery& query, std::size_t k, const RowFilter* filter, Plan plan) {

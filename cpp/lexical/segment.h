@@ -56,6 +56,9 @@ struct PostingBlock {
   std::size_t size() const noexcept { return offsets.size(); }
 };
 
+// Where the offset is in the block, if it is there. O(log size), usually within a few cache lines.
+std::optional<std::size_t> find_offset(const PostingBlock& block, std::uint16_t offset) noexcept;
+
 struct SegmentArrays {
   std::span<const DocId> ids;
   std::span<const std::uint32_t> lengths;
