@@ -7,7 +7,7 @@ import sys
 
 COMMANDS = {
     "dense": "VectorIndex against faiss IndexFlatIP and NumPy",
-    "lexical": "BM25Index against bm25s",
+    "lexical": "BM25Index against bm25s, and tantivy if installed",
 }
 
 

@@ -11,7 +11,6 @@
 
 #include "core/aligned.h"
 #include "simd/dispatch.h"
-#include "topk/top_k.h"
 
 namespace sightline::lexical {
 namespace {
@@ -34,6 +33,10 @@ constexpr std::size_t kRowsPerPostingForSweep = 48;
 constexpr std::size_t kMinDeferred = 512;
 constexpr std::size_t kPostingsPerLookup = 24;
 constexpr float kMaxDeferredShare = 0.5F;
+
+// The k-th document's bound exceeds its score by much less than the codes allow at worst. A threshold is lowered by this part
+// of it; when that was too little, which the exact scores show, the search runs again with the threshold they give.
+constexpr std::uint32_t kErrorShare = 3;
 
 using Table = std::array<std::uint16_t, kCodeCount>;
 
@@ -80,13 +83,30 @@ class Candidates {
   Candidates(const BoundQuery& query, std::size_t k, double scale)
       : query_(query), k_(k), scale_(scale), next_prune_(k + slack()), next_tighten_(2 * k + 8 * slack()) {}
 
-  // A document whose upper bound is less cannot be among the k best. At least 1, which every document with a term reaches.
-  std::uint32_t limit() const noexcept { return std::max(exact_limit_, threshold_ > error_ ? threshold_ - error_ : 1U); }
-  bool has_threshold() const noexcept { return threshold_ != 0; }
+  // A document whose upper bound is less is taken not to be among the k best; complete() tells in the end whether that was
+  // right. At least 1, which every document with a term reaches.
+  std::uint32_t limit() noexcept {
+    const std::uint32_t limit = std::max(exact_limit_, threshold_ > error_ ? threshold_ - error_ : 1U);
+    greatest_limit_ = std::max(greatest_limit_, limit);
+    return limit;
+  }
+  bool has_threshold() const noexcept { return threshold_ != 0 || exact_limit_ > 1; }
   // At least k documents have this upper bound or a greater one.
-  void raise_threshold(std::uint32_t upper) noexcept { threshold_ = std::max(threshold_, upper); }
-  // Upper bounds of documents given from now on exceed their scores by at most this.
+  void raise_threshold(std::uint32_t upper) noexcept {
+    if (!certain_) threshold_ = std::max(threshold_, upper);
+  }
+  // How far the upper bounds of the k best documents given from now on are expected to exceed their scores.
   void raise_error(std::uint32_t error) noexcept { error_ = std::max(error_, error); }
+
+  // Starts again with the k-th score that finish() found, which is certain.
+  void restart() noexcept {
+    found_.clear();
+    certain_ = true;
+    threshold_ = 0;
+    greatest_limit_ = 1;
+    next_prune_ = k_ + slack();
+    next_tighten_ = 2 * k_ + 8 * slack();
+  }
 
   // upper < 2^16, segment < kMaxSegments.
   void add(std::uint32_t upper, std::uint32_t segment, std::size_t row) {
@@ -98,25 +118,30 @@ class Candidates {
     if (found_.size() >= next_tighten_) tighten();
     next_prune_ = found_.size() + slack();
   }
-  // The k best, by exact scores.
+  // The k best candidates, by exact scores.
   std::vector<Hit> finish() {
     prune();
     const std::size_t first = std::min(k_, found_.size());
     score_first(first);
-    TopK top(k_);
-    for (std::size_t i = 0; i < first; ++i) top.push({scores_[i], id(found_[i])});
-    if (first < found_.size()) {
-      raise_exact_limit(top.threshold());
-      drop_below_limit();
+    std::vector<Hit> hits;
+    hits.reserve(first + slack());
+    for (std::size_t i = 0; i < first; ++i) hits.push_back({scores_[i], id(found_[i])});
+    if (first == k_) {
+      raise_exact_limit(least_score());
+      drop_below(exact_limit_);  // few are left
+      for (std::size_t i = first; i < found_.size(); ++i) {
+        hits.push_back({query_.score_row({segment(found_[i]), row(found_[i])}), id(found_[i])});
+      }
     }
-    // Few are left, and each that is scored may spare others.
-    std::sort(found_.begin() + static_cast<std::ptrdiff_t>(first), found_.end(), std::greater<>());
-    for (std::size_t i = first; i < found_.size(); ++i) {
-      if (query_.base() + upper(found_[i]) / scale_ <= bound_below(top.threshold())) break;
-      top.push({query_.score_row({segment(found_[i]), row(found_[i])}), id(found_[i])});
+    std::sort(hits.begin(), hits.end(), [](const Hit& a, const Hit& b) { return ranks_before(a, b); });
+    if (hits.size() >= k_) {
+      hits.resize(k_);
+      raise_exact_limit(hits.back().score);
     }
-    return top.take_sorted();
+    return hits;
   }
+  // After finish(): whether no document that was passed over can be among the k best.
+  bool complete() const noexcept { return greatest_limit_ <= exact_limit_; }
 
  private:
   // A candidate is 16 bits of upper bound, 16 of segment, 32 of row: greater bounds are greater numbers.
@@ -135,26 +160,29 @@ class Candidates {
     }
     std::nth_element(found_.begin(), found_.begin() + static_cast<std::ptrdiff_t>(k_ - 1), found_.end(), std::greater<>());
     raise_threshold(upper(found_[k_ - 1]));
-    drop_below_limit();
+    drop_below(limit());
   }
 
   // Scores the k candidates of the greatest bounds: the least of these scores is a better threshold than their bounds give.
   // Pays when many candidates lie within the error of the bounds. After prune().
   void tighten() {
     score_first(k_);
-    raise_exact_limit(*std::min_element(scores_.begin(), scores_.end()));
-    drop_below_limit();
+    raise_exact_limit(least_score());
+    drop_below(limit());
     next_tighten_ = 2 * found_.size() + 8 * slack();
   }
 
-  // At least k documents have this score or a greater one.
+  // At least k documents have this score or a greater one: a bound below the limit is too small for it even when rounded.
   void raise_exact_limit(float score) noexcept {
     const double units = (bound_below(score) - query_.base()) * scale_ * (1 - 0x1p-40);
-    if (units > 1) exact_limit_ = std::max(exact_limit_, static_cast<std::uint32_t>(std::min(units, 65535.0)));
+    if (units >= 1) exact_limit_ = std::max(exact_limit_, static_cast<std::uint32_t>(std::min(units, 65535.0)));
   }
 
-  void drop_below_limit() {
-    const std::uint64_t least = std::uint64_t{limit()} << 48;
+  float least_score() const noexcept { return *std::min_element(scores_.begin(), scores_.end()); }
+
+  // Spares the k in front.
+  void drop_below(std::uint32_t limit) {
+    const std::uint64_t least = std::uint64_t{limit} << 48;
     const auto end = std::partition(found_.begin() + static_cast<std::ptrdiff_t>(k_), found_.end(),
                                     [least](std::uint64_t c) { return c >= least; });
     found_.erase(end, found_.end());
@@ -184,6 +212,8 @@ class Candidates {
   std::uint32_t threshold_ = 0;
   std::uint32_t error_ = 0;
   std::uint32_t exact_limit_ = 1;
+  std::uint32_t greatest_limit_ = 1;  // that was ever applied
+  bool certain_ = false;              // threshold_ is not used
   std::vector<std::uint64_t> found_;
   std::vector<RowIndex> rows_;
   std::vector<double> sums_;
@@ -379,20 +409,26 @@ class CoarseSearch {
     std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
       return segments[a].segment->row_count() > segments[b].segment->row_count();
     });
-    try {
-      for (const std::uint32_t s : order) scan(s, sums);
-    } catch (...) {
-      sums.clear();
-      throw;
-    }
-    return candidates_.finish();
+    std::vector<Hit> hits;
+    do {
+      try {
+        for (const std::uint32_t s : order) scan(s, sums);
+      } catch (...) {
+        sums.clear();
+        throw;
+      }
+      hits = candidates_.finish();
+      if (candidates_.complete()) break;
+      candidates_.restart();
+    } while (true);
+    return hits;
   }
 
  private:
   void scan(std::uint32_t s, Sums& sums) {
     const SegmentView& view = query_.snapshot().segments()[s];
     std::vector<Cursor> cursors;
-    std::uint32_t error = rounding_error();
+    std::uint32_t error = 0;
     for (std::size_t t = 0; t < query_.terms().size(); ++t) {
       const BoundQuery::Term& term = query_.terms()[t];
       if (term.segment_terms[s] == BoundQuery::kAbsent) continue;
@@ -402,7 +438,7 @@ class CoarseSearch {
       cursors.push_back({postings, &term_tables_[t], greatest});
     }
     if (cursors.empty()) return;
-    candidates_.raise_error(error);
+    candidates_.raise_error(rounding_error() + error / kErrorShare);
     const Bitset* allowed = view.tombstones ? &view.tombstones->live() : nullptr;
     if (filter_ != nullptr) allowed = &filter_->allowed[s];
     SegmentScan(s, *view.segment, allowed, k_, sums, candidates_).run(cursors);

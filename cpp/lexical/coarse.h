@@ -2,16 +2,16 @@
 //
 // The gains of a term's 256 codes become 256 integers, rounded up, on one scale for all terms and segments such that no sum
 // exceeds 16 bits. A window of 16,384 documents is then 32 KB of sums, which stay in the first-level cache while the
-// postings of all terms are added. With U the integer sum of a document and S the scale,
-//     score's gains <= U / S,   and   score's gains >= (U - E) / S,
-// E being the sum over terms of the greatest distance between the bounds of a code. So the k-th greatest U, less E, is a
-// threshold below which no document can be among the k best; documents above are kept, and in the end scored exactly in
-// descending order of U until the next U cannot reach the k-th exact score. Windows whose greatest possible sum is below the
-// threshold are skipped. The result has the bits of exhaustive search.
+// postings of all terms are added. With U the integer sum of a document and S the scale, its gains are at most U / S. So the
+// documents are kept whose U comes near the k-th greatest, and the best of them scored exactly; what was passed over is
+// proved not to matter by the k-th exact score, or else the search runs again with the limit which that score gives. Windows
+// whose greatest possible sum is below the limit are skipped, and the commonest terms are looked up for the few documents
+// that the other terms bring near it (MaxScore). The result has the bits of exhaustive search.
 //
 // Source: the certified two-pass scan of the dense engine, over impact-quantised postings (Anh, de Kretser, Moffat,
 // "Vector-space ranking with effective early termination", 2001); windows skipped by maxima after Ding, Suel, "Faster
-// top-k document retrieval using block-max indexes", 2011. Safe from any thread.
+// top-k document retrieval using block-max indexes", 2011, and terms left out after Turtle, Flood, "Query evaluation:
+// strategies and optimizations", 1995. Safe from any thread.
 #pragma once
 
 #include <cstddef>
