@@ -1,5 +1,7 @@
-"""``python -m benchmarks lexical``: BM25Index against bm25s (numba backend), one thread each by default, and against tantivy
-if it is installed."""
+"""``python -m benchmarks lexical``: BM25Index against bm25s (numba backend) and, if installed, tantivy.
+
+Searches use one thread each by default.
+"""
 
 from __future__ import annotations
 
@@ -81,8 +83,8 @@ def compare_indexing(documents: list[str], options: argparse.Namespace) -> list[
     sl.set_num_threads(options.threads)
     rate = {name: megabytes / timing.median * 1e3 for name, timing in times.items()}
     print(
-        f"  indexing {len(part):,} documents from text, {megabytes:.1f} MB, {options.index_threads} thread(s), bm25s one: "
-        f"sightline {rate['sightline']:.1f} MB/s"
+        f"  indexing {len(part):,} documents from text, {megabytes:.1f} MB, {options.index_threads} thread(s), "
+        f"bm25s one: sightline {rate['sightline']:.1f} MB/s"
     )
     report = []
     for peer in calls.keys() - {"sightline"}:

@@ -12,6 +12,8 @@ from typing import Any
 
 __all__ = ["available", "build_tantivy", "index_text_tantivy"]
 
+Tokens = list[list[str]]
+
 _HEAP_BYTES = 512_000_000
 
 
@@ -55,7 +57,7 @@ def build_tantivy(
     searcher = index.searcher()
     size = sum(path.stat().st_size for path in folder.iterdir())
 
-    def prepare(queries: list[list[str]]) -> Callable[[int], None]:
+    def prepare(queries: Tokens) -> Callable[[int], None]:
         prepared = [
             tantivy.Query.boolean_query(
                 [(tantivy.Occur.Should, tantivy.Query.term_query(index.schema, "body", word, "freq")) for word in query]

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "bindings/arrays.h"
+#include "bindings/lexical_common.h"
 #include "bindings/registry.h"
 #include "bindings/texts.h"
 #include "core/checked.h"
@@ -44,30 +45,6 @@ Parameters make_parameters(std::uint32_t variant, double k1, double b, double de
 const Analyzer& required(const Analyzer* analyzer) {
   if (analyzer == nullptr) throw Error(ErrorKind::kInvalidInput, "texts: expected lists of tokens, because the index has no analyzer");
   return *analyzer;
-}
-
-// A copy of the ids, which the caller's other threads cannot change.
-std::vector<DocId> checked_ids(const py::array& array, std::size_t text_count) {
-  const std::span<const DocId> given = id_vector(array, "ids");
-  if (given.size() != text_count) fail_array("ids", "one id for each of " + std::to_string(text_count) + " texts", array);
-  std::vector<DocId> sorted(given.begin(), given.end());
-  std::sort(sorted.begin(), sorted.end());
-  if (!sorted.empty() && sorted.front() < 0) {
-    throw Error(ErrorKind::kInvalidInput, "ids: expected integers >= 0, got " + std::to_string(sorted.front()));
-  }
-  if (const auto twice = std::adjacent_find(sorted.begin(), sorted.end()); twice != sorted.end()) {
-    throw Error(ErrorKind::kDuplicateId, "ids: " + std::to_string(*twice) + " occurs twice; give each text its own id");
-  }
-  return {given.begin(), given.end()};
-}
-
-// The items in the order in which they are indexed: ascending by id. Empty if they are in it already.
-std::vector<std::size_t> order_by_id(std::span<const DocId> ids) {
-  if (std::is_sorted(ids.begin(), ids.end())) return {};
-  std::vector<std::size_t> order(ids.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return ids[a] < ids[b]; });
-  return order;
 }
 
 // Takes items from a list in order, a batch at a time, and inverts them.
@@ -202,73 +179,21 @@ std::unique_ptr<AnalyzedQueries> analyze_queries(const Analyzer* analyzer, const
   return analyzed;
 }
 
-// Each mask is a bool or an int64 vector.
-struct MaskView {
-  std::span<const std::uint8_t> rows;
-  std::span<const DocId> ids;
-  bool by_row;
-};
-
-std::vector<MaskView> view_masks(const std::vector<py::array>& masks) {
-  std::vector<MaskView> views;
-  for (const py::array& mask : masks) {
-    if (mask.ndim() != 1) fail_array("mask", "one dimension for each query", mask);
-    if (py::isinstance<py::array_t<bool>>(mask)) {
-      const auto* rows = reinterpret_cast<const std::uint8_t*>(checked_data<bool>(mask, "mask", "bool"));
-      views.push_back({{rows, static_cast<std::size_t>(mask.shape(0))}, {}, true});
-    } else {
-      views.push_back({{}, id_vector(mask, "mask"), false});
-    }
-  }
-  return views;
-}
-
-std::vector<lexical::RowFilter> make_filters(const Snapshot& snapshot, const std::vector<MaskView>& masks) {
-  std::vector<lexical::RowFilter> filters(masks.size());
-  parallel::parallel_for(masks.size(), [&](std::size_t i, std::size_t) {
-    filters[i] = masks[i].by_row ? lexical::filter_from_mask(snapshot, masks[i].rows)
-                                 : lexical::filter_from_ids(snapshot, masks[i].ids);
-  });
-  return filters;
-}
-
 py::tuple search(const Bm25Index& index, const Analyzer* analyzer, const py::list& list, std::size_t k,
                  const std::vector<py::array>& masks, std::uint32_t variant, double k1, double b, double delta) {
   const Parameters parameters = make_parameters(variant, k1, b, delta);
   const auto analyzed = analyze_queries(analyzer, list);
   const std::size_t query_count = analyzed->queries.size();
-  const std::vector<MaskView> views = view_masks(masks);
-  if (views.size() > 1 && views.size() != query_count) {
-    throw Error(ErrorKind::kInvalidInput, "mask: expected one for all or one for each of " + std::to_string(query_count) +
-                                              " queries, got " + std::to_string(views.size()));
-  }
-  std::vector<float> scores;
-  std::vector<DocId> ids;
+  const std::vector<MaskView> views = view_masks(masks, query_count);
+  std::vector<std::vector<Hit>> results;
   {
     const py::gil_scoped_release release;
-    const std::size_t cells = checked_mul(query_count, k);
-    scores.assign(cells, kNoScore);
-    ids.assign(cells, kNoId);
+    checked_mul(query_count, k);
     const std::shared_ptr<const Snapshot> snapshot = index.snapshot();
     const std::vector<lexical::RowFilter> filters = make_filters(*snapshot, views);
-    const auto results = lexical::search_batch(*snapshot, parameters, analyzed->queries, k, filters);
-    for (std::size_t q = 0; q < query_count; ++q) {
-      for (std::size_t i = 0; i < results[q].size(); ++i) {
-        scores[q * k + i] = results[q][i].score;
-        ids[q * k + i] = results[q][i].id;
-      }
-    }
+    results = lexical::search_batch(*snapshot, parameters, analyzed->queries, k, filters);
   }
-  const std::vector<py::ssize_t> shape{static_cast<py::ssize_t>(query_count), static_cast<py::ssize_t>(k)};
-  return py::make_tuple(to_array(std::move(scores), shape), to_array(std::move(ids), shape));
-}
-
-lexical::RowLocation required_row(const Snapshot& snapshot, DocId id) {
-  const auto at = snapshot.find(id);
-  if (!at) {
-    throw Error(ErrorKind::kNotFound, "ids: " + std::to_string(id) + " is not in the index; `ids` lists those that are");
-  }
-  return *at;
+  return to_result(results, k);
 }
 
 py::array_t<float> score(const Bm25Index& index, const Analyzer* analyzer, const py::list& query, const py::array& ids,
@@ -303,35 +228,6 @@ py::dict explain(const Bm25Index& index, const Analyzer* analyzer, const py::lis
   result["average_length"] = e.average_length;
   result["document_count"] = e.document_count;
   result["terms"] = terms;
-  return result;
-}
-
-std::size_t remove_ids(Bm25Index& index, const py::array& ids) {
-  const std::span<const DocId> view = id_vector(ids, "ids");
-  const py::gil_scoped_release release;
-  return index.remove(view);
-}
-
-py::dict memory(const Bm25Index& index) {
-  std::size_t postings = 0;
-  std::size_t terms = 0;
-  std::size_t documents = 0;
-  std::size_t tombstones = 0;
-  const std::shared_ptr<const Snapshot> snapshot = index.snapshot();
-  for (const lexical::SegmentView& view : snapshot->segments()) {
-    const lexical::SegmentArrays& a = view.segment->arrays();
-    postings += a.offsets.size_bytes() + a.codes.size_bytes() + a.windows.size_bytes() + a.large_positions.size_bytes() +
-                a.large_tfs.size_bytes() + a.posting_offsets.size_bytes() + a.window_offsets.size_bytes() +
-                a.code_map.class_begins.size_bytes() + a.code_map.codes.size_bytes();
-    terms += a.term_hashes.size_bytes() + a.term_offsets.size_bytes() + a.term_bytes.size_bytes();
-    documents += a.ids.size_bytes() + a.lengths.size_bytes();
-    if (view.tombstones) tombstones += view.tombstones->size_bytes();
-  }
-  py::dict result;
-  result["postings"] = postings;
-  result["terms"] = terms;
-  result["documents"] = documents;
-  result["tombstones"] = tombstones;
   return result;
 }
 
@@ -378,7 +274,7 @@ void register_bm25_index(py::module_& m) {
            py::arg("delta"))
       .def("ids", [](const Bm25Index& index) { return to_array(index.snapshot()->ids()); })
       .def("segment_count", [](const Bm25Index& index) { return index.snapshot()->segments().size(); })
-      .def("memory", &memory)
+      .def("memory", [](const Bm25Index& index) { return memory_of(*index.snapshot()); })
       .def("save", &save, py::arg("path"), py::arg("variant"), py::arg("k1"), py::arg("b"), py::arg("delta"),
            py::arg("settings"))
       .def_static("load", &load, py::arg("path"), py::arg("mmap"));

@@ -11,4 +11,5 @@ PYBIND11_MODULE(_core, m) {
   sightline::bindings::register_vector_index(m);
   sightline::bindings::register_analyzer(m);
   sightline::bindings::register_bm25_index(m);
+  sightline::bindings::register_sparse_index(m);
 }

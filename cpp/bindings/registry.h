@@ -11,5 +11,6 @@ void register_limits(pybind11::module_& m);      // limits.cpp: probes of what t
 void register_vector_index(pybind11::module_& m);
 void register_analyzer(pybind11::module_& m);
 void register_bm25_index(pybind11::module_& m);
+void register_sparse_index(pybind11::module_& m);
 
 }  // namespace sightline::bindings

@@ -21,8 +21,8 @@ static_assert(kWindowRows % simd::kStrideGroup == 0);
 constexpr std::size_t kMaxSegments = 65536;
 constexpr std::size_t kMaxTerms = 4096;  // each costs up to one unit of 65,535 by rounding
 // Where sums of weights are within these, no product overflows or loses its precision to denormal numbers.
-constexpr double kMinWeight = 1e-30;
-constexpr double kMaxWeight = 1e30;
+constexpr double kLeastSum = 1e-30;
+constexpr double kGreatestSum = 1e30;
 // Covers the roundings of a table's entry in float32 (each 2^-24).
 constexpr double kScaleSlack = 0x1p-20;
 
@@ -486,7 +486,7 @@ std::optional<std::vector<Hit>> search_coarsely(const BoundQuery& query, std::si
   for (const SegmentGains& gains : tables.segments) greatest_gain = std::max(greatest_gain, double{gains.greatest()});
   double greatest_sum = 0;
   for (const BoundQuery::Term& term : query.terms()) greatest_sum += term.weight * greatest_gain;
-  const bool in_range = greatest_sum >= kMinWeight && greatest_sum <= kMaxWeight && query.base() <= kMaxWeight;
+  const bool in_range = greatest_sum >= kLeastSum && greatest_sum <= kGreatestSum && query.base() <= kGreatestSum;
   if (!in_range || query.terms().size() > kMaxTerms || tables.segments.size() > kMaxSegments) return std::nullopt;
   const double scale = (65534.0 - static_cast<double>(query.terms().size())) / (greatest_sum * (1 + 2 * kScaleSlack));
   return CoarseSearch(query, k, filter, tables, scale).run();

@@ -35,6 +35,7 @@ struct Gains {
   const SegmentGains* table;  // may be null
 
   double operator()(std::uint8_t code, std::uint64_t position, RowIndex row) const noexcept {
+    if (segment.arrays().weighted()) return static_cast<double>(segment.arrays().values[position]);
     const std::uint32_t tf = code == kLargeTfCode ? segment.large_tf(position) : segment.code_ranges()[code].tf_low;
     const std::uint32_t length = segment.arrays().lengths[row];
     return table != nullptr ? table->exact(scorer, tf, length) : scorer.gain(tf, length);

@@ -19,7 +19,7 @@ Explanation explain(const Snapshot& snapshot, const Parameters& parameters, cons
     if (term.segment_terms[at.segment] == BoundQuery::kAbsent) continue;
     const Postings postings = segment.postings(term.segment_terms[at.segment]);
     if (const auto position = postings.find(at.row)) {
-      e.tf = postings.tf(*position);
+      e.tf = segment.tf(*position);
       e.contribution += term.weight * bound.scorer().gain(e.tf, result.length);
       any_found = true;
     }

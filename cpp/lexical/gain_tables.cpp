@@ -11,8 +11,12 @@ constexpr double kTableSlack = 0x1p-22;
 }  // namespace
 
 SegmentGains::SegmentGains(const Scorer& scorer, const Segment& segment, bool with_exact) {
-  const CodeRanges& ranges = segment.code_ranges();
   code_limits_.fill(1);
+  if (segment.arrays().weighted()) {
+    bound_values(segment.arrays().value_bounds);
+    return;
+  }
+  const CodeRanges& ranges = segment.code_ranges();
   for (std::size_t code = 0; code < kCodeCount; ++code) {
     const CodeRange& range = ranges[code];
     if (range.tf_high == 0) continue;
@@ -29,6 +33,15 @@ SegmentGains::SegmentGains(const Scorer& scorer, const Segment& segment, bool wi
   for (std::uint32_t tf = 1; tf <= kTableTfs; ++tf) {
     for (std::uint32_t length = tf; length < stride_; ++length) exact_[(tf - 1) * stride_ + length] = scorer.gain(tf, length);
   }
+}
+
+void SegmentGains::bound_values(std::span<const float> bounds) {
+  for (std::size_t code = 0; code < bounds.size(); ++code) {
+    upper_[code] = bounds[code];
+    lower_[code] = code == 0 ? 0 : bounds[code - 1];
+  }
+  greatest_ = bounds.back();
+  code_limits_.back() = static_cast<std::uint16_t>(bounds.size());  // all windows have kUnboundedTf
 }
 
 }  // namespace sightline::lexical

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "lexical/scoring.h"
@@ -29,6 +30,8 @@ class SegmentGains {
   }
 
  private:
+  void bound_values(std::span<const float> bounds);
+
   static constexpr std::uint32_t kTableTfs = 4;
   static constexpr std::uint32_t kTableLengths = 2048;
 

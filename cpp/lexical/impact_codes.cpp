@@ -121,6 +121,29 @@ std::vector<std::uint8_t> choose_codes(std::span<const std::uint64_t> posting_co
   return codes;
 }
 
+std::vector<float> choose_value_bounds(std::span<const float> weights) {
+  std::vector<float> bounds;
+  if (weights.empty()) return bounds;
+  std::vector<float> sample;
+  const std::size_t step = (weights.size() + kCodeSample - 1) / kCodeSample;
+  for (std::size_t i = 0; i < weights.size(); i += step) sample.push_back(weights[i]);
+  std::sort(sample.begin(), sample.end());
+  const float greatest = *std::max_element(weights.begin(), weights.end());
+  constexpr std::size_t kHalf = kCodeCount / 2;
+  for (std::size_t i = 1; i < kHalf; ++i) {
+    bounds.push_back(sample[i * sample.size() / kHalf]);
+    bounds.push_back(greatest * (static_cast<float>(i) / static_cast<float>(kHalf)));
+  }
+  bounds.push_back(greatest);
+  std::sort(bounds.begin(), bounds.end());
+  bounds.erase(std::unique(bounds.begin(), bounds.end()), bounds.end());
+  return bounds;
+}
+
+std::uint8_t value_code(std::span<const float> bounds, float weight) noexcept {
+  return static_cast<std::uint8_t>(std::lower_bound(bounds.begin(), bounds.end(), weight) - bounds.begin());
+}
+
 CodeRanges code_ranges(const CodeMap& map, std::uint32_t max_tf) {
   CodeRanges ranges{};
   const std::size_t classes = map.class_count();

@@ -62,6 +62,13 @@ double average_length(std::span<const std::uint32_t> lengths) noexcept;
 std::vector<std::uint8_t> choose_codes(std::span<const std::uint64_t> posting_counts,
                                        std::span<const std::uint32_t> class_begins, double average_length);
 
+// Given weights instead of frequencies: bounds of codes, strictly ascending, the last the greatest weight. Half of them divide
+// the range evenly, half the weights. O(n log n) in at most kCodeSample weights.
+std::vector<float> choose_value_bounds(std::span<const float> weights);
+inline constexpr std::size_t kCodeSample = 65536;
+// The first bound that is not less. Precondition: there is one.
+std::uint8_t value_code(std::span<const float> bounds, float weight) noexcept;
+
 // The ranges of all codes. max_tf: the greatest frequency of the segment.
 CodeRanges code_ranges(const CodeMap& map, std::uint32_t max_tf);
 

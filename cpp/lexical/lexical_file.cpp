@@ -36,6 +36,8 @@ enum Section : std::uint32_t {
   kLargeTfs = 26,
   kClassBegins = 27,
   kCodeMap = 28,
+  kValues = 29,  // of given weights only
+  kValueBounds = 30,
 };
 
 constexpr std::uint32_t kLayoutVersion = 2;
@@ -69,6 +71,10 @@ void save_segment(SectionFileWriter& writer, std::uint32_t s, const SegmentView&
   writer.add_array(kWindows, s, a.windows);
   writer.add_array(kOffsets, s, a.offsets);
   writer.add_array(kCodes, s, a.codes);
+  if (a.weighted()) {
+    writer.add_array(kValues, s, a.values);
+    writer.add_array(kValueBounds, s, a.value_bounds);
+  }
   writer.add_array(kLargePositions, s, a.large_positions);
   writer.add_array(kLargeTfs, s, a.large_tfs);
   writer.add_array(kClassBegins, s, a.code_map.class_begins);
@@ -87,7 +93,7 @@ std::shared_ptr<const Tombstones> load_tombstones(const SectionFile& file, std::
   return std::make_shared<const Tombstones>(segment, std::move(live));
 }
 
-SegmentView load_segment(const std::shared_ptr<const SectionFile>& file, std::uint32_t s) {
+SegmentView load_segment(const std::shared_ptr<const SectionFile>& file, std::uint32_t s, bool weighted) {
   SegmentArrays a;
   a.ids = file->array<DocId>(kIds, s);
   a.lengths = file->array<std::uint32_t>(kLengths, s, a.ids.size());
@@ -99,6 +105,10 @@ SegmentView load_segment(const std::shared_ptr<const SectionFile>& file, std::ui
   a.windows = file->array<PostingWindow>(kWindows, s);
   a.offsets = file->array<std::uint16_t>(kOffsets, s);
   a.codes = file->array<std::uint8_t>(kCodes, s, a.offsets.size());
+  if (weighted && !a.offsets.empty()) {
+    a.values = file->array<float>(kValues, s, a.offsets.size());
+    a.value_bounds = file->array<float>(kValueBounds, s);
+  }
   a.large_positions = file->array<std::uint64_t>(kLargePositions, s);
   a.large_tfs = file->array<std::uint32_t>(kLargeTfs, s, a.large_positions.size());
   a.code_map.class_begins = file->array<std::uint32_t>(kClassBegins, s);
@@ -129,7 +139,7 @@ Meta load_meta(const SectionFile& file) {
 }  // namespace
 
 void save_index(const std::filesystem::path& path, const SavedIndex& index) {
-  SectionFileWriter writer(path, ContentKind::kLexical);
+  SectionFileWriter writer(path, index.weighted ? ContentKind::kSparse : ContentKind::kLexical);
   const std::vector<SegmentView>& segments = index.snapshot->segments();
   const Parameters& p = index.parameters;
   const Meta meta{kLayoutVersion, static_cast<std::uint32_t>(p.variant), p.k1, p.b, p.delta, index.next_id, segments.size()};
@@ -139,10 +149,11 @@ void save_index(const std::filesystem::path& path, const SavedIndex& index) {
   writer.commit();
 }
 
-SavedIndex load_index(const std::filesystem::path& path, bool use_mmap) {
-  const std::shared_ptr<const SectionFile> file = SectionFile::open(path, ContentKind::kLexical, use_mmap);
+SavedIndex load_index(const std::filesystem::path& path, bool use_mmap, bool weighted) {
+  const std::shared_ptr<const SectionFile> file = SectionFile::open(path, weighted ? ContentKind::kSparse : ContentKind::kLexical, use_mmap);
   const Meta meta = load_meta(*file);
   SavedIndex index;
+  index.weighted = weighted;
   index.parameters = {static_cast<Variant>(meta.variant), meta.k1, meta.b, meta.delta};
   if (!index.parameters.valid()) fail_corrupt(*file, "its parameters are out of range");
   if (meta.segment_count > kMaxSegments) fail_corrupt(*file, "its number of segments is impossible");
@@ -151,7 +162,7 @@ SavedIndex load_index(const std::filesystem::path& path, bool use_mmap) {
   index.settings.assign(settings.begin(), settings.end());
 
   std::vector<SegmentView> views;
-  for (std::uint32_t s = 0; s < meta.segment_count; ++s) views.push_back(load_segment(file, s));
+  for (std::uint32_t s = 0; s < meta.segment_count; ++s) views.push_back(load_segment(file, s, weighted));
   index.snapshot = std::make_shared<const Snapshot>(std::move(views));
   const std::vector<DocId> ids = index.snapshot->ids();
   if (std::adjacent_find(ids.begin(), ids.end(), std::greater_equal<>()) != ids.end()) {

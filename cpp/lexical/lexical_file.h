@@ -16,7 +16,8 @@ struct SavedIndex {
   std::shared_ptr<const Snapshot> snapshot;
   std::uint64_t next_id = 0;
   Parameters parameters;
-  std::string settings;  // of the analyzer, as its owner wrote them
+  std::string settings;   // of the analyzer, as its owner wrote them
+  bool weighted = false;  // the postings have given weights: a file of another kind
 };
 
 // Throws StorageError; the file is then as it was.
@@ -24,6 +25,6 @@ void save_index(const std::filesystem::path& path, const SavedIndex& index);
 
 // Validates every invariant of segment.h and snapshot.h, in one pass over the file, before anything is used.
 // use_mmap: the postings stay in the mapped file. Throws StorageError, CorruptIndexError, IncompatibleIndexError.
-SavedIndex load_index(const std::filesystem::path& path, bool use_mmap);
+SavedIndex load_index(const std::filesystem::path& path, bool use_mmap, bool weighted = false);
 
 }  // namespace sightline::lexical

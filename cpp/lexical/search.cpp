@@ -34,6 +34,7 @@ bool is_untouched(double sum) noexcept { return std::bit_cast<std::uint64_t>(sum
 
 BoundQuery::BoundQuery(const Snapshot& snapshot, const Parameters& parameters, const Query& query)
     : snapshot_(&snapshot), scorer_(parameters, snapshot.statistics()) {
+  terms_.reserve(query.size());
   const std::vector<SegmentView>& segments = snapshot.segments();
   for (const QueryTerm& q : query) {
     Term term{q.term, q.count, 0, 0.0, 0.0, std::vector<std::uint32_t>(segments.size(), kAbsent)};
@@ -46,7 +47,7 @@ BoundQuery::BoundQuery(const Snapshot& snapshot, const Parameters& parameters, c
     }
     if (term.document_frequency == 0) continue;
     term.idf = scorer_.idf(term.document_frequency);
-    term.weight = static_cast<double>(q.count) * term.idf;
+    term.weight = q.weight > 0 ? static_cast<double>(q.weight) : static_cast<double>(q.count) * term.idf;
     base_ += term.weight * scorer_.absent();
     terms_.push_back(std::move(term));
   }
@@ -59,21 +60,20 @@ float BoundQuery::score_row(const RowLocation& at) const noexcept {
     if (term.segment_terms[at.segment] == kAbsent) continue;
     const Postings postings = segment.postings(term.segment_terms[at.segment]);
     const std::optional<std::uint64_t> position = postings.find(at.row);
-    if (position) sum += term.weight * scorer_.gain(postings.tf(*position), segment.arrays().lengths[at.row]);
+    if (position) sum += term.weight * segment.gain(scorer_, at.row, *position);
   }
   return is_untouched(sum) ? 0.0F : score(sum);
 }
 
 void BoundQuery::sum_gains(std::uint32_t number, std::span<const RowIndex> rows, std::span<double> sums) const noexcept {
   const Segment& segment = *snapshot_->segments()[number].segment;
-  const std::span<const std::uint32_t> lengths = segment.arrays().lengths;
   std::fill(sums.begin(), sums.end(), kUntouched);
   for (const Term& term : terms_) {
     if (term.segment_terms[number] == kAbsent) continue;
     const Postings postings = segment.postings(term.segment_terms[number]);
     for (std::size_t i = 0; i < rows.size(); ++i) {
       const std::optional<std::uint64_t> position = postings.find(rows[i]);
-      if (position) sums[i] += term.weight * scorer_.gain(postings.tf(*position), lengths[rows[i]]);
+      if (position) sums[i] += term.weight * segment.gain(scorer_, rows[i], *position);
     }
   }
 }

@@ -19,6 +19,7 @@ struct QueryTerm {
   std::string_view term;  // borrowed from the analyzed query
   std::uint64_t hash;
   std::uint32_t count;
+  float weight = 0;  // if above 0, instead of count * idf
 };
 using Query = std::vector<QueryTerm>;
 
@@ -31,7 +32,7 @@ class BoundQuery {
     std::uint32_t count;
     std::uint64_t document_frequency;
     double idf;
-    double weight;                             // count * idf
+    double weight;                             // count * idf, or what was given
     std::vector<std::uint32_t> segment_terms;  // its number in each segment, or kAbsent
   };
 

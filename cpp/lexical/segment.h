@@ -10,6 +10,8 @@
 //   array's size, never fall
 //   every term has a posting; its windows strictly ascending, none empty, their ends rising to its number of postings
 //   offsets strictly ascending within a window, rows < row_count; a code is that of its row's length class, or kLargeTfCode
+//   values: empty, or the weight of every posting, above 0 and at most kMaxWeight; then lengths are 0, there is no code map, and
+//   code c says that a weight is above value_bounds[c - 1] and at most value_bounds[c], which strictly ascend
 //   large_positions strictly ascending, exactly the postings with kLargeTfCode; kMaxCodedTf < large_tfs; tf <= length always
 //   a window's max_tf and min_length bound those of its postings
 //
@@ -26,12 +28,16 @@
 
 #include "core/types.h"
 #include "lexical/impact_codes.h"
+#include "lexical/scoring.h"
 
 namespace sightline::lexical {
 
 inline constexpr std::size_t kWindowBits = 14;
 inline constexpr std::size_t kWindowRows = std::size_t{1} << kWindowBits;
 inline constexpr std::size_t kMaxSegmentRows = std::size_t{1} << (16 + kWindowBits);
+
+// Weights that were given, of documents and of queries: no product or sum of them leaves the range of float32.
+inline constexpr float kMaxWeight = 1e15F;
 
 // The postings of a term in one window.
 struct PostingWindow {
@@ -73,6 +79,10 @@ struct SegmentArrays {
   std::span<const std::uint64_t> large_positions;
   std::span<const std::uint32_t> large_tfs;  // aligned with large_positions
   CodeMap code_map;
+  std::span<const float> values;
+  std::span<const float> value_bounds;
+
+  bool weighted() const noexcept { return !values.empty(); }
 
   std::size_t posting_count() const noexcept { return offsets.size(); }
 };
@@ -92,6 +102,8 @@ struct SegmentData {
   std::vector<std::uint64_t> large_positions;
   std::vector<std::uint32_t> large_tfs;
   OwnedCodeMap code_map;
+  std::vector<float> values;
+  std::vector<float> value_bounds;
 
   SegmentArrays arrays() const noexcept;
 };
@@ -110,9 +122,6 @@ class Postings {
 
   // The position of the row's posting, if it has one. O(log postings).
   std::optional<std::uint64_t> find(RowIndex row) const noexcept;
-  // The frequency of the posting at a position that find() or a block gave.
-  std::uint32_t tf(std::uint64_t position) const noexcept;
-
   // Calls visit(row, position) for every posting, rows ascending.
   template <typename Visit>
   void for_each(Visit visit) const {
@@ -156,6 +165,16 @@ class Segment {
   std::size_t posting_count(std::uint32_t term) const noexcept {
     return arrays_.posting_offsets[term + 1] - arrays_.posting_offsets[term];
   }
+  // What a posting adds to a score, for a weight of 1 of its term.
+  double gain(const Scorer& scorer, RowIndex row, std::uint64_t position) const noexcept {
+    if (arrays_.weighted()) return static_cast<double>(arrays_.values[position]);
+    return scorer.gain(tf(position), arrays_.lengths[row]);
+  }
+  // The frequency of a posting; not of a weighted one.
+  std::uint32_t tf(std::uint64_t position) const noexcept {
+    const std::uint8_t code = arrays_.codes[position];
+    return code == kLargeTfCode ? large_tf(position) : code_ranges_[code].tf_low;
+  }
   // The frequency of a posting with kLargeTfCode.
   std::uint32_t large_tf(std::uint64_t position) const noexcept;
 
@@ -169,10 +188,5 @@ class Segment {
   std::uint32_t max_tf_ = 0;  // at least kMaxCodedTf
   CodeRanges code_ranges_;
 };
-
-inline std::uint32_t Postings::tf(std::uint64_t position) const noexcept {
-  const std::uint8_t code = segment_->arrays().codes[position];
-  return code == kLargeTfCode ? segment_->large_tf(position) : segment_->code_ranges()[code].tf_low;
-}
 
 }  // namespace sightline::lexical

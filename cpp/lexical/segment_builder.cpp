@@ -1,6 +1,7 @@
 #include "lexical/segment_builder.h"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 #include <utility>
 
@@ -12,7 +13,7 @@ namespace {
 
 struct Occurrence {
   std::uint32_t term;
-  std::uint32_t tf;
+  std::uint32_t tf;  // or the bits of a weight
 };
 
 struct Occurrences {
@@ -98,24 +99,23 @@ class WindowPlacer {
   std::vector<Entry> entries_;
 };
 
-// place_of_term: the number in the segment of each of the documents' terms.
-void place_postings(const Occurrences& occurrences, const std::vector<std::uint8_t>& classes,
-                    const std::vector<std::uint32_t>& place_of_term, SegmentData& data) {
+// place_of_term: the number in the segment of each of the documents' terms; place(occurrence, row, position) stores the code
+// of a posting and what else there is.
+template <typename Place>
+void place_postings(const Occurrences& occurrences, const std::vector<std::uint32_t>& place_of_term, SegmentData& data,
+                    Place place) {
   data.offsets.resize(occurrences.all.size());
   data.codes.resize(occurrences.all.size());
-  const CodeMap map = data.code_map.view();
   std::vector<std::uint64_t> next(data.posting_offsets.begin(), data.posting_offsets.end() - 1);
   WindowPlacer windows(data.posting_offsets);
-  std::vector<std::pair<std::uint64_t, std::uint32_t>> large;
   std::uint64_t begin = 0;
   const std::size_t row_count = occurrences.document_ends.size();
   for (std::size_t row = 0; row < row_count; ++row) {
     for (std::uint64_t i = begin; i < occurrences.document_ends[row]; ++i) {
       const Occurrence& o = occurrences.all[i];
-      const std::uint64_t place = next[place_of_term[o.term]]++;
-      data.offsets[place] = static_cast<std::uint16_t>(row % kWindowRows);
-      data.codes[place] = map.code(o.tf, classes[row]);
-      if (o.tf > kMaxCodedTf) large.emplace_back(place, o.tf);
+      const std::uint64_t position = next[place_of_term[o.term]]++;
+      data.offsets[position] = static_cast<std::uint16_t>(row % kWindowRows);
+      place(o, row, position);
     }
     begin = occurrences.document_ends[row];
     if ((row + 1) % kWindowRows == 0 || row + 1 == row_count) {
@@ -123,6 +123,16 @@ void place_postings(const Occurrences& occurrences, const std::vector<std::uint8
     }
   }
   windows.finish(data);
+}
+
+void place_frequencies(const Occurrences& occurrences, const std::vector<std::uint8_t>& classes,
+                       const std::vector<std::uint32_t>& place_of_term, SegmentData& data) {
+  const CodeMap map = data.code_map.view();
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> large;
+  place_postings(occurrences, place_of_term, data, [&](const Occurrence& o, std::size_t row, std::uint64_t position) {
+    data.codes[position] = map.code(o.tf, classes[row]);
+    if (o.tf > kMaxCodedTf) large.emplace_back(position, o.tf);
+  });
   std::sort(large.begin(), large.end());
   for (const auto& [position, tf] : large) {
     data.large_positions.push_back(position);
@@ -145,19 +155,10 @@ std::vector<std::uint64_t> count_cells(const Occurrences& occurrences, const std
   return counts;
 }
 
-}  // namespace
-
-SegmentData build_segment(const AnalyzedDocuments& documents, std::span<const DocId> ids) {
-  if (documents.document_count() > kMaxSegmentRows) {
-    throw Error(ErrorKind::kInvalidInput, "texts: more than 2^30 documents in one call; add them in batches");
-  }
-  const Occurrences occurrences = count_occurrences(documents);
-  SegmentData data;
+// Ids and terms of the result, with room for the postings; returns the number of each term.
+std::vector<std::uint32_t> place_terms(const AnalyzedDocuments& documents, const Occurrences& occurrences,
+                                       std::span<const DocId> ids, SegmentData& data) {
   data.ids.assign(ids.begin(), ids.end());
-  data.lengths.reserve(documents.document_count());
-  for (std::size_t d = 0; d < documents.document_count(); ++d) {
-    data.lengths.push_back(static_cast<std::uint32_t>(documents.document(d).size()));
-  }
   const std::vector<std::uint32_t> order = sorted_terms(documents, occurrences);
   std::vector<std::uint32_t> place_of_term(documents.terms.size());
   data.term_hashes.reserve(order.size());
@@ -165,17 +166,61 @@ SegmentData build_segment(const AnalyzedDocuments& documents, std::span<const Do
   data.posting_offsets.reserve(order.size() + 1);
   for (const std::uint32_t t : order) {
     const std::string_view word = documents.terms.word(t);
+    place_of_term[t] = static_cast<std::uint32_t>(data.term_hashes.size());
     data.term_hashes.push_back(documents.terms.hash(t));
     data.term_bytes.insert(data.term_bytes.end(), word.begin(), word.end());
     data.term_offsets.push_back(data.term_bytes.size());
-    place_of_term[t] = static_cast<std::uint32_t>(data.term_hashes.size() - 1);
     data.posting_offsets.push_back(data.posting_offsets.back() + occurrences.document_frequency[t]);
+  }
+  return place_of_term;
+}
+
+void check_count(const AnalyzedDocuments& documents) {
+  if (documents.document_count() > kMaxSegmentRows) {
+    throw Error(ErrorKind::kInvalidInput, "texts: more than 2^30 documents in one call; add them in batches");
+  }
+}
+
+}  // namespace
+
+SegmentData build_segment(const AnalyzedDocuments& documents, std::span<const DocId> ids) {
+  check_count(documents);
+  const Occurrences occurrences = count_occurrences(documents);
+  SegmentData data;
+  const std::vector<std::uint32_t> place_of_term = place_terms(documents, occurrences, ids, data);
+  data.lengths.reserve(documents.document_count());
+  for (std::size_t d = 0; d < documents.document_count(); ++d) {
+    data.lengths.push_back(static_cast<std::uint32_t>(documents.document(d).size()));
   }
   data.code_map.class_begins = choose_classes(data.lengths);
   const std::vector<std::uint8_t> classes = length_classes(data.code_map.class_begins, data.lengths);
   data.code_map.codes = choose_codes(count_cells(occurrences, classes, data.code_map.view().class_count()),
                                      data.code_map.class_begins, average_length(data.lengths));
-  place_postings(occurrences, classes, place_of_term, data);
+  place_frequencies(occurrences, classes, place_of_term, data);
+  bound_windows(data);
+  return data;
+}
+
+SegmentData build_weighted_segment(const AnalyzedDocuments& documents, std::span<const float> weights,
+                                   std::span<const DocId> ids) {
+  check_count(documents);
+  Occurrences occurrences;
+  occurrences.document_frequency.resize(documents.terms.size());
+  occurrences.document_ends = documents.document_ends;
+  occurrences.all.reserve(documents.tokens.size());
+  for (std::size_t i = 0; i < documents.tokens.size(); ++i) {
+    occurrences.all.push_back({documents.tokens[i], std::bit_cast<std::uint32_t>(weights[i])});
+    ++occurrences.document_frequency[documents.tokens[i]];
+  }
+  SegmentData data;
+  const std::vector<std::uint32_t> place_of_term = place_terms(documents, occurrences, ids, data);
+  data.lengths.resize(ids.size());
+  data.value_bounds = choose_value_bounds(weights);
+  data.values.resize(weights.size());
+  place_postings(occurrences, place_of_term, data, [&](const Occurrence& o, std::size_t, std::uint64_t position) {
+    data.values[position] = std::bit_cast<float>(o.tf);
+    data.codes[position] = value_code(data.value_bounds, data.values[position]);
+  });
   bound_windows(data);
   return data;
 }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 #include <limits>
 
 #include "lexical/segment_builder.h"
@@ -24,30 +25,72 @@ std::vector<std::vector<RowIndex>> place_rows(const std::vector<SegmentView>& in
   return new_row;
 }
 
-// What a posting becomes: by input and code, where the frequency is coded; new classes by row of the result.
+// Calls visit(segment number, new row, position) for every live posting, input after input.
+template <typename Visit>
+void for_each_live(const std::vector<SegmentView>& inputs, const std::vector<std::vector<RowIndex>>& new_row, Visit visit) {
+  for (std::size_t s = 0; s < inputs.size(); ++s) {
+    const Segment& segment = *inputs[s].segment;
+    for (std::uint32_t t = 0; t < segment.term_count(); ++t) {
+      segment.postings(t).for_each([&](RowIndex row, std::uint64_t position) {
+        if (new_row[s][row] != kRemoved) visit(segment, new_row[s][row], position);
+      });
+    }
+  }
+}
+
+struct Posting {
+  RowIndex row;
+  std::uint32_t tf;  // or the bits of a weight
+};
+
+// Chooses the codes of the result and appends postings with them.
 class Recoder {
  public:
-  Recoder(const std::vector<SegmentView>& inputs, const std::vector<std::vector<RowIndex>>& new_row, SegmentData& result) {
+  Recoder(const std::vector<SegmentView>& inputs, const std::vector<std::vector<RowIndex>>& new_row, SegmentData& result)
+      : result_(result) {
+    for (const SegmentView& input : inputs) weighted_ = weighted_ || input.segment->arrays().weighted();
+    if (weighted_) {
+      std::vector<float> weights;
+      for_each_live(inputs, new_row, [&](const Segment& segment, RowIndex, std::uint64_t position) {
+        weights.push_back(segment.arrays().values[position]);
+      });
+      result.value_bounds = choose_value_bounds(weights);
+      return;
+    }
     result.code_map.class_begins = choose_classes(result.lengths);
     classes_ = length_classes(result.code_map.class_begins, result.lengths);
     const std::size_t class_count = result.code_map.view().class_count();
     std::vector<std::uint64_t> counts(class_count * kMaxCodedTf);
-    for (std::size_t s = 0; s < inputs.size(); ++s) {
-      const Segment& segment = *inputs[s].segment;
-      for (std::uint32_t t = 0; t < segment.term_count(); ++t) {
-        segment.postings(t).for_each([&](RowIndex row, std::uint64_t position) {
-          const RowIndex to = new_row[s][row];
-          const std::uint32_t tf = segment.code_ranges()[segment.arrays().codes[position]].tf_low;
-          if (to != kRemoved && tf <= kMaxCodedTf) ++counts[(tf - 1) * class_count + classes_[to]];
-        });
-      }
-    }
+    for_each_live(inputs, new_row, [&](const Segment& segment, RowIndex row, std::uint64_t position) {
+      const std::uint32_t tf = segment.tf(position);
+      if (tf <= kMaxCodedTf) ++counts[(tf - 1) * class_count + classes_[row]];
+    });
     result.code_map.codes = choose_codes(counts, result.code_map.class_begins, average_length(result.lengths));
     map_ = result.code_map.view();
   }
-  std::uint8_t code(std::uint32_t tf, RowIndex row) const noexcept { return map_.code(tf, classes_[row]); }
+
+  Posting take(const Segment& segment, RowIndex row, std::uint64_t position) const noexcept {
+    return {row, weighted_ ? std::bit_cast<std::uint32_t>(segment.arrays().values[position]) : segment.tf(position)};
+  }
+
+  void append(const Posting& posting) {
+    const std::uint64_t position = result_.offsets.size();
+    result_.offsets.push_back(static_cast<std::uint16_t>(posting.row & (kWindowRows - 1)));
+    if (weighted_) {
+      result_.values.push_back(std::bit_cast<float>(posting.tf));
+      result_.codes.push_back(value_code(result_.value_bounds, result_.values.back()));
+      return;
+    }
+    if (posting.tf > kMaxCodedTf) {
+      result_.large_positions.push_back(position);
+      result_.large_tfs.push_back(posting.tf);
+    }
+    result_.codes.push_back(map_.code(posting.tf, classes_[posting.row]));
+  }
 
  private:
+  SegmentData& result_;
+  bool weighted_ = false;
   std::vector<std::uint8_t> classes_;
   CodeMap map_;
 };
@@ -86,13 +129,8 @@ class TermCursors {
   std::vector<std::size_t> next_;
 };
 
-struct Posting {
-  RowIndex row;
-  std::uint32_t tf;
-};
-
 // Appends the postings of one term, rows ascending, with their windows.
-void append_postings(const std::vector<Posting>& postings, const Recoder& recoder, SegmentData& result) {
+void append_postings(const std::vector<Posting>& postings, Recoder& recoder, SegmentData& result) {
   const std::uint64_t begin = result.posting_offsets.back();
   for (const Posting& posting : postings) {
     const auto window = static_cast<std::uint16_t>(posting.row >> kWindowBits);
@@ -101,12 +139,7 @@ void append_postings(const std::vector<Posting>& postings, const Recoder& recode
       result.windows.push_back({first ? 0 : result.windows.back().end, window, 0, 0});
     }
     ++result.windows.back().end;
-    if (posting.tf > kMaxCodedTf) {
-      result.large_positions.push_back(result.offsets.size());
-      result.large_tfs.push_back(posting.tf);
-    }
-    result.offsets.push_back(static_cast<std::uint16_t>(posting.row & (kWindowRows - 1)));
-    result.codes.push_back(recoder.code(posting.tf, posting.row));
+    recoder.append(posting);
   }
   result.window_offsets.push_back(static_cast<std::uint32_t>(result.windows.size()));
   result.posting_offsets.push_back(result.offsets.size());
@@ -118,7 +151,7 @@ SegmentData merge_segments(std::span<const SegmentView> views) {
   const std::vector<SegmentView> inputs(views.begin(), views.end());
   SegmentData result;
   const std::vector<std::vector<RowIndex>> new_row = place_rows(inputs, result);
-  const Recoder recoder(inputs, new_row, result);
+  Recoder recoder(inputs, new_row, result);
   std::size_t posting_bound = 0;
   for (const SegmentView& input : inputs) posting_bound += input.segment->arrays().posting_count();
   result.offsets.reserve(posting_bound);
@@ -133,7 +166,7 @@ SegmentData merge_segments(std::span<const SegmentView> views) {
       const Postings from = inputs[s].segment->postings(cursors.term_of(s));
       from.for_each([&](RowIndex old_row, std::uint64_t position) {
         const RowIndex row = new_row[s][old_row];
-        if (row != kRemoved) postings.push_back({row, from.tf(position)});
+        if (row != kRemoved) postings.push_back(recoder.take(*inputs[s].segment, row, position));
       });
     }
     if (postings.empty()) continue;
@@ -151,6 +184,7 @@ SegmentData merge_segments(std::span<const SegmentView> views) {
   bound_windows(result);
   result.offsets.shrink_to_fit();
   result.codes.shrink_to_fit();
+  result.values.shrink_to_fit();
   return result;
 }
 

@@ -43,6 +43,19 @@ const char* broken_documents(const SegmentArrays& a) {
 }
 
 const char* broken_large(const SegmentArrays& a) {
+  if (a.weighted()) {
+    if (a.values.size() != a.codes.size() || a.value_bounds.empty() || a.value_bounds.size() > kCodeCount) {
+      return "its number of weights is impossible";
+    }
+    if (!(a.value_bounds.front() > 0) || !(a.value_bounds.back() <= kMaxWeight)) return "its weights are out of range";
+    for (std::size_t i = 1; i < a.value_bounds.size(); ++i) {
+      if (!(a.value_bounds[i - 1] < a.value_bounds[i])) return "the bounds of its weights are not in order";
+    }
+    if (std::any_of(a.lengths.begin(), a.lengths.end(), [](std::uint32_t length) { return length != 0; })) {
+      return "a document with weights has a length";
+    }
+    return a.large_positions.empty() ? nullptr : "it has weights and frequencies";
+  }
   if (std::adjacent_find(a.large_positions.begin(), a.large_positions.end(), std::greater_equal<>()) != a.large_positions.end()) {
     return "its large frequencies are not in order";
   }
@@ -77,6 +90,13 @@ const char* broken_window(const Checked& c, const PostingWindow& window, std::ui
     const std::size_t row = (std::size_t{window.window} << kWindowBits) + a.offsets[i];
     if (a.offsets[i] >= kWindowRows || row >= a.ids.size() || (i != begin && a.offsets[i - 1] >= a.offsets[i])) {
       return "the rows of a term are not in order";
+    }
+    if (a.weighted()) {
+      const std::uint8_t code = a.codes[i];
+      const bool coded = code < a.value_bounds.size() && a.values[i] <= a.value_bounds[code] &&
+                         (code == 0 ? a.values[i] > 0 : a.values[i] > a.value_bounds[code - 1]);
+      if (!coded || window.max_tf != kUnboundedTf) return "a weight contradicts its code";
+      continue;
     }
     const std::uint32_t tf = c.tf(i);
     if (tf == 0 || tf > a.lengths[row]) return "a frequency is zero or greater than its document's length";

@@ -6,6 +6,13 @@
 namespace sightline::lexical {
 
 void bound_windows(SegmentData& data) {
+  if (!data.values.empty()) {
+    for (PostingWindow& window : data.windows) {
+      window.max_tf = kUnboundedTf;
+      window.min_length = 0;
+    }
+    return;
+  }
   const CodeRanges ranges = code_ranges(data.code_map.view(), kUnboundedTf);
   for (std::size_t t = 0; t + 1 < data.posting_offsets.size(); ++t) {
     std::uint64_t position = data.posting_offsets[t];

@@ -38,11 +38,11 @@ std::vector<SegmentData> one_segment(const std::map<DocId, Tokens>& documents) {
   return result;
 }
 
-std::vector<Hit> find(const Bm25Index& index, const Tokens& query, std::size_t k) {
+std::vector<Hit> find(const Bm25Index& index, const Tokens& query, std::size_t k, Plan plan = Plan::kAutomatic) {
   Query terms;
   for (const std::string& word : query) terms.push_back({word, word_hash(word), 1});
   const auto snapshot = index.snapshot();
-  return search_batch(*snapshot, {}, {&terms, 1}, k, {}).front();
+  return search_batch(*snapshot, {}, {&terms, 1}, k, {}, plan).front();
 }
 
 bool same(const std::vector<Hit>& a, const std::vector<Hit>& b) {
@@ -155,8 +155,12 @@ TEST(any_history_equals_a_fresh_build) {
     if (!live.empty()) fresh.add(one_segment(live), OnExisting::kFail);
     CHECK_EQ(index.snapshot()->statistics().document_count, live.size());
     for (const Tokens& query : {Tokens{"a"}, Tokens{"f", "b"}, Tokens{"c", "d", "e", "zzz"}}) {
-      CHECK(same(find(index, query, 7), find(fresh, query, 7)));
-      CHECK(same(find(index, query, 1000), find(fresh, query, 1000)));
+      for (const std::size_t k : {std::size_t{1}, std::size_t{7}, std::size_t{1000}}) {
+        const std::vector<Hit> expected = find(fresh, query, k, Plan::kExhaustive);
+        for (const Plan plan : {Plan::kAutomatic, Plan::kCoarse, Plan::kExhaustive}) {
+          CHECK(same(find(index, query, k, plan), expected));
+        }
+      }
     }
   }
 }

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sightline.runtime import cpu_info as cpu_info
     from sightline.runtime import get_num_threads as get_num_threads
     from sightline.runtime import set_num_threads as set_num_threads
+    from sightline.sparse_index import SparseIndex as SparseIndex
     from sightline.vector_index import VectorIndex as VectorIndex
 
 _MODULE_OF = {
@@ -56,6 +57,7 @@ _MODULE_OF = {
     "SentenceTransformersReranker": "rerank",
     "SightlineError": "errors",
     "StorageError": "errors",
+    "SparseIndex": "sparse_index",
     "VectorIndex": "vector_index",
     "__version__": "_version",
     "cpu_info": "runtime",
