@@ -24,7 +24,7 @@ QUERIES = [
     {"a": 1.0},
     {"b": 0.3, "c": 7.0},
     {"g": 1e-20, "a": 1e10, "f": 3.0},
-    {w: 1.0 for w in "gfedcba"},
+    dict.fromkeys("gfedcba", 1.0),
     {"nothing": 1.0},
     {},
 ]
