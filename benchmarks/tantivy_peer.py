@@ -1,4 +1,4 @@
-"""tantivy (the ``tantivy`` package) as a peer: frequencies without positions, no stored text, its documentation's settings.
+"""tantivy (the ``tantivy`` package) as a peer: frequencies without positions, no stored text, its usual settings.
 
 Its lengths are rounded to one byte, so its scores are near BM25's but not equal; only times and sizes are compared.
 """

@@ -31,7 +31,7 @@ QUERIES = [
 
 
 def ranking(documents, query):
-    """Score descending, id ascending, of every document with a query term; float64 in the order of the query's terms."""
+    """Score and id of every document with a query term, best first; float64 in the order of the terms of the query."""
     hits = []
     for key, vector in documents.items():
         shared = [term for term in query if term in vector]
