@@ -70,8 +70,9 @@ CPP_RESERVED: list[tuple[str, str, tuple[str, ...]]] = [
 # Python: modules by level, lowest first. A module may import modules of lower levels only. Modules that are planned but
 # not there yet have their place already.
 PYTHON_LEVELS: list[set[str]] = [
-    {"errors", "_version"},
-    {"_arrays", "runtime", "analyzer", "columns", "documents", "fusion", "selection"},
+    {"errors", "stop_words", "_version"},
+    {"_arrays", "runtime", "analyzer", "columns", "documents", "fields", "fusion", "query", "selection"},
+    {"saved_analyzer"},
     {"vector_index", "bm25_index", "sparse_index", "filters", "store"},
     {"table", "embed", "rerank", "chunk", "evaluate", "answer", "route"},
     {"ingest", "request"},

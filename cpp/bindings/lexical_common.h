@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "core/types.h"
-#include "lexical/bm25_index.h"
 #include "lexical/row_filter.h"
 #include "lexical/snapshot.h"
 
@@ -18,7 +17,10 @@ namespace sightline::bindings {
 
 namespace py = pybind11;
 
-// A copy of the ids, which the caller's other threads cannot change. Throws unless they are distinct, >= 0 and `count`.
+// A copy of the ids, which the caller's other threads cannot change. Throws unless they are distinct and from 0 to one less
+// than the greatest DocId.
+std::vector<DocId> checked_ids(const py::array& array);
+// The same; throws unless there are `count`, too.
 std::vector<DocId> checked_ids(const py::array& array, std::size_t count);
 
 // The items in the order in which they are indexed: ascending by id. Empty if they are in it already.
@@ -42,9 +44,11 @@ lexical::RowLocation required_row(const lexical::Snapshot& snapshot, DocId id);
 // (scores, ids), both (queries, k), padded.
 py::tuple to_result(const std::vector<std::vector<Hit>>& results, std::size_t k);
 
-std::size_t remove_ids(lexical::Bm25Index& index, const py::array& ids);
-
-// Bytes by part.
-py::dict memory_of(const lexical::Snapshot& snapshot);
+// Bytes by part, of all fields together.
+py::dict memory_of(std::span<const lexical::Snapshot* const> fields);
+inline py::dict memory_of(const lexical::Snapshot& snapshot) {
+  const lexical::Snapshot* const field = &snapshot;
+  return memory_of({&field, 1});
+}
 
 }  // namespace sightline::bindings

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "bindings/arrays.h"
+#include "bindings/changes.h"
 #include "bindings/lexical_common.h"
 #include "bindings/registry.h"
 #include "bindings/texts.h"
@@ -169,13 +170,13 @@ void save(const SparseIndex& self, const std::filesystem::path& path) {
   const py::gil_scoped_release release;
   // The snapshot first: an id used after it was taken is then below next_id all the same.
   const std::shared_ptr<const Snapshot> snapshot = self.index->snapshot();
-  lexical::save_index(path, {snapshot, self.index->next_id(), {}, "", true});
+  lexical::save_index(path, {{snapshot}, false, false, self.index->next_id(), {}, "", true});
 }
 
 SparseIndex load(const std::filesystem::path& path, bool mmap) {
   const py::gil_scoped_release release;
   lexical::SavedIndex saved = lexical::load_index(path, mmap, true);
-  return {std::make_unique<Bm25Index>(std::move(saved.snapshot), saved.next_id)};
+  return {std::make_unique<Bm25Index>(std::move(saved.fields.front()), saved.next_id)};
 }
 
 SparseIndex fork(const SparseIndex& self) {
@@ -195,7 +196,12 @@ void register_sparse_index(py::module_& m) {
       .def("search", &search, py::arg("queries"), py::arg("k"), py::arg("masks"))
       .def("score", &score, py::arg("query"), py::arg("ids"))
       .def("ids", [](const SparseIndex& self) { return to_array(self.index->snapshot()->ids()); })
-      .def("memory", [](const SparseIndex& self) { return memory_of(*self.index->snapshot()); })
+      .def("memory",
+           [](const SparseIndex& self) {
+             py::dict parts = memory_of(*self.index->snapshot());
+             parts.attr("pop")("positions");  // given weights have no order
+             return parts;
+           })
       .def("save", &save, py::arg("path"))
       .def_static("load", &load, py::arg("path"), py::arg("mmap"));
 }

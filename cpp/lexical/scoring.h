@@ -86,6 +86,18 @@ class Scorer {
     return frequency / (p_.k1 * norm + frequency);
   }
 
+  // The same for a frequency that is normalised by length already, of BM25F. Precondition: frequency > 0.
+  double gain_of(double frequency) const noexcept {
+    switch (p_.variant) {
+      case Variant::kAtire:
+      case Variant::kBm25Plus: return (p_.k1 + 1.0) * frequency / (p_.k1 + frequency);
+      case Variant::kBm25l: return std::max(bm25l(frequency) - absent_, 0.0);
+      case Variant::kLucene:
+      case Variant::kRobertson: break;
+    }
+    return frequency / (p_.k1 + frequency);
+  }
+
  private:
   double bm25l(double c) const noexcept {
     const double shifted = c + p_.delta;

@@ -8,7 +8,8 @@ namespace sightline::lexical {
 
 SegmentArrays SegmentData::arrays() const noexcept {
   return {ids,     lengths, term_hashes, term_offsets,    term_bytes, posting_offsets, window_offsets,
-          windows, offsets, codes,       large_positions, large_tfs,  code_map.view(), values, value_bounds};
+          windows, offsets, codes,       large_positions, large_tfs,  code_map.view(), values, value_bounds,
+          {tokens.begins, tokens.bytes}};
 }
 
 // 16 values to the power of two, the first 16 exact.

@@ -29,6 +29,7 @@
 #include "core/types.h"
 #include "lexical/impact_codes.h"
 #include "lexical/scoring.h"
+#include "lexical/tokens.h"
 
 namespace sightline::lexical {
 
@@ -81,6 +82,7 @@ struct SegmentArrays {
   CodeMap code_map;
   std::span<const float> values;
   std::span<const float> value_bounds;
+  TokenArrays tokens;
 
   bool weighted() const noexcept { return !values.empty(); }
 
@@ -104,6 +106,7 @@ struct SegmentData {
   OwnedCodeMap code_map;
   std::vector<float> values;
   std::vector<float> value_bounds;
+  TokenData tokens;
 
   SegmentArrays arrays() const noexcept;
 };

@@ -25,9 +25,13 @@ if TYPE_CHECKING:
     from sightline.errors import NotFoundError as NotFoundError
     from sightline.errors import SightlineError as SightlineError
     from sightline.errors import StorageError as StorageError
+    from sightline.fields import Field as Field
     from sightline.fusion import RRF as RRF
     from sightline.fusion import Convex as Convex
     from sightline.hybrid_index import HybridIndex as HybridIndex
+    from sightline.query import Clause as Clause
+    from sightline.query import Query as Query
+    from sightline.query import parse_query as parse_query
     from sightline.rerank import RerankersReranker as RerankersReranker
     from sightline.rerank import SentenceTransformersReranker as SentenceTransformersReranker
     from sightline.runtime import cpu_info as cpu_info
@@ -39,10 +43,12 @@ if TYPE_CHECKING:
 _MODULE_OF = {
     "Analyzer": "analyzer",
     "BM25Index": "bm25_index",
+    "Clause": "query",
     "Convex": "fusion",
     "CorruptIndexError": "errors",
     "Document": "documents",
     "DuplicateIdError": "errors",
+    "Field": "fields",
     "Hit": "documents",
     "HybridIndex": "hybrid_index",
     "IncompatibleIndexError": "errors",
@@ -51,6 +57,7 @@ _MODULE_OF = {
     "LatentSemanticEmbedder": "embed",
     "MissingExtraError": "errors",
     "NotFoundError": "errors",
+    "Query": "query",
     "RRF": "fusion",
     "RerankersReranker": "rerank",
     "SentenceTransformersEmbedder": "embed",
@@ -62,6 +69,7 @@ _MODULE_OF = {
     "__version__": "_version",
     "cpu_info": "runtime",
     "get_num_threads": "runtime",
+    "parse_query": "query",
     "set_num_threads": "runtime",
 }
 

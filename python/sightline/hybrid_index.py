@@ -27,6 +27,7 @@ from sightline.table import Rows, Table
 if TYPE_CHECKING:
     from sightline.analyzer import Analyzer
     from sightline.bm25_index import Variant
+    from sightline.query import Query
 
 __all__ = ["HybridIndex"]
 
@@ -283,7 +284,7 @@ class HybridIndex:
     @overload
     def search(
         self,
-        query: str | None,
+        query: str | Query | None,
         k: int = ...,
         *,
         mode: Mode | None = ...,
@@ -301,7 +302,7 @@ class HybridIndex:
     @overload
     def search(
         self,
-        query: list[str] | tuple[str, ...],
+        query: list[str | Query] | list[str] | tuple[str | Query, ...],
         k: int = ...,
         *,
         mode: Mode | None = ...,
@@ -318,7 +319,7 @@ class HybridIndex:
 
     def search(
         self,
-        query: str | list[str] | tuple[str, ...] | None,
+        query: str | Query | list[str | Query] | list[str] | tuple[str | Query, ...] | None,
         k: int = 10,
         *,
         mode: Mode | None = None,
@@ -336,13 +337,16 @@ class HybridIndex:
 
         Ties are in the order of writing. In hybrid mode every document that has a vector or a query term takes part.
 
-        Parameters: query : str or list of str; None with ``vector`` in dense mode; mode : "hybrid", "dense" or
-                    "lexical", default hybrid, and lexical for an index without embedder and vectors; vector : (dim,),
-                    or (q, dim) for a list, default the embedder's; where : filter, see sightline.filters; fusion :
-                    Convex() by default, or RRF(); rerank : ``(query, texts) -> scores``, reorders the best
-                    ``rerank_depth``; diversity : 0 to 1, trades relevance for hits that differ from those above them
-                    (maximal marginal relevance over the best 50 or 4 k); group_by : metadata field, at most
-                    ``per_group`` hits of each of its values; explain : fill ``Hit.explanation``
+        The clauses of a parsed query (``sl.parse_query``) confine the result in every mode; its other words rank. A str
+        is never parsed.
+
+        Parameters: query : str, ``sl.Query`` or a list of them; None with ``vector`` in dense mode; mode : "hybrid",
+                    "dense" or "lexical", default hybrid, and lexical for an index without embedder and vectors;
+                    vector : (dim,), or (q, dim) for a list, default the embedder's; where : filter, see
+                    sightline.filters; fusion : Convex() by default, or RRF(); rerank : ``(query, texts) -> scores``,
+                    reorders the best ``rerank_depth``; diversity : 0 to 1, trades relevance for hits that differ from
+                    those above them (maximal marginal relevance over the best 50 or 4 k); group_by : metadata field,
+                    at most ``per_group`` hits of each of its values; explain : fill ``Hit.explanation``
         Returns:    at most k hits, fewer if fewer documents take part
         Raises:     InvalidInputError on any argument that does not fit, such as a dense query without an embedder
         """
