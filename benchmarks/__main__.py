@@ -8,7 +8,7 @@ import sys
 COMMANDS = {
     "dense": "VectorIndex against faiss IndexFlatIP and NumPy",
     "hybrid": "HybridIndex on disk: ingest, open, search, upsert",
-    "lexical": "BM25Index against bm25s",
+    "lexical": "BM25Index against bm25s, and tantivy if installed",
 }
 
 

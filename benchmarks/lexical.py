@@ -1,9 +1,13 @@
-"""``python -m benchmarks lexical``: BM25Index against bm25s (numba backend), one thread each by default."""
+"""``python -m benchmarks lexical``: BM25Index against bm25s (numba backend) and, if installed, tantivy.
+
+Searches use one thread each by default.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 import sightline as sl
-from benchmarks import texts
+from benchmarks import tantivy_peer, texts
 from benchmarks.timing import measure
 
 Tokens = list[list[str]]
@@ -64,41 +68,47 @@ def check_equal(ours: Search, theirs: Search, queries: Tokens, k: int) -> None:
                 raise SystemExit(f"WRONG ANSWER: query {row} ranks other documents than bm25s")
 
 
-def compare_indexing(documents: list[str], options: argparse.Namespace) -> dict[str, Any]:
+def compare_indexing(documents: list[str], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Text to index, with ``--index-threads`` threads where the engine has them."""
     part = documents[: options.index_documents]
     megabytes = sum(len(text.encode()) for text in part) / 1e6
-    times = measure(
-        {"sightline": lambda: index_text(part), "bm25s": lambda: index_text_bm25s(part)},
-        repeats=options.repeats,
-        seconds=options.seconds,
-    )
-    ours, theirs = (megabytes / times[name].median * 1e3 for name in ("sightline", "bm25s"))
-    print(
-        f"  indexing {len(part):,} documents from text, {megabytes:.1f} MB: sightline {ours:.1f} MB/s | "
-        f"bm25s {theirs:.1f} MB/s: {ours / theirs:.2f} times"
-    )
-    return {"what": "indexing", "sightline_mb_s": ours, "bm25s_mb_s": theirs, "ratio": ours / theirs}
-
-
-def compare_queries(name: str, queries: Tokens, ours: Search, theirs: Search, k: int, options: Any) -> dict[str, Any]:
-    check_equal(ours, theirs, queries, k)
-    times = measure(
-        {"sightline": lambda: ours(queries, k), "bm25s": lambda: theirs(queries, k)},
-        repeats=options.repeats,
-        seconds=options.seconds,
-    )
-    our_rate, their_rate = (len(queries) / times[engine].median * 1e3 for engine in ("sightline", "bm25s"))
-    print(
-        f"  {len(queries)} {name}, k = {k}: sightline {our_rate:.0f} queries/s | "
-        f"bm25s {their_rate:.0f} queries/s: {our_rate / their_rate:.2f} times (same top {k})"
-    )
-    return {
-        "what": name,
-        "k": k,
-        "sightline_qps": our_rate,
-        "bm25s_qps": their_rate,
-        "ratio": our_rate / their_rate,
+    calls: dict[str, Callable[[], object]] = {
+        "sightline": lambda: index_text(part),
+        "bm25s": lambda: index_text_bm25s(part),
     }
+    if tantivy_peer.available():
+        calls["tantivy"] = lambda: tantivy_peer.index_text_tantivy(part, options.index_threads)
+    sl.set_num_threads(options.index_threads)
+    times = measure(calls, repeats=options.repeats, seconds=options.seconds)
+    sl.set_num_threads(options.threads)
+    rate = {name: megabytes / timing.median * 1e3 for name, timing in times.items()}
+    print(
+        f"  indexing {len(part):,} documents from text, {megabytes:.1f} MB, {options.index_threads} thread(s), "
+        f"bm25s one: sightline {rate['sightline']:.1f} MB/s"
+    )
+    report = []
+    for peer in calls.keys() - {"sightline"}:
+        ratio = rate["sightline"] / rate[peer]
+        print(f"    {peer} {rate[peer]:.1f} MB/s: {ratio:.2f} times")
+        report.append(
+            {"what": "indexing", "peer": peer, "sightline": rate["sightline"], "other": rate[peer], "ratio": ratio}
+        )
+    return report
+
+
+def compare_queries(
+    name: str, calls: dict[str, Callable[[], object]], query_count: int, k: int, options: argparse.Namespace
+) -> list[dict[str, Any]]:
+    times = measure(calls, repeats=options.repeats, seconds=options.seconds)
+    rate = {engine: query_count / timing.median * 1e3 for engine, timing in times.items()}
+    ours = rate.pop("sightline")
+    print(f"  {query_count} {name}, k = {k}: sightline {ours:.0f} queries/s")
+    report = []
+    for peer, theirs in rate.items():
+        note = f" (same top {k})" if peer == "bm25s" else ""
+        print(f"    {peer} {theirs:.0f} queries/s: {ours / theirs:.2f} times{note}")
+        report.append({"what": name, "k": k, "peer": peer, "sightline": ours, "other": theirs, "ratio": ours / theirs})
+    return report
 
 
 def main(argv: list[str]) -> int:
@@ -115,6 +125,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--max-queries", type=int, default=1000)
     parser.add_argument("--k", type=int, nargs="+", default=[10, 100])
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--index-threads", type=int, default=2, help="for indexing; bm25s has one (default: 2)")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=20, help="at most this long a line of the report")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
@@ -127,7 +138,7 @@ def main(argv: list[str]) -> int:
     if options.sentences:
         documents = texts.sentences(documents)
     print(f"{len(documents):,} documents, {options.threads} thread(s)")
-    report = [compare_indexing(documents, options)]
+    report = compare_indexing(documents, options)
 
     analyzer = sl.Analyzer("english")
     tokens = analyzer.batch(documents)
@@ -135,18 +146,37 @@ def main(argv: list[str]) -> int:
     index.add(tokens)
     memory = sum(index.memory().values())
     print(f"  memory of the index: {memory / 1e6:.1f} MB ({memory / len(documents):.0f} bytes a document)")
-    theirs = build_bm25s(tokens, options.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        index.save(Path(folder) / "index")
+        our_bytes = (Path(folder) / "index").stat().st_size
+        print(f"  file: {our_bytes / 1e6:.1f} MB")
+        bm25s_search = build_bm25s(tokens, options.threads)
+        if tantivy_peer.available():
+            tantivy_folder = Path(folder) / "tantivy"
+            tantivy_folder.mkdir()
+            prepare, their_bytes = tantivy_peer.build_tantivy(tantivy_folder, tokens)
+            print(f"    tantivy {their_bytes / 1e6:.1f} MB: {our_bytes / their_bytes:.2f} times its size")
 
-    sets = {"queries of the data set" if options.data else "first lines": queries}
-    if options.queries:
-        sets["other queries"] = options.queries.read_text(encoding="utf-8").splitlines()
-    for name, wanted in sets.items():
-        # bm25s cannot answer a query without a known word; both get the rest.
-        known = [
-            query for query in analyzer.batch(wanted[: options.max_queries]) if index.search([query], 1)[1][0, 0] >= 0
-        ]
-        for k in options.k:
-            report.append(compare_queries(name, known, lambda q, k: index.search(q, k), theirs, k, options))
+        sets = {"queries of the data set" if options.data else "first lines": queries}
+        if options.queries:
+            sets["other queries"] = options.queries.read_text(encoding="utf-8").splitlines()
+        for name, wanted in sets.items():
+            # bm25s cannot answer a query without a known word; all engines get the rest.
+            known = [
+                query
+                for query in analyzer.batch(wanted[: options.max_queries])
+                if index.search([query], 1)[1][0, 0] >= 0
+            ]
+            tantivy_search = prepare(known) if tantivy_peer.available() else None
+            for k in options.k:
+                check_equal(index.search, bm25s_search, known, k)
+                calls: dict[str, Callable[[], object]] = {
+                    "sightline": lambda known=known, k=k: index.search(known, k),
+                    "bm25s": lambda known=known, k=k: bm25s_search(known, k),
+                }
+                if tantivy_search is not None:
+                    calls["tantivy"] = lambda search=tantivy_search, k=k: search(k)
+                report += compare_queries(name, calls, len(known), k, options)
     if options.json:
         options.json.write_text(json.dumps(report, indent=2))
     return 0

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import sightline as sl
 from sightline import _core
 
-PLAIN = sl.Analyzer(None)
+PLAIN = sl.Analyzer(None, unigrams=False)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_options():
     assert sl.Analyzer("english", stopwords=["Cats", "straße"])("the cats STRASSE dogs") == ["the", "dog"]
     assert sl.Analyzer("none")("the cats") == ["the", "cats"]
     assert sl.Analyzer(None, stemmer="porter")("the cats") == ["the", "cat"]
-    assert sl.Analyzer("german")("die Häuser") == ["die", "haus"]
+    assert sl.Analyzer("german")("die Häuser") == ["haus"]
     assert sl.Analyzer("russian")("книги") == ["книг"]
     assert sl.Analyzer(None, stemmer=lambda word: word[:2])("abc abd xyz") == ["ab", "ab", "xy"]
     for stem in (None, ""):
@@ -215,6 +215,11 @@ def test_batch_equals_single_calls():
         (lambda: sl.Analyzer(stopwords=[1]), "stopwords: expected words, got int"),
         (lambda: sl.Analyzer(stopwords=["two words"]), "stopwords: expected single words"),
         (lambda: sl.Analyzer(stopwords=3), "stopwords: expected"),
+        (lambda: sl.Analyzer(accents="strip"), "accents: expected 'keep' or 'fold', got 'strip'"),
+        (lambda: sl.Analyzer(accents=None), "accents: expected"),
+        (lambda: sl.Analyzer(identifiers=1), "identifiers: expected True or False, got 1"),
+        (lambda: sl.Analyzer(unigrams="no"), "unigrams: expected True or False"),
+        (lambda: PLAIN.query_terms(["text"]), "text: expected str, got list"),
         (lambda: PLAIN(b"bytes"), "text: expected str, got bytes"),
         (lambda: PLAIN(["text"]), "text: expected str, got list"),
         (lambda: PLAIN.batch("text"), "texts: expected an iterable of str"),
@@ -236,6 +241,7 @@ def test_settings_round_trip():
         sl.Analyzer(),
         sl.Analyzer(None),
         sl.Analyzer("german", stopwords=["die"], stemmer=None),
+        sl.Analyzer("french", accents="fold", identifiers=True, unigrams=False),
     ):
         copy = sl.Analyzer.from_settings(analyzer.settings())
         assert copy == analyzer
@@ -243,3 +249,20 @@ def test_settings_round_trip():
         assert copy("Die Häuser the cats") == analyzer("Die Häuser the cats")
     with pytest.raises(sl.InvalidInputError, match="code cannot be saved"):
         sl.Analyzer(stemmer=str.lower).settings()
+
+
+def test_options_are_part_of_equality():
+    plain = sl.Analyzer("french")
+    others = [
+        sl.Analyzer("french", accents="fold"),
+        sl.Analyzer("french", identifiers=True),
+        sl.Analyzer("french", unigrams=False),
+    ]
+    assert len({plain, *others}) == 4
+    assert "accents='fold'" in repr(others[0])
+    assert [others[0].accents, others[1].identifiers, others[2].unigrams] == ["fold", True, False]
+
+
+def test_a_batch_larger_than_one_call_keeps_its_order():
+    texts = [f"word{i} x" for i in range(10_000)]
+    assert PLAIN.batch(iter(texts)) == [[f"word{i}", "x"] for i in range(10_000)]

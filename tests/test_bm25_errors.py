@@ -62,6 +62,12 @@ BAD_ADDS = [
     ("str ids", lambda i: i.add(["x"], ids=["3"]), sl.InvalidInputError, "ids: expected"),
     ("2-D ids", lambda i: i.add(["x"], ids=[[3]]), sl.InvalidInputError, "ids: expected"),
     ("huge ids", lambda i: i.add(["x"], ids=[2**63]), sl.InvalidInputError, "ids: expected"),
+    (
+        "greatest integer as id",
+        lambda i: i.add(["x"], ids=[2**63 - 1]),
+        sl.InvalidInputError,
+        "9223372036854775807 is too large",
+    ),
     ("id twice", lambda i: i.add(["x", "y"], ids=[3, 3]), sl.DuplicateIdError, "3 occurs twice"),
     (
         "id present",

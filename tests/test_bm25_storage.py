@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import numpy as np
 import pytest
@@ -20,6 +21,15 @@ def build(**settings):
     index.add(TEXTS[:4], ids=[10, 3, 7, 2**40])
     for i, text in enumerate(TEXTS[4:]):
         index.add([text], ids=[20 + i])
+    index.remove([3])
+    return index
+
+
+def build_fields():
+    """Every section that an index may have."""
+    index = sl.BM25Index(fields=["title", "text"], positions=True)
+    index.add([{"title": text, "text": text + " and more"} for text in TEXTS[:4]], ids=[10, 3, 7, 2**40])
+    index.add([{"text": text} for text in TEXTS[4:]])
     index.remove([3])
     return index
 
@@ -62,14 +72,64 @@ def test_an_empty_index_and_one_without_analyzer(tmp_path):
     assert loaded.search([["\ud800"]], k=1)[1].tolist() == [[1]]
 
 
-def test_code_cannot_be_saved(tmp_path):
-    class Subclass(sl.Analyzer):
-        pass
+class Subclass(sl.Analyzer):
+    """Called as any other code."""
 
-    for analyzer in (str.split, Subclass(), sl.Analyzer(stemmer=lambda word: word)):
-        with pytest.raises(sl.InvalidInputError, match="code cannot be saved"):
-            sl.BM25Index(analyzer).save(tmp_path / "index")
-    assert os.listdir(tmp_path) == []
+
+class Splitter:
+    """An object that is called."""
+
+    def __call__(self, text):
+        return text.split()
+
+
+def first_letters(word):
+    return word[:4]
+
+
+def last_letters(word):
+    return word[-4:]
+
+
+@pytest.mark.parametrize(
+    ("analyzer", "name"),
+    [
+        (str.split, "str.split"),
+        (Splitter(), "test_bm25_storage.Splitter"),
+        (Subclass(), "test_bm25_storage.Subclass"),
+        (sl.Analyzer("german", stemmer=first_letters, accents="fold"), "test_bm25_storage.first_letters"),
+    ],
+)
+def test_of_code_only_the_name_is_saved(tmp_path, analyzer, name):
+    index = sl.BM25Index(analyzer)
+    index.add(["some words", "other things"])
+    index.save(tmp_path / "index")
+    with pytest.raises(sl.InvalidInputError, match=rf"analyzer: .* needs .*{re.escape(name)}.* analyzer=\.\.\."):
+        sl.BM25Index.load(tmp_path / "index")
+    others = [
+        sl.Analyzer(),
+        str.splitlines,
+        sl.Analyzer("german", stemmer=last_letters, accents="fold"),
+        sl.Analyzer("german", stemmer=first_letters),
+    ]
+    for other in others:
+        with pytest.raises(sl.InvalidInputError, match=rf"analyzer: .* needs .*{re.escape(name)}.*, got"):
+            sl.BM25Index.load(tmp_path / "index", analyzer=other)
+    loaded = sl.BM25Index.load(tmp_path / "index", analyzer=analyzer)
+    same_answers(index, loaded)
+    assert loaded.add(["more words"]).tolist() == [2]
+
+
+def test_an_analyzer_that_is_in_the_file_need_not_be_given_and_cannot_be_changed(tmp_path):
+    index = sl.BM25Index(sl.Analyzer("french", accents="fold", identifiers=True))
+    index.add(["des élèves de snake_case"])
+    index.save(tmp_path / "index")
+    assert sl.BM25Index.load(tmp_path / "index").analyzer == index.analyzer
+    same = sl.Analyzer("french", accents="fold", identifiers=True)
+    assert sl.BM25Index.load(tmp_path / "index", analyzer=same).analyzer == index.analyzer
+    for other in (sl.Analyzer("french"), str.split):
+        with pytest.raises(sl.InvalidInputError, match=r"analyzer: .* was made with"):
+            sl.BM25Index.load(tmp_path / "index", analyzer=other)
 
 
 def test_files_that_cannot_be_opened(tmp_path):
@@ -89,7 +149,8 @@ def test_files_that_cannot_be_opened(tmp_path):
         sl.BM25Index.load(tmp_path / "vectors")
 
 
-def test_every_truncation_is_noticed(tmp_path):
+@pytest.mark.parametrize("build", [build, build_fields])
+def test_every_truncation_is_noticed(tmp_path, build):
     path = tmp_path / "index"
     build().save(path)
     content = path.read_bytes()
@@ -102,9 +163,10 @@ def test_every_truncation_is_noticed(tmp_path):
         sl.BM25Index.load(path)
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.parametrize("build", [build, build_fields])
+@settings(max_examples=200, deadline=None)
 @given(data=st.data())
-def test_changed_bytes_never_give_a_wrong_answer(tmp_path_factory, data):
+def test_changed_bytes_never_give_a_wrong_answer(tmp_path_factory, build, data):
     path = tmp_path_factory.mktemp("flip") / "index"
     index = build()
     index.save(path)

@@ -70,8 +70,9 @@ CPP_RESERVED: list[tuple[str, str, tuple[str, ...]]] = [
 # Python: modules by level, lowest first. A module may import modules of lower levels only. Modules that are planned but
 # not there yet have their place already.
 PYTHON_LEVELS: list[set[str]] = [
-    {"errors", "_version"},
-    {"_arrays", "runtime", "analyzer", "columns", "documents", "locking"},
+    {"errors", "stop_words", "_version"},
+    {"_arrays", "runtime", "analyzer", "columns", "documents", "fields", "locking", "query"},
+    {"saved_analyzer"},
     {"vector_index", "bm25_index", "sparse_index", "filters", "fusion", "selection", "store"},
     {"table", "segments", "settings", "embed", "openai_embed", "rerank", "chunk", "evaluate", "answer", "route"},
     {"ingest", "request", "tuning"},

@@ -39,27 +39,37 @@ std::vector<std::string> call_resolver(const py::function& resolve, const std::v
   return stems;
 }
 
-py::list token_lists(const lexical::Analyzer& analyzer, const py::list& list) {
+py::list token_lists(const lexical::Analyzer& analyzer, const py::list& list, bool query) {
   const Items items(list, "texts");
   if (items.size() != 0 && items.kind() != ItemKind::kText) {
     throw Error(ErrorKind::kInvalidInput, "texts: expected str at position 0, got a list; tokens need no analysis");
   }
   Texts texts;
   for (std::size_t i = 0; i < items.size(); ++i) texts.add(items[i]);
-  lexical::AnalyzedDocuments documents;
+  std::vector<lexical::AnalyzedDocuments> shards;
   {
     const py::gil_scoped_release release;
-    documents = analyzer.analyze_together(texts.views());
+    const std::vector<std::string_view> views = texts.views();
+    if (query) {
+      shards.push_back(analyzer.analyze_together(views, lexical::TextKind::kQuery));
+    } else {
+      std::vector<std::size_t> sizes(views.size());
+      for (std::size_t i = 0; i < views.size(); ++i) sizes[i] = views[i].size();
+      shards = analyzer.analyze(views, lexical::shard_ends(sizes));
+    }
   }
-  std::vector<py::str> terms;
-  terms.reserve(documents.terms.size());
-  for (std::uint32_t t = 0; t < documents.terms.size(); ++t) terms.push_back(to_str(documents.terms.word(t)));
-  py::list result(documents.document_count());
-  for (std::size_t d = 0; d < documents.document_count(); ++d) {
-    const std::span<const std::uint32_t> tokens = documents.document(d);
-    py::list document(tokens.size());
-    for (std::size_t i = 0; i < tokens.size(); ++i) document[i] = terms[tokens[i]];
-    result[d] = std::move(document);
+  py::list result(items.size());
+  std::size_t place = 0;
+  for (const lexical::AnalyzedDocuments& documents : shards) {
+    std::vector<py::str> terms;
+    terms.reserve(documents.terms.size());
+    for (std::uint32_t t = 0; t < documents.terms.size(); ++t) terms.push_back(to_str(documents.terms.word(t)));
+    for (std::size_t d = 0; d < documents.document_count(); ++d) {
+      const std::span<const std::uint32_t> tokens = documents.document(d);
+      py::list document(tokens.size());
+      for (std::size_t i = 0; i < tokens.size(); ++i) document[i] = terms[tokens[i]];
+      result[place++] = std::move(document);
+    }
   }
   return result;
 }
@@ -78,11 +88,12 @@ lexical::Analyzer::Resolver make_resolver(py::function resolve) {
 
 void register_analyzer(py::module_& m) {
   py::class_<lexical::Analyzer>(m, "Analyzer")
-      .def(py::init([](py::function resolve) {
-             return std::make_unique<lexical::Analyzer>(make_resolver(std::move(resolve)));
+      .def(py::init([](py::function resolve, bool unigrams, bool identifiers) {
+             return std::make_unique<lexical::Analyzer>(make_resolver(std::move(resolve)),
+                                                        lexical::WordOptions{unigrams, identifiers});
            }),
-           py::arg("resolve"))
-      .def("token_lists", &token_lists, py::arg("texts"))
+           py::arg("resolve"), py::arg("unigrams"), py::arg("identifiers"))
+      .def("token_lists", &token_lists, py::arg("texts"), py::arg("query"))
       .def_property_readonly("cached_words", &lexical::Analyzer::cached_words);
   m.attr("UNICODE_VERSION") = lexical::kUnicodeVersion;
 }

@@ -5,300 +5,82 @@
 #include <pybind11/stl.h>
 #include <pybind11/stl/filesystem.h>
 
-#include <algorithm>
-#include <numeric>
-#include <optional>
+#include <memory>
+#include <utility>
 
 #include "bindings/arrays.h"
+#include "bindings/changes.h"
+#include "bindings/document_stream.h"
+#include "bindings/queries.h"
 #include "bindings/registry.h"
-#include "bindings/texts.h"
-#include "core/checked.h"
 #include "lexical/bm25_index.h"
 #include "lexical/explain.h"
+#include "lexical/field_index.h"
 #include "lexical/lexical_file.h"
 #include "lexical/search.h"
-#include "lexical/segment_builder.h"
-#include "parallel/thread_pool.h"
 
 namespace sightline::bindings {
 namespace {
 
-using lexical::AnalyzedDocuments;
 using lexical::Analyzer;
 using lexical::Bm25Index;
 using lexical::Parameters;
-using lexical::Query;
-using lexical::SegmentData;
 using lexical::Snapshot;
 
-// Text analyzed at once; bounds the memory of a large call beyond its texts and its index.
-constexpr std::size_t kBatchBytes = std::size_t{64} << 20;
-constexpr std::size_t kBatchTokens = std::size_t{1} << 22;
-
-Parameters make_parameters(std::uint32_t variant, double k1, double b, double delta) {
-  const Parameters parameters{static_cast<lexical::Variant>(variant), k1, b, delta};
-  if (!parameters.valid()) throw Error(ErrorKind::kInvalidInput, "variant, k1, b, delta: out of range");
-  return parameters;
-}
-
-const Analyzer& required(const Analyzer* analyzer) {
-  if (analyzer == nullptr) throw Error(ErrorKind::kInvalidInput, "texts: expected lists of tokens, because the index has no analyzer");
-  return *analyzer;
-}
-
-// A copy of the ids, which the caller's other threads cannot change.
-std::vector<DocId> checked_ids(const py::array& array, std::size_t text_count) {
-  const std::span<const DocId> given = id_vector(array, "ids");
-  if (given.size() != text_count) fail_array("ids", "one id for each of " + std::to_string(text_count) + " texts", array);
-  std::vector<DocId> sorted(given.begin(), given.end());
-  std::sort(sorted.begin(), sorted.end());
-  if (!sorted.empty() && sorted.front() < 0) {
-    throw Error(ErrorKind::kInvalidInput, "ids: expected integers >= 0, got " + std::to_string(sorted.front()));
-  }
-  if (const auto twice = std::adjacent_find(sorted.begin(), sorted.end()); twice != sorted.end()) {
-    throw Error(ErrorKind::kDuplicateId, "ids: " + std::to_string(*twice) + " occurs twice; give each text its own id");
-  }
-  return {given.begin(), given.end()};
-}
-
-// The items in the order in which they are indexed: ascending by id. Empty if they are in it already.
-std::vector<std::size_t> order_by_id(std::span<const DocId> ids) {
-  if (std::is_sorted(ids.begin(), ids.end())) return {};
-  std::vector<std::size_t> order(ids.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return ids[a] < ids[b]; });
-  return order;
-}
-
-// Takes items from a list in order, a batch at a time, and inverts them.
-class SegmentMaker {
- public:
-  SegmentMaker(const Analyzer* analyzer, const Items& items, std::vector<std::size_t> order, std::vector<DocId> sorted_ids)
-      : analyzer_(analyzer), items_(items), order_(std::move(order)), sorted_ids_(std::move(sorted_ids)) {}
-
-  // Call with the GIL held.
-  std::vector<SegmentData> make() {
-    while (next_ < items_.size()) {
-      if (items_.kind() == ItemKind::kText) {
-        index_texts();
-      } else {
-        index_tokens();
-      }
-    }
-    return std::move(segments_);
-  }
-
- private:
-  const py::object& item(std::size_t i) const { return items_[order_.empty() ? i : order_[i]]; }
-
-  void index_texts() {
-    const Analyzer& analyzer = required(analyzer_);
-    Texts texts;
-    const std::size_t first = next_;
-    while (next_ < items_.size() && texts.size_bytes() < kBatchBytes) texts.add(item(next_++));
-    const py::gil_scoped_release release;
-    invert(analyzer.analyze(texts.views()), first);
-  }
-
-  void index_tokens() {
-    std::vector<AnalyzedDocuments> documents(1);
-    const std::size_t first = next_;
-    while (next_ < items_.size() && documents[0].tokens.size() < kBatchTokens) {
-      append_tokens(documents[0], item(next_), "texts", order_.empty() ? next_ : order_[next_]);
-      ++next_;
-    }
-    const py::gil_scoped_release release;
-    invert(std::move(documents), first);
-  }
-
-  // GIL released.
-  void invert(std::vector<AnalyzedDocuments> shards, std::size_t first) {
-    std::vector<std::size_t> begins;
-    for (const AnalyzedDocuments& shard : shards) {
-      begins.push_back(first);
-      first += shard.document_count();
-    }
-    const std::size_t offset = segments_.size();
-    segments_.resize(offset + shards.size());
-    parallel::parallel_for(shards.size(), [&](std::size_t s, std::size_t) {
-      const std::span<const DocId> ids(sorted_ids_.data() + begins[s], shards[s].document_count());
-      segments_[offset + s] = lexical::build_segment(shards[s], ids);
-      shards[s] = {};
-    });
-  }
-
-  const Analyzer* analyzer_;
-  const Items& items_;
-  std::vector<std::size_t> order_;
-  std::vector<DocId> sorted_ids_;
-  std::size_t next_ = 0;
-  std::vector<SegmentData> segments_;
-};
-
-// ids: given, distinct and >= 0 (`upsert` replaces documents that have them), or None for the next free ones.
-py::array_t<DocId> add(Bm25Index& index, const Analyzer* analyzer, const py::list& list,
-                       const std::optional<py::array>& ids, bool replace) {
-  const Items items(list, "texts");
-  std::vector<DocId> chosen(items.size());
-  std::vector<std::size_t> order;
-  if (ids) {
-    chosen = checked_ids(*ids, items.size());
-    if (!replace) index.check_absent(chosen);  // before the work; checked again when it is done
-    order = order_by_id(chosen);
-  } else {
-    std::iota(chosen.begin(), chosen.end(), DocId{0});
-  }
-  std::vector<DocId> sorted_ids = chosen;
-  std::sort(sorted_ids.begin(), sorted_ids.end());
-  std::vector<SegmentData> segments = SegmentMaker(analyzer, items, std::move(order), std::move(sorted_ids)).make();
-  {
-    const py::gil_scoped_release release;
-    if (ids) {
-      index.add(std::move(segments), replace ? lexical::OnExisting::kReplace : lexical::OnExisting::kFail);
-    } else {
-      std::iota(chosen.begin(), chosen.end(), index.add_with_next_ids(std::move(segments)));
-    }
-  }
-  return to_array(std::move(chosen));
-}
-
-// Queries analyzed together. The terms of the queries point into `documents`.
-struct AnalyzedQueries {
-  AnalyzedDocuments documents;
-  std::vector<Query> queries;
-};
-
-void collect_terms(AnalyzedQueries& analyzed) {
-  const AnalyzedDocuments& documents = analyzed.documents;
-  constexpr std::uint32_t kUnseen = 0xFFFFFFFF;
-  std::vector<std::uint32_t> place(documents.terms.size(), kUnseen);
-  analyzed.queries.resize(documents.document_count());
-  for (std::size_t q = 0; q < documents.document_count(); ++q) {
-    Query& query = analyzed.queries[q];
-    for (const std::uint32_t term : documents.document(q)) {
-      if (place[term] == kUnseen) {
-        place[term] = static_cast<std::uint32_t>(query.size());
-        query.push_back({documents.terms.word(term), documents.terms.hash(term), 0});
-      }
-      ++query[place[term]].count;
-    }
-    for (const std::uint32_t term : documents.document(q)) place[term] = kUnseen;
-  }
-}
-
-// The result must not be moved while its queries are used; hence a pointer.
-std::unique_ptr<AnalyzedQueries> analyze_queries(const Analyzer* analyzer, const py::list& list) {
-  const Items items(list, "queries");
-  auto analyzed = std::make_unique<AnalyzedQueries>();
-  if (items.kind() == ItemKind::kTokens) {
-    for (std::size_t i = 0; i < items.size(); ++i) append_tokens(analyzed->documents, items[i], "queries", i);
-  } else if (items.size() != 0) {
-    Texts texts;
-    for (std::size_t i = 0; i < items.size(); ++i) texts.add(items[i]);
-    const py::gil_scoped_release release;
-    analyzed->documents = required(analyzer).analyze_together(texts.views());
-  }
-  collect_terms(*analyzed);
-  return analyzed;
-}
-
-// Each mask is a bool or an int64 vector.
-struct MaskView {
-  std::span<const std::uint8_t> rows;
-  std::span<const DocId> ids;
-  bool by_row;
-};
-
-std::vector<MaskView> view_masks(const std::vector<py::array>& masks) {
-  std::vector<MaskView> views;
-  for (const py::array& mask : masks) {
-    if (mask.ndim() != 1) fail_array("mask", "one dimension for each query", mask);
-    if (py::isinstance<py::array_t<bool>>(mask)) {
-      const auto* rows = reinterpret_cast<const std::uint8_t*>(checked_data<bool>(mask, "mask", "bool"));
-      views.push_back({{rows, static_cast<std::size_t>(mask.shape(0))}, {}, true});
-    } else {
-      views.push_back({{}, id_vector(mask, "mask"), false});
-    }
-  }
-  return views;
-}
-
-std::vector<lexical::RowFilter> make_filters(const Snapshot& snapshot, const std::vector<MaskView>& masks) {
-  std::vector<lexical::RowFilter> filters(masks.size());
-  parallel::parallel_for(masks.size(), [&](std::size_t i, std::size_t) {
-    filters[i] = masks[i].by_row ? lexical::filter_from_mask(snapshot, masks[i].rows)
-                                 : lexical::filter_from_ids(snapshot, masks[i].ids);
-  });
-  return filters;
-}
-
 py::tuple search(const Bm25Index& index, const Analyzer* analyzer, const py::list& list, std::size_t k,
-                 const std::vector<py::array>& masks, std::uint32_t variant, double k1, double b, double delta) {
+                 const std::vector<py::array>& masks, const py::list& clauses, std::uint32_t variant, double k1, double b,
+                 double delta) {
   const Parameters parameters = make_parameters(variant, k1, b, delta);
   const auto analyzed = analyze_queries(analyzer, list);
-  const std::size_t query_count = analyzed->queries.size();
-  const std::vector<MaskView> views = view_masks(masks);
-  if (views.size() > 1 && views.size() != query_count) {
-    throw Error(ErrorKind::kInvalidInput, "mask: expected one for all or one for each of " + std::to_string(query_count) +
-                                              " queries, got " + std::to_string(views.size()));
-  }
-  std::vector<float> scores;
-  std::vector<DocId> ids;
+  const Restrictions restrictions(masks, clauses, analyzed->queries.size());
+  std::vector<std::vector<Hit>> results;
   {
     const py::gil_scoped_release release;
-    const std::size_t cells = checked_mul(query_count, k);
-    scores.assign(cells, kNoScore);
-    ids.assign(cells, kNoId);
     const std::shared_ptr<const Snapshot> snapshot = index.snapshot();
-    const std::vector<lexical::RowFilter> filters = make_filters(*snapshot, views);
-    const auto results = lexical::search_batch(*snapshot, parameters, analyzed->queries, k, filters);
-    for (std::size_t q = 0; q < query_count; ++q) {
-      for (std::size_t i = 0; i < results[q].size(); ++i) {
-        scores[q * k + i] = results[q][i].score;
-        ids[q * k + i] = results[q][i].id;
-      }
-    }
+    const Snapshot* const field = snapshot.get();
+    const std::vector<lexical::RowFilter> filters = restrictions.filters({&field, 1});
+    results = lexical::search_batch(*snapshot, parameters, analyzed->queries, k, filters);
   }
-  const std::vector<py::ssize_t> shape{static_cast<py::ssize_t>(query_count), static_cast<py::ssize_t>(k)};
-  return py::make_tuple(to_array(std::move(scores), shape), to_array(std::move(ids), shape));
-}
-
-lexical::RowLocation required_row(const Snapshot& snapshot, DocId id) {
-  const auto at = snapshot.find(id);
-  if (!at) {
-    throw Error(ErrorKind::kNotFound, "ids: " + std::to_string(id) + " is not in the index; `ids` lists those that are");
-  }
-  return *at;
+  return to_result(results, k);
 }
 
 py::array_t<float> score(const Bm25Index& index, const Analyzer* analyzer, const py::list& query, const py::array& ids,
-                         std::uint32_t variant, double k1, double b, double delta) {
+                         const py::list& clauses, std::uint32_t variant, double k1, double b, double delta) {
   const Parameters parameters = make_parameters(variant, k1, b, delta);
   const std::span<const DocId> wanted = id_vector(ids, "ids");
   const auto analyzed = analyze_queries(analyzer, query);
+  const Restrictions restrictions({}, clauses, 1);
   std::vector<float> scores(wanted.size());
   {
     const py::gil_scoped_release release;
     const std::shared_ptr<const Snapshot> snapshot = index.snapshot();
+    const Snapshot* const field = snapshot.get();
+    const std::vector<lexical::RowFilter> filters = restrictions.filters({&field, 1});
     const lexical::BoundQuery bound(*snapshot, parameters, analyzed->queries.at(0));
-    for (std::size_t i = 0; i < wanted.size(); ++i) scores[i] = bound.score_row(required_row(*snapshot, wanted[i]));
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      const lexical::RowLocation at = required_row(*snapshot, wanted[i]);
+      scores[i] = allows(filters, at) ? bound.score_row(at) : 0.0F;
+    }
   }
   return to_array(std::move(scores));
 }
 
-py::dict explain(const Bm25Index& index, const Analyzer* analyzer, const py::list& query, DocId id, std::uint32_t variant,
-                 double k1, double b, double delta) {
+py::dict explain(const Bm25Index& index, const Analyzer* analyzer, const py::list& query, DocId id, const py::list& clauses,
+                 std::uint32_t variant, double k1, double b, double delta) {
   const Parameters parameters = make_parameters(variant, k1, b, delta);
   const auto analyzed = analyze_queries(analyzer, query);
+  const Restrictions restrictions({}, clauses, 1);
   const std::shared_ptr<const Snapshot> snapshot = index.snapshot();
-  const lexical::Explanation e =
-      lexical::explain(*snapshot, parameters, analyzed->queries.at(0), required_row(*snapshot, id));
+  const Snapshot* const field = snapshot.get();
+  const lexical::RowLocation at = required_row(*snapshot, id);
+  const bool met = allows(restrictions.filters({&field, 1}), at);
+  const lexical::Explanation e = lexical::explain(*snapshot, parameters, analyzed->queries.at(0), at);
   py::list terms;
   for (const lexical::TermExplanation& t : e.terms) {
-    terms.append(py::make_tuple(to_str(t.term), t.query_count, t.tf, t.df, t.idf, t.contribution));
+    terms.append(py::make_tuple(to_str(t.term), t.query_count, t.tf, t.df, t.idf, met ? t.contribution : 0.0));
   }
   py::dict result;
-  result["score"] = e.score;
+  result["score"] = met ? e.score : 0.0F;
   result["length"] = e.length;
   result["average_length"] = e.average_length;
   result["document_count"] = e.document_count;
@@ -306,53 +88,37 @@ py::dict explain(const Bm25Index& index, const Analyzer* analyzer, const py::lis
   return result;
 }
 
-std::size_t remove_ids(Bm25Index& index, const py::array& ids) {
-  const std::span<const DocId> view = id_vector(ids, "ids");
-  const py::gil_scoped_release release;
-  return index.remove(view);
-}
-
 py::dict memory(const Bm25Index& index) {
-  std::size_t postings = 0;
-  std::size_t terms = 0;
-  std::size_t documents = 0;
-  std::size_t tombstones = 0;
   const std::shared_ptr<const Snapshot> snapshot = index.snapshot();
-  for (const lexical::SegmentView& view : snapshot->segments()) {
-    const lexical::SegmentArrays& a = view.segment->arrays();
-    postings += a.rows.size_bytes() + a.codes.narrow.size_bytes() + a.codes.wide.size_bytes() + a.pairs.size_bytes() +
-                a.posting_offsets.size_bytes();
-    terms += a.term_hashes.size_bytes() + a.term_offsets.size_bytes() + a.term_bytes.size_bytes();
-    documents += a.ids.size_bytes() + a.lengths.size_bytes();
-    if (view.tombstones) tombstones += view.tombstones->size_bytes();
-  }
-  py::dict result;
-  result["postings"] = postings;
-  result["terms"] = terms;
-  result["documents"] = documents;
-  result["tombstones"] = tombstones;
-  return result;
+  const Snapshot* const field = snapshot.get();
+  return memory_of({&field, 1});
 }
 
-void save(const Bm25Index& index, const std::filesystem::path& path, std::uint32_t variant, double k1, double b, double delta,
-          const std::string& settings) {
+void save(const Bm25Index& index, const std::filesystem::path& path, bool positions, std::uint32_t variant, double k1, double b,
+          double delta, const std::string& settings) {
   const Parameters parameters = make_parameters(variant, k1, b, delta);
   const py::gil_scoped_release release;
   // The snapshot first: an id used after it was taken is then below next_id all the same.
   const std::shared_ptr<const Snapshot> snapshot = index.snapshot();
-  lexical::save_index(path, {snapshot, index.next_id(), parameters, settings});
+  lexical::save_index(path, {{snapshot}, false, positions, index.next_id(), parameters, settings});
 }
 
+// Returns a BM25Index or a FieldIndex, and what it was saved with.
 py::tuple load(const std::filesystem::path& path, bool mmap) {
   lexical::SavedIndex saved;
-  std::unique_ptr<Bm25Index> index;
   {
     const py::gil_scoped_release release;
     saved = lexical::load_index(path, mmap);
-    index = std::make_unique<Bm25Index>(std::move(saved.snapshot), saved.next_id);
+  }
+  py::object index;
+  if (saved.named_fields) {
+    index = py::cast(std::make_unique<lexical::FieldIndex>(std::move(saved.fields), saved.next_id));
+  } else {
+    index = py::cast(std::make_unique<Bm25Index>(std::move(saved.fields.front()), saved.next_id));
   }
   const Parameters& p = saved.parameters;
-  return py::make_tuple(std::move(index), static_cast<std::uint32_t>(p.variant), p.k1, p.b, p.delta, py::bytes(saved.settings));
+  return py::make_tuple(std::move(index), saved.positions, static_cast<std::uint32_t>(p.variant), p.k1, p.b, p.delta,
+                        py::bytes(saved.settings));
 }
 
 }  // namespace
@@ -362,8 +128,14 @@ void register_bm25_index(py::module_& m) {
   py::class_<Bm25Index>(m, "BM25Index")
       .def(py::init<>())
       .def("__len__", [](const Bm25Index& index) { return index.snapshot()->statistics().document_count; })
-      .def("add", &add, none_ok, py::arg("texts"), py::arg("ids").none(true), py::arg("replace"))
-      .def("remove", &remove_ids, py::arg("ids"))
+      .def("add",
+           [](Bm25Index& index, DocumentStream& stream, bool replace) {
+             auto segments = std::move(stream.finish().front());
+             return add_stream(index, std::move(segments), stream, replace);
+           },
+           py::arg("stream"), py::arg("replace"))
+      .def("check_absent", &check_absent<Bm25Index>, py::arg("ids"))
+      .def("remove", &remove_ids<Bm25Index>, py::arg("ids"))
       .def("attach", &Bm25Index::attach, py::arg("other"), py::call_guard<py::gil_scoped_release>())
       .def("compact", &Bm25Index::compact, py::call_guard<py::gil_scoped_release>())
       .def("fork",
@@ -371,18 +143,25 @@ void register_bm25_index(py::module_& m) {
              auto snapshot = index.snapshot();  // first: a later next_id is greater than all of its ids as well
              return std::make_unique<Bm25Index>(std::move(snapshot), index.next_id());
            })
-      .def("search", &search, none_ok, py::arg("queries"), py::arg("k"), py::arg("masks"), py::arg("variant"), py::arg("k1"),
+      .def("search", &search, none_ok, py::arg("queries"), py::arg("k"), py::arg("masks"), py::arg("clauses"), py::arg("variant"),
+           py::arg("k1"), py::arg("b"), py::arg("delta"))
+      .def("score", &score, none_ok, py::arg("query"), py::arg("ids"), py::arg("clauses"), py::arg("variant"), py::arg("k1"),
            py::arg("b"), py::arg("delta"))
-      .def("score", &score, none_ok, py::arg("query"), py::arg("ids"), py::arg("variant"), py::arg("k1"), py::arg("b"),
-           py::arg("delta"))
-      .def("explain", &explain, none_ok, py::arg("query"), py::arg("id"), py::arg("variant"), py::arg("k1"), py::arg("b"),
-           py::arg("delta"))
+      .def("explain", &explain, none_ok, py::arg("query"), py::arg("id"), py::arg("clauses"), py::arg("variant"),
+           py::arg("k1"), py::arg("b"), py::arg("delta"))
+      .def("matching",
+           [](const Bm25Index& index, const py::list& clauses) {
+             const std::shared_ptr<const Snapshot> snapshot = index.snapshot();
+             const Snapshot* const field = snapshot.get();
+             return matching_ids({&field, 1}, clauses);
+           },
+           py::arg("clauses"))
       .def("ids", [](const Bm25Index& index) { return to_array(index.snapshot()->ids()); })
       .def("segment_count", [](const Bm25Index& index) { return index.snapshot()->segments().size(); })
       .def("memory", &memory)
-      .def("save", &save, py::arg("path"), py::arg("variant"), py::arg("k1"), py::arg("b"), py::arg("delta"),
-           py::arg("settings"))
-      .def_static("load", &load, py::arg("path"), py::arg("mmap"));
+      .def("save", &save, py::arg("path"), py::arg("positions"), py::arg("variant"), py::arg("k1"), py::arg("b"), py::arg("delta"),
+           py::arg("settings"));
+  m.def("load_lexical", &load, py::arg("path"), py::arg("mmap"));
 }
 
 }  // namespace sightline::bindings

@@ -10,5 +10,8 @@ PYBIND11_MODULE(_core, m) {
   sightline::bindings::register_limits(m);
   sightline::bindings::register_vector_index(m);
   sightline::bindings::register_analyzer(m);
+  sightline::bindings::register_document_stream(m);
   sightline::bindings::register_bm25_index(m);
+  sightline::bindings::register_field_index(m);
+  sightline::bindings::register_sparse_index(m);
 }

@@ -10,6 +10,9 @@ void register_runtime(pybind11::module_& m);     // runtime.cpp: threads and ker
 void register_limits(pybind11::module_& m);      // limits.cpp: probes of what the machine can do, for benchmarks
 void register_vector_index(pybind11::module_& m);
 void register_analyzer(pybind11::module_& m);
+void register_document_stream(pybind11::module_& m);
 void register_bm25_index(pybind11::module_& m);
+void register_field_index(pybind11::module_& m);
+void register_sparse_index(pybind11::module_& m);
 
 }  // namespace sightline::bindings

@@ -3,11 +3,12 @@
 #include "core/error.h"
 
 namespace sightline::bindings {
-namespace {
 
 std::string type_name(const py::handle& object) { return Py_TYPE(object.ptr())->tp_name; }
 
 bool is_tokens(const py::handle& item) { return PyList_Check(item.ptr()) != 0 || PyTuple_Check(item.ptr()) != 0; }
+
+namespace {
 
 std::string_view ascii_view(const py::handle& text) {
   return {reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(text.ptr())),
@@ -54,13 +55,23 @@ Items::Items(const py::list& list, const char* argument) {
 
 void Texts::add(const py::object& text) {
   if (PyUnicode_IS_ASCII(text.ptr())) {
-    views_.push_back(ascii_view(text));
-    owners_.push_back(text);
+    bytes_.append(ascii_view(text));
   } else {
-    owners_.push_back(encode(to_nfc(text), "replace"));
-    views_.push_back(bytes_view(owners_.back()));
+    const py::object encoded = encode(to_nfc(text), "replace");
+    bytes_.append(bytes_view(encoded));
   }
-  size_bytes_ += views_.back().size();
+  ends_.push_back(bytes_.size());
+}
+
+void Texts::clear() noexcept {
+  bytes_.clear();
+  ends_.clear();
+}
+
+std::vector<std::string_view> Texts::views() const {
+  std::vector<std::string_view> result(size());
+  for (std::size_t i = 0; i < size(); ++i) result[i] = (*this)[i];
+  return result;
 }
 
 void append_tokens(lexical::AnalyzedDocuments& documents, const py::object& tokens, const char* argument, std::size_t position) {

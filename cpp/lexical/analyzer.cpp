@@ -1,6 +1,7 @@
 #include "lexical/analyzer.h"
 
 #include <algorithm>
+#include <iterator>
 #include <mutex>
 #include <stdexcept>
 
@@ -13,34 +14,20 @@ namespace {
 
 // A shard costs a word table and, when it is indexed, a merge; below this size that is more than its share of the work.
 constexpr std::size_t kMinShardBytes = std::size_t{1} << 19;
-constexpr std::size_t kMaxShardBytes = std::size_t{16} << 20;
+constexpr std::size_t kMaxShardBytes = std::size_t{4} << 20;
 constexpr std::size_t kShardsPerThread = 2;
 constexpr std::size_t kInsertionsPerLock = 1024;  // so that a query never waits for a whole batch of new words
 
-AnalyzedDocuments split(std::span<const std::string_view> texts) {
+AnalyzedDocuments split(std::span<const std::string_view> texts, WordOptions options) {
   AnalyzedDocuments result;
   result.document_ends.reserve(texts.size());
-  WordReader reader({});
+  WordReader reader({}, options);
   for (const std::string_view text : texts) {
     reader.reset(text);
     while (reader.next()) result.tokens.push_back(result.terms.insert(reader.word()));
     result.document_ends.push_back(result.tokens.size());
   }
   return result;
-}
-
-std::vector<std::size_t> shard_ends(std::span<const std::string_view> texts, std::size_t shard_bytes) {
-  std::vector<std::size_t> ends;
-  std::size_t bytes = 0;
-  for (std::size_t i = 0; i < texts.size(); ++i) {
-    bytes += texts[i].size();
-    if (bytes >= shard_bytes) {
-      ends.push_back(i + 1);
-      bytes = 0;
-    }
-  }
-  if (ends.empty() || ends.back() != texts.size()) ends.push_back(texts.size());
-  return ends;
 }
 
 // Rewrites the tokens of a shard from words to terms and leaves out the dropped ones.
@@ -62,23 +49,53 @@ void replace_words(AnalyzedDocuments& shard, WordTable terms, const std::vector<
 
 }  // namespace
 
-std::vector<AnalyzedDocuments> Analyzer::analyze(std::span<const std::string_view> texts) const {
+AnalyzedDocuments reordered(AnalyzedDocuments documents, std::span<const std::size_t> order) {
+  AnalyzedDocuments result;
+  result.tokens.reserve(documents.tokens.size());
+  result.document_ends.reserve(order.size());
+  for (const std::size_t i : order) {
+    const std::span<const std::uint32_t> tokens = documents.document(i);
+    result.tokens.insert(result.tokens.end(), tokens.begin(), tokens.end());
+    result.document_ends.push_back(result.tokens.size());
+  }
+  result.terms = std::move(documents.terms);
+  return result;
+}
+
+std::vector<std::size_t> shard_ends(std::span<const std::size_t> sizes_bytes) {
   std::size_t total_bytes = 0;
-  for (const std::string_view text : texts) total_bytes += text.size();
+  for (const std::size_t size : sizes_bytes) total_bytes += size;
   const std::size_t wanted = total_bytes / (kShardsPerThread * parallel::num_threads()) + 1;
-  const std::vector<std::size_t> ends = shard_ends(texts, std::clamp(wanted, kMinShardBytes, kMaxShardBytes));
+  const std::size_t shard_bytes = std::clamp(wanted, kMinShardBytes, kMaxShardBytes);
+  std::vector<std::size_t> ends;
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < sizes_bytes.size(); ++i) {
+    bytes += sizes_bytes[i];
+    if (bytes >= shard_bytes) {
+      ends.push_back(i + 1);
+      bytes = 0;
+    }
+  }
+  if (ends.empty() || ends.back() != sizes_bytes.size()) ends.push_back(sizes_bytes.size());
+  return ends;
+}
+
+std::vector<AnalyzedDocuments> Analyzer::analyze(std::span<const std::string_view> texts,
+                                                 std::span<const std::size_t> ends) const {
   std::vector<AnalyzedDocuments> shards(ends.size());
   parallel::parallel_for(ends.size(), [&](std::size_t i, std::size_t) {
     const std::size_t begin = i == 0 ? 0 : ends[i - 1];
-    shards[i] = split(texts.subspan(begin, ends[i] - begin));
+    shards[i] = split(texts.subspan(begin, ends[i] - begin), options_);
   });
   resolve(shards);
   return shards;
 }
 
-AnalyzedDocuments Analyzer::analyze_together(std::span<const std::string_view> texts) const {
+AnalyzedDocuments Analyzer::analyze_together(std::span<const std::string_view> texts, TextKind kind) const {
+  WordOptions options = options_;
+  if (kind == TextKind::kQuery) options.unigrams = false;
   std::vector<AnalyzedDocuments> shards(1);
-  shards[0] = split(texts);
+  shards[0] = split(texts, options);
   resolve(shards);
   return std::move(shards[0]);
 }
@@ -129,10 +146,17 @@ void Analyzer::resolve(std::vector<AnalyzedDocuments>& shards) const {
 std::vector<std::string> Analyzer::resolve_new(const WordTable& words) const {
   std::vector<std::string_view> views(words.size());
   for (std::uint32_t w = 0; w < words.size(); ++w) views[w] = words.word(w);
-  std::vector<std::string> terms = resolver_(views);
-  if (terms.size() != views.size()) {
-    throw Error(ErrorKind::kInvalidInput, "stemmer: expected one stem for each of " + std::to_string(views.size()) +
-                                              " words, got " + std::to_string(terms.size()));
+  std::vector<std::string> terms;
+  terms.reserve(views.size());
+  for (std::size_t begin = 0; begin < views.size(); begin += kMaxWordsPerCall) {
+    const std::size_t end = std::min(views.size(), begin + kMaxWordsPerCall);
+    const auto first = views.begin() + static_cast<std::ptrdiff_t>(begin);
+    std::vector<std::string> some = resolver_({first, first + static_cast<std::ptrdiff_t>(end - begin)});
+    if (some.size() != end - begin) {
+      throw Error(ErrorKind::kInvalidInput, "stemmer: expected one stem for each of " + std::to_string(end - begin) +
+                                                " words, got " + std::to_string(some.size()));
+    }
+    std::move(some.begin(), some.end(), std::back_inserter(terms));
   }
   for (std::uint32_t begin = 0; begin < words.size(); begin += kInsertionsPerLock) {
     const auto end = static_cast<std::uint32_t>(std::min<std::size_t>(words.size(), begin + kInsertionsPerLock));

@@ -2,7 +2,8 @@
 // stop word. The resolver is a callback, so that this layer need not know that it is written in Python.
 //
 // Thread safety: all const members may be called concurrently. Texts are split in the thread pool; the resolver runs on
-// the calling thread, outside the pool and without a lock held, once for each batch that brings new words.
+// the calling thread, outside the pool and without a lock held, for each batch that brings new words.
+// The resolver gets at most kMaxWordsPerCall words at once, so that one written in Python lets others run in between.
 // Memory: the cache of resolved words is bounded (kMaxCachedWords); it starts afresh when it is full.
 #pragma once
 
@@ -16,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lexical/word_reader.h"
 #include "lexical/word_table.h"
 
 namespace sightline::lexical {
@@ -33,18 +35,29 @@ struct AnalyzedDocuments {
   }
 };
 
+// The same documents in another order: the i-th of the result is the order[i]-th.
+AnalyzedDocuments reordered(AnalyzedDocuments documents, std::span<const std::size_t> order);
+
+// Where to cut texts of these sizes so that threads share them well: the end of each shard. At least one shard.
+std::vector<std::size_t> shard_ends(std::span<const std::size_t> sizes_bytes);
+
+// A query of more than one character of a script without spaces is its bigrams alone: they imply the single characters,
+// which documents have for queries of one.
+enum class TextKind { kDocument, kQuery };
+
 class Analyzer {
  public:
+  static constexpr std::size_t kMaxWordsPerCall = 4096;
+
   // Maps distinct words to terms, aligned with the words; an empty term drops the word.
   using Resolver = std::function<std::vector<std::string>(const std::vector<std::string_view>& words)>;
 
-  explicit Analyzer(Resolver resolver) : resolver_(std::move(resolver)) {}
+  explicit Analyzer(Resolver resolver, WordOptions options = {}) : resolver_(std::move(resolver)), options_(options) {}
 
-  // Analyzes the texts in order; the shards, at least one, hold consecutive documents and were made in parallel.
-  // O(bytes). Throws what the resolver throws.
-  std::vector<AnalyzedDocuments> analyze(std::span<const std::string_view> texts) const;
-  // The same as one shard.
-  AnalyzedDocuments analyze_together(std::span<const std::string_view> texts) const;
+  // Analyzes documents in order, cut into shards as `ends` says, in parallel. O(bytes). Throws what the resolver throws.
+  std::vector<AnalyzedDocuments> analyze(std::span<const std::string_view> texts, std::span<const std::size_t> ends) const;
+  // All texts as one shard, on the calling thread.
+  AnalyzedDocuments analyze_together(std::span<const std::string_view> texts, TextKind kind) const;
 
   std::size_t cached_words() const;
 
@@ -55,6 +68,7 @@ class Analyzer {
   std::vector<std::string> resolve_new(const WordTable& words) const;
 
   Resolver resolver_;
+  WordOptions options_;
   mutable std::shared_mutex cache_mutex_;
   mutable WordTable cached_words_;                 // guarded by cache_mutex_
   mutable std::vector<std::string> cached_terms_;  // guarded by cache_mutex_, aligned with cached_words_

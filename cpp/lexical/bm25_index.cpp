@@ -11,7 +11,8 @@
 namespace sightline::lexical {
 namespace {
 
-constexpr std::uint64_t kMaxId = static_cast<std::uint64_t>(std::numeric_limits<DocId>::max());
+// The greatest DocId is no id, so that the next one always is a DocId: as in the dense index.
+constexpr std::uint64_t kMaxId = static_cast<std::uint64_t>(std::numeric_limits<DocId>::max()) - 1;
 
 // Marks the rows of these ids as removed; returns how many were live.
 std::size_t remove_ids(std::vector<SegmentView>& views, std::span<const DocId> ids) {

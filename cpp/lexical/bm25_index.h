@@ -55,7 +55,7 @@ class Bm25Index {
   std::mutex writer_mutex_;
   mutable std::mutex state_mutex_;             // held only to copy or replace the two members below
   std::shared_ptr<const Snapshot> snapshot_;   // never null
-  std::uint64_t next_id_ = 0;                  // may be one past the largest DocId
+  std::uint64_t next_id_ = 0;                  // at most the greatest DocId, which is no id
 };
 
 }  // namespace sightline::lexical

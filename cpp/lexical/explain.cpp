@@ -1,5 +1,7 @@
 #include "lexical/explain.h"
 
+#include "lexical/exact_parts.h"
+
 namespace sightline::lexical {
 
 Explanation explain(const Snapshot& snapshot, const Parameters& parameters, const Query& query, const RowLocation& at) {
@@ -8,6 +10,7 @@ Explanation explain(const Snapshot& snapshot, const Parameters& parameters, cons
   Explanation result{bound.score_row(at), segment.arrays().lengths[at.row], bound.scorer().average_length(),
                      snapshot.statistics().document_count, {}};
   bool any_found = false;
+  double gains = 0.0;
   auto next = bound.terms().begin();  // the bound terms are the query's without those that no document has
   for (const QueryTerm& q : query) {
     TermExplanation& e = result.terms.emplace_back(TermExplanation{q.term, q.count, 0, 0, 0.0, 0.0});
@@ -18,16 +21,20 @@ Explanation explain(const Snapshot& snapshot, const Parameters& parameters, cons
     e.contribution = term.weight * bound.scorer().absent();
     if (term.segment_terms[at.segment] == BoundQuery::kAbsent) continue;
     const Postings postings = segment.postings(term.segment_terms[at.segment]);
-    if (const auto found = find_posting(postings.rows, at.row)) {
-      const ImpactPair& pair = segment.arrays().pairs[postings.codes[*found]];
-      e.tf = pair.tf;
-      e.contribution += term.weight * bound.scorer().gain(pair.tf, pair.length);
+    if (const auto position = postings.find(at.row)) {
+      e.tf = segment.tf(*position);
+      const double gain = term.weight * bound.scorer().gain(e.tf, result.length);
+      e.contribution += gain;
+      gains += gain;
       any_found = true;
     }
   }
-  if (!any_found) {
-    for (TermExplanation& e : result.terms) e.contribution = 0.0;
+  std::vector<double*> parts;
+  for (TermExplanation& e : result.terms) {
+    if (!any_found) e.contribution = 0.0;
+    parts.push_back(&e.contribution);
   }
+  if (any_found) settle_parts(parts, bound.base() + gains);
   return result;
 }
 

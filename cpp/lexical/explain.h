@@ -18,11 +18,13 @@ struct TermExplanation {
   std::uint32_t tf;
   std::uint64_t df;
   double idf;           // 0 if no document has the term
-  double contribution;  // query_count * idf * (gain + absent): what the term adds to the score
+  double contribution;  // query_count * idf * (gain + absent): what the term adds to the score, see below
 };
 
 struct Explanation {
-  float score;  // the sum of the contributions, in order, rounded once; 0 if the document has no query term
+  // The sum of the contributions, in order, rounded once; 0 if the document has no query term. Where a search adds in
+  // another order (bm25l, bm25+), the last contribution holds the difference, which is in the 16th digit.
+  float score;
   std::uint32_t length;
   double average_length;
   std::uint64_t document_count;

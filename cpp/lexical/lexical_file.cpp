@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "core/bitset.h"
+#include "lexical/field_index.h"
 #include "lexical/segment_validation.h"
+#include "lexical/tokens.h"
 #include "storage/section_file.h"
 
 namespace sightline::lexical {
@@ -27,15 +29,23 @@ enum Section : std::uint32_t {
   kTermOffsets = 13,
   kTermBytes = 14,
   kPostingOffsets = 15,
-  kRows = 16,
-  kNarrowCodes = 17,
-  kWideCodes = 18,
-  kPairs = 19,
   kLive = 20,  // only if rows were removed
+  kWindowOffsets = 21,  // 16 to 19 were the arrays of layout version 1
+  kWindows = 22,
+  kOffsets = 23,
+  kCodes = 24,
+  kLargePositions = 25,
+  kLargeTfs = 26,
+  kClassBegins = 27,
+  kCodeMap = 28,
+  kValues = 29,  // of given weights only
+  kValueBounds = 30,
+  kTokenBegins = 40,  // only if the index keeps positions
+  kTokens = 41,
 };
 
-constexpr std::uint32_t kLayoutVersion = 1;
-constexpr std::uint64_t kMaxSegments = 1 << 20;
+constexpr std::uint32_t kLayoutVersion = 3;
+constexpr std::uint64_t kMaxSegments = 1 << 20;  // of all fields together
 
 struct Meta {
   std::uint32_t layout_version;
@@ -44,9 +54,11 @@ struct Meta {
   double b;
   double delta;
   std::uint64_t next_id;
-  std::uint64_t segment_count;
+  std::uint64_t segment_count;  // of each field
+  std::uint32_t field_count;    // 0: an index without named fields
+  std::uint32_t positions;      // 0 or 1
 };
-static_assert(sizeof(Meta) == 48);
+static_assert(sizeof(Meta) == 56);
 
 [[noreturn]] void fail_corrupt(const SectionFile& file, const std::string& what) {
   throw Error(ErrorKind::kCorruptIndex,
@@ -61,13 +73,22 @@ void save_segment(SectionFileWriter& writer, std::uint32_t s, const SegmentView&
   writer.add_array(kTermOffsets, s, a.term_offsets);
   writer.add_array(kTermBytes, s, a.term_bytes);
   writer.add_array(kPostingOffsets, s, a.posting_offsets);
-  writer.add_array(kRows, s, a.rows);
-  if (a.codes.wide.empty()) {
-    writer.add_array(kNarrowCodes, s, a.codes.narrow);
-  } else {
-    writer.add_array(kWideCodes, s, a.codes.wide);
+  writer.add_array(kWindowOffsets, s, a.window_offsets);
+  writer.add_array(kWindows, s, a.windows);
+  writer.add_array(kOffsets, s, a.offsets);
+  writer.add_array(kCodes, s, a.codes);
+  if (a.weighted()) {
+    writer.add_array(kValues, s, a.values);
+    writer.add_array(kValueBounds, s, a.value_bounds);
   }
-  writer.add_array(kPairs, s, a.pairs);
+  writer.add_array(kLargePositions, s, a.large_positions);
+  writer.add_array(kLargeTfs, s, a.large_tfs);
+  writer.add_array(kClassBegins, s, a.code_map.class_begins);
+  writer.add_array(kCodeMap, s, a.code_map.codes);
+  if (a.tokens.present()) {
+    writer.add_array(kTokenBegins, s, a.tokens.begins);
+    writer.add_array(kTokens, s, a.tokens.bytes);
+  }
   if (view.tombstones) {
     const Bitset& live = view.tombstones->live();
     writer.add_array(kLive, s, std::span<const std::uint64_t>(live.words(), live.word_count()));
@@ -82,7 +103,7 @@ std::shared_ptr<const Tombstones> load_tombstones(const SectionFile& file, std::
   return std::make_shared<const Tombstones>(segment, std::move(live));
 }
 
-SegmentView load_segment(const std::shared_ptr<const SectionFile>& file, std::uint32_t s) {
+SegmentView load_segment(const std::shared_ptr<const SectionFile>& file, std::uint32_t s, bool weighted, bool positions) {
   SegmentArrays a;
   a.ids = file->array<DocId>(kIds, s);
   a.lengths = file->array<std::uint32_t>(kLengths, s, a.ids.size());
@@ -90,14 +111,24 @@ SegmentView load_segment(const std::shared_ptr<const SectionFile>& file, std::ui
   a.term_offsets = file->array<std::uint64_t>(kTermOffsets, s, a.term_hashes.size() + 1);
   a.term_bytes = file->array<char>(kTermBytes, s);
   a.posting_offsets = file->array<std::uint64_t>(kPostingOffsets, s, a.term_hashes.size() + 1);
-  a.rows = file->array<RowIndex>(kRows, s);
-  a.pairs = file->array<ImpactPair>(kPairs, s);
-  if (a.pairs.size() <= kMaxNarrowPairs) {
-    a.codes.narrow = file->array<std::uint16_t>(kNarrowCodes, s, a.rows.size());
-  } else {
-    a.codes.wide = file->array<std::uint32_t>(kWideCodes, s, a.rows.size());
+  a.window_offsets = file->array<std::uint32_t>(kWindowOffsets, s, a.term_hashes.size() + 1);
+  a.windows = file->array<PostingWindow>(kWindows, s);
+  a.offsets = file->array<std::uint16_t>(kOffsets, s);
+  a.codes = file->array<std::uint8_t>(kCodes, s, a.offsets.size());
+  if (weighted && !a.offsets.empty()) {
+    a.values = file->array<float>(kValues, s, a.offsets.size());
+    a.value_bounds = file->array<float>(kValueBounds, s);
+  }
+  a.large_positions = file->array<std::uint64_t>(kLargePositions, s);
+  a.large_tfs = file->array<std::uint32_t>(kLargeTfs, s, a.large_positions.size());
+  a.code_map.class_begins = file->array<std::uint32_t>(kClassBegins, s);
+  a.code_map.codes = file->array<std::uint8_t>(kCodeMap, s);
+  if (positions) {
+    a.tokens.begins = file->array<std::uint64_t>(kTokenBegins, s, a.ids.size() + 1);
+    a.tokens.bytes = file->array<std::uint8_t>(kTokens, s);
   }
   if (const char* broken = broken_invariant(a)) fail_corrupt(*file, "segment " + std::to_string(s) + ": " + broken);
+  if (const char* broken = broken_tokens(a)) fail_corrupt(*file, "segment " + std::to_string(s) + ": " + broken);
   SegmentView view{std::make_shared<const Segment>(a, file), nullptr};
   view.tombstones = load_tombstones(*file, s, *view.segment);
   if (view.live_count() == 0) fail_corrupt(*file, "segment " + std::to_string(s) + ": it has no live document");
@@ -120,38 +151,58 @@ Meta load_meta(const SectionFile& file) {
   return meta;
 }
 
+std::shared_ptr<const Snapshot> load_field(const std::shared_ptr<const SectionFile>& file, const Meta& meta, std::size_t field,
+                                           bool weighted) {
+  std::vector<SegmentView> views;
+  for (std::uint64_t s = 0; s < meta.segment_count; ++s) {
+    views.push_back(load_segment(file, static_cast<std::uint32_t>(field * meta.segment_count + s), weighted, meta.positions != 0));
+  }
+  return std::make_shared<const Snapshot>(std::move(views));
+}
+
 }  // namespace
 
 void save_index(const std::filesystem::path& path, const SavedIndex& index) {
-  SectionFileWriter writer(path, ContentKind::kLexical);
-  const std::vector<SegmentView>& segments = index.snapshot->segments();
+  SectionFileWriter writer(path, index.weighted ? ContentKind::kSparse : ContentKind::kLexical);
+  const std::size_t segment_count = index.fields.front()->segments().size();
   const Parameters& p = index.parameters;
-  const Meta meta{kLayoutVersion, static_cast<std::uint32_t>(p.variant), p.k1, p.b, p.delta, index.next_id, segments.size()};
+  const auto field_count = static_cast<std::uint32_t>(index.named_fields ? index.fields.size() : 0);
+  const Meta meta{kLayoutVersion, static_cast<std::uint32_t>(p.variant), p.k1, p.b, p.delta, index.next_id, segment_count,
+                  field_count, index.positions ? 1U : 0U};
   writer.add_array(kMeta, 0, std::span<const Meta>(&meta, 1));
   writer.add_array(kSettings, 0, std::span<const char>(index.settings));
-  for (std::uint32_t s = 0; s < segments.size(); ++s) save_segment(writer, s, segments[s]);
+  std::uint32_t number = 0;
+  for (const auto& field : index.fields) {
+    for (const SegmentView& view : field->segments()) save_segment(writer, number++, view);
+  }
   writer.commit();
 }
 
-SavedIndex load_index(const std::filesystem::path& path, bool use_mmap) {
-  const std::shared_ptr<const SectionFile> file = SectionFile::open(path, ContentKind::kLexical, use_mmap);
+SavedIndex load_index(const std::filesystem::path& path, bool use_mmap, bool weighted) {
+  const std::shared_ptr<const SectionFile> file = SectionFile::open(path, weighted ? ContentKind::kSparse : ContentKind::kLexical, use_mmap);
   const Meta meta = load_meta(*file);
   SavedIndex index;
+  index.weighted = weighted;
   index.parameters = {static_cast<Variant>(meta.variant), meta.k1, meta.b, meta.delta};
   if (!index.parameters.valid()) fail_corrupt(*file, "its parameters are out of range");
-  if (meta.segment_count > kMaxSegments) fail_corrupt(*file, "its number of segments is impossible");
+  const std::uint64_t field_count = std::max(meta.field_count, 1U);
+  if (meta.segment_count > kMaxSegments || field_count > kMaxSegments || meta.segment_count * field_count > kMaxSegments) {
+    fail_corrupt(*file, "its number of segments is impossible");
+  }
+  if (meta.positions > 1 || (weighted && (meta.positions != 0 || meta.field_count != 0))) fail_corrupt(*file, "its description is contradictory");
+  index.named_fields = meta.field_count != 0;
+  index.positions = meta.positions != 0;
   index.next_id = meta.next_id;
   const std::span<const char> settings = file->array<char>(kSettings, 0);
   index.settings.assign(settings.begin(), settings.end());
 
-  std::vector<SegmentView> views;
-  for (std::uint32_t s = 0; s < meta.segment_count; ++s) views.push_back(load_segment(file, s));
-  index.snapshot = std::make_shared<const Snapshot>(std::move(views));
-  const std::vector<DocId> ids = index.snapshot->ids();
+  for (std::size_t f = 0; f < field_count; ++f) index.fields.push_back(load_field(file, meta, f, weighted));
+  if (!same_documents(index.fields)) fail_corrupt(*file, "its fields have different documents");
+  const std::vector<DocId> ids = index.fields.front()->ids();
   if (std::adjacent_find(ids.begin(), ids.end(), std::greater_equal<>()) != ids.end()) {
     fail_corrupt(*file, "an id is live in two segments");
   }
-  constexpr std::uint64_t kMaxNextId = static_cast<std::uint64_t>(std::numeric_limits<DocId>::max()) + 1;
+  constexpr std::uint64_t kMaxNextId = static_cast<std::uint64_t>(std::numeric_limits<DocId>::max());
   const std::uint64_t smallest_next_id = ids.empty() ? 0 : static_cast<std::uint64_t>(ids.back()) + 1;
   if (index.next_id < smallest_next_id || index.next_id > kMaxNextId) fail_corrupt(*file, "its next id is impossible");
   return index;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "lexical/scoring.h"
 #include "lexical/snapshot.h"
@@ -13,17 +14,20 @@
 namespace sightline::lexical {
 
 struct SavedIndex {
-  std::shared_ptr<const Snapshot> snapshot;
+  std::vector<std::shared_ptr<const Snapshot>> fields;  // with the same documents in the same segments; at least one
+  bool named_fields = false;                            // false: an index without fields, kept as one
+  bool positions = false;                               // whether segments have tokens
   std::uint64_t next_id = 0;
   Parameters parameters;
-  std::string settings;  // of the analyzer, as its owner wrote them
+  std::string settings;   // of the analyzer, as its owner wrote them
+  bool weighted = false;  // the postings have given weights: a file of another kind
 };
 
 // Throws StorageError; the file is then as it was.
 void save_index(const std::filesystem::path& path, const SavedIndex& index);
 
-// Validates every invariant of segment.h and snapshot.h, in one pass over the file, before anything is used.
+// Validates every invariant of segment.h, snapshot.h and field_index.h, in one pass over the file, before anything is used.
 // use_mmap: the postings stay in the mapped file. Throws StorageError, CorruptIndexError, IncompatibleIndexError.
-SavedIndex load_index(const std::filesystem::path& path, bool use_mmap);
+SavedIndex load_index(const std::filesystem::path& path, bool use_mmap, bool weighted = false);
 
 }  // namespace sightline::lexical

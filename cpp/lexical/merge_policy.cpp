@@ -13,7 +13,9 @@ namespace {
 constexpr std::size_t kRemovedShareToRewrite = 4;  // a quarter
 
 SegmentView merged(std::span<const SegmentView> inputs) {
-  return {std::make_shared<const Segment>(merge_segments(inputs)), nullptr};
+  SegmentData data = merge_segments(inputs);
+  if (inputs.front().segment->arrays().tokens.present()) data.tokens = merge_tokens(inputs, data.arrays());
+  return {std::make_shared<const Segment>(std::move(data)), nullptr};
 }
 
 int tier(const SegmentView& view) { return (std::bit_width(view.live_count()) - 1) / 2; }

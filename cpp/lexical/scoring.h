@@ -54,6 +54,7 @@ class Scorer {
     }
   }
 
+  const Parameters& parameters() const noexcept { return p_; }
   double average_length() const noexcept { return average_length_; }
   double absent() const noexcept { return absent_; }
 
@@ -83,6 +84,18 @@ class Scorer {
       case Variant::kRobertson: break;
     }
     return frequency / (p_.k1 * norm + frequency);
+  }
+
+  // The same for a frequency that is normalised by length already, of BM25F. Precondition: frequency > 0.
+  double gain_of(double frequency) const noexcept {
+    switch (p_.variant) {
+      case Variant::kAtire:
+      case Variant::kBm25Plus: return (p_.k1 + 1.0) * frequency / (p_.k1 + frequency);
+      case Variant::kBm25l: return std::max(bm25l(frequency) - absent_, 0.0);
+      case Variant::kLucene:
+      case Variant::kRobertson: break;
+    }
+    return frequency / (p_.k1 + frequency);
   }
 
  private:

@@ -1,5 +1,5 @@
-// Exhaustive search, term at a time: the postings of each query term are added into a dense accumulator, window by window.
-// Exact by construction; the reference for any search that prunes. All functions are safe from any thread.
+// Searches a snapshot: binds the query's terms to it, plans, and runs exhaustive.h or coarse.h. All functions are safe from
+// any thread.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +19,7 @@ struct QueryTerm {
   std::string_view term;  // borrowed from the analyzed query
   std::uint64_t hash;
   std::uint32_t count;
+  float weight = 0;  // if above 0, instead of count * idf
 };
 using Query = std::vector<QueryTerm>;
 
@@ -31,7 +32,7 @@ class BoundQuery {
     std::uint32_t count;
     std::uint64_t document_frequency;
     double idf;
-    double weight;                             // count * idf
+    double weight;                             // count * idf, or what was given
     std::vector<std::uint32_t> segment_terms;  // its number in each segment, or kAbsent
   };
 
@@ -40,6 +41,7 @@ class BoundQuery {
   const Snapshot& snapshot() const noexcept { return *snapshot_; }
   const Scorer& scorer() const noexcept { return scorer_; }
   const std::vector<Term>& terms() const noexcept { return terms_; }  // those that a live document has
+  const Parameters& parameters() const noexcept { return scorer_.parameters(); }
   double base() const noexcept { return base_; }
   std::uint64_t posting_count() const noexcept { return posting_count_; }
 
@@ -47,6 +49,9 @@ class BoundQuery {
   float score(double gains) const noexcept { return static_cast<float>(base_ + gains); }
   // The score of one document: 0 if it has none of the terms. O(terms * log postings).
   float score_row(const RowLocation& at) const noexcept;
+  // The sums of gains of many rows of one segment, ascending, term after term: the look-ups of a term are then near each
+  // other, and independent. kUntouched for a row with none of the terms; score() makes it a score.
+  void sum_gains(std::uint32_t segment, std::span<const RowIndex> rows, std::span<double> sums) const noexcept;
 
  private:
   const Snapshot* snapshot_;
@@ -56,13 +61,19 @@ class BoundQuery {
   std::uint64_t posting_count_ = 0;
 };
 
-// The k best documents that have a term of the query, best first. `filter` may be null, `tables` too (gains are then
-// computed as they are met). O(postings of the terms); 256 KB of memory for each thread that ever searched.
-std::vector<Hit> search(const BoundQuery& query, std::size_t k, const RowFilter* filter, const GainTables* tables);
+// Marks a sum that no term has reached. Gains are never negative zero, so the first one makes it positive, even if it is 0.
+inline constexpr double kUntouched = -0.0;
+bool is_untouched(double sum) noexcept;
+
+enum class Plan { kAutomatic, kExhaustive, kCoarse };
+
+// The k best documents that have a term of the query, best first. `filter` may be null. Every plan gives the same bits; others
+// than kAutomatic are for tests and measurements. kCoarse falls back where coarse.h cannot represent the query.
+std::vector<Hit> search(const BoundQuery& query, std::size_t k, const RowFilter* filter, Plan plan = Plan::kAutomatic);
 
 // Several queries in the thread pool. `filters` is empty, or one for all, or one for each query.
 std::vector<std::vector<Hit>> search_batch(const Snapshot& snapshot, const Parameters& parameters,
                                            std::span<const Query> queries, std::size_t k,
-                                           std::span<const RowFilter> filters);
+                                           std::span<const RowFilter> filters, Plan plan = Plan::kAutomatic);
 
 }  // namespace sightline::lexical

@@ -1,26 +1,84 @@
 #include "lexical/segment.h"
 
 #include <algorithm>
-#include <numeric>
+#include <bit>
+#include <cstring>
 
 namespace sightline::lexical {
 
 SegmentArrays SegmentData::arrays() const noexcept {
-  return {ids,  lengths, term_hashes, term_offsets, term_bytes, posting_offsets, rows, {narrow_codes, wide_codes},
-          pairs};
+  return {ids,     lengths, term_hashes, term_offsets,    term_bytes, posting_offsets, window_offsets,
+          windows, offsets, codes,       large_positions, large_tfs,  code_map.view(), values, value_bounds,
+          {tokens.begins, tokens.bytes}};
+}
+
+// 16 values to the power of two, the first 16 exact.
+std::uint8_t pack_length(std::uint32_t length) noexcept {
+  if (length < 16) return static_cast<std::uint8_t>(length);
+  const int shift = std::bit_width(length) - 5;
+  return static_cast<std::uint8_t>((shift + 1) << 4 | ((length >> shift) & 15));
+}
+
+std::uint32_t unpack_length(std::uint8_t packed) noexcept {
+  if (packed < 16) return packed;
+  return (16U | (packed & 15U)) << ((packed >> 4) - 1);
+}
+
+std::optional<std::size_t> find_offset(const PostingBlock& b, std::uint16_t wanted) noexcept {
+  // Offsets are spread about evenly, so the place is known to about the root of their number. All offsets near it are
+  // compared without a branch: halving the block would mispredict half its comparisons.
+  typedef std::uint16_t Lanes __attribute__((vector_size(16)));
+  const std::uint16_t* offsets = b.offsets.data();
+  const std::size_t size = b.size();
+  const std::size_t guess = (size * wanted) >> kWindowBits;
+  const std::size_t reach = std::size_t{16} + (std::size_t{1} << (static_cast<std::size_t>(std::bit_width(size)) / 2));
+  std::size_t low = guess > reach ? guess - reach : 0;
+  std::size_t high = std::min(size, guess + reach);
+  if (offsets[low] > wanted || offsets[high - 1] < wanted) {
+    const auto at = std::lower_bound(b.offsets.begin(), b.offsets.end(), wanted);
+    if (at == b.offsets.end() || *at != wanted) return std::nullopt;
+    return static_cast<std::size_t>(at - b.offsets.begin());
+  }
+  constexpr std::size_t kLanes = sizeof(Lanes) / sizeof(std::uint16_t);
+  const Lanes target = Lanes{} + wanted;
+  Lanes place = {1, 2, 3, 4, 5, 6, 7, 8};
+  Lanes found = {};
+  for (; low + kLanes <= high; low += kLanes, place += kLanes) {
+    Lanes values;
+    std::memcpy(&values, offsets + low, sizeof values);
+    found |= reinterpret_cast<Lanes>(values == target) & place;
+  }
+  std::uint32_t match = 0;
+  for (std::size_t lane = 0; lane < kLanes; ++lane) match |= found[lane];
+  const std::size_t first = low - (place[0] - 1U);
+  if (match != 0) return first + match - 1;
+  for (; low < high; ++low) {
+    if (offsets[low] == wanted) return low;
+  }
+  return std::nullopt;
 }
 
 Segment::Segment(SegmentData data) {
   auto owned = std::make_shared<const SegmentData>(std::move(data));
   arrays_ = owned->arrays();
   owner_ = std::move(owned);
-  total_length_ = std::accumulate(arrays_.lengths.begin(), arrays_.lengths.end(), std::uint64_t{0});
+  summarise();
 }
 
 Segment::Segment(const SegmentArrays& arrays, std::shared_ptr<const void> owner)
-    : owner_(std::move(owner)),
-      arrays_(arrays),
-      total_length_(std::accumulate(arrays.lengths.begin(), arrays.lengths.end(), std::uint64_t{0})) {}
+    : owner_(std::move(owner)), arrays_(arrays) {
+  summarise();
+}
+
+void Segment::summarise() {
+  for (const std::uint32_t length : arrays_.lengths) {
+    total_length_ += length;
+    max_length_ = std::max(max_length_, length);
+  }
+  max_tf_ = kMaxCodedTf;
+  for (const std::uint32_t tf : arrays_.large_tfs) max_tf_ = std::max(max_tf_, tf);
+  code_ranges_ = lexical::code_ranges(arrays_.code_map, max_tf_);
+}
 
 std::optional<RowIndex> Segment::find_row(DocId id) const noexcept {
   const auto found = std::lower_bound(arrays_.ids.begin(), arrays_.ids.end(), id);
@@ -51,22 +109,38 @@ std::optional<std::uint32_t> Segment::find_term(std::string_view term, std::uint
   return std::nullopt;
 }
 
-Postings Segment::postings(std::uint32_t term) const noexcept {
-  const std::uint64_t begin = arrays_.posting_offsets[term];
-  const std::uint64_t count = arrays_.posting_offsets[term + 1] - begin;
-  Postings result{arrays_.rows.subspan(begin, count), {}};
-  if (arrays_.codes.wide.empty()) {
-    result.codes.narrow = arrays_.codes.narrow.subspan(begin, count);
-  } else {
-    result.codes.wide = arrays_.codes.wide.subspan(begin, count);
-  }
-  return result;
+std::uint32_t Segment::large_tf(std::uint64_t position) const noexcept {
+  const auto found = std::lower_bound(arrays_.large_positions.begin(), arrays_.large_positions.end(), position);
+  return arrays_.large_tfs[static_cast<std::size_t>(found - arrays_.large_positions.begin())];
 }
 
-std::optional<std::size_t> find_posting(std::span<const RowIndex> rows, RowIndex row) noexcept {
-  const auto found = std::lower_bound(rows.begin(), rows.end(), row);
-  if (found == rows.end() || *found != row) return std::nullopt;
-  return static_cast<std::size_t>(found - rows.begin());
+Postings::Postings(const Segment& segment, std::uint32_t term) noexcept
+    : segment_(&segment), begin_(segment.arrays().posting_offsets[term]), size_(segment.posting_count(term)) {
+  const std::span<const std::uint32_t> offsets = segment.arrays().window_offsets;
+  windows_ = segment.arrays().windows.subspan(offsets[term], offsets[term + 1] - offsets[term]);
+}
+
+PostingBlock Postings::block(std::size_t i) const noexcept {
+  const std::uint64_t first = begin_ + (i == 0 ? 0 : windows_[i - 1].end);
+  const std::size_t count = begin_ + windows_[i].end - first;
+  const SegmentArrays& a = segment_->arrays();
+  return {static_cast<RowIndex>(std::size_t{windows_[i].window} << kWindowBits), first, a.offsets.subspan(first, count),
+          a.codes.subspan(first, count)};
+}
+
+std::optional<std::uint64_t> Postings::find(RowIndex row) const noexcept {
+  const auto window = static_cast<std::uint16_t>(row >> kWindowBits);
+  std::size_t i = std::min<std::size_t>(window, windows_.size() - 1);  // where it is if the term occurs in every window
+  if (windows_[i].window != window) {
+    const auto at = std::lower_bound(windows_.begin(), windows_.begin() + static_cast<std::ptrdiff_t>(i), window,
+                                     [](const PostingWindow& w, std::uint16_t wanted) { return w.window < wanted; });
+    if (at->window != window) return std::nullopt;
+    i = static_cast<std::size_t>(at - windows_.begin());
+  }
+  const PostingBlock b = block(i);
+  const std::optional<std::size_t> found = find_offset(b, static_cast<std::uint16_t>(row & (kWindowRows - 1)));
+  if (!found) return std::nullopt;
+  return b.position + *found;
 }
 
 }  // namespace sightline::lexical

@@ -1,7 +1,9 @@
 #include <algorithm>
+#include <bit>
 #include <limits>
 
 #include "lexical/segment_builder.h"
+#include "lexical/window_bounds.h"
 
 namespace sightline::lexical {
 namespace {
@@ -23,41 +25,75 @@ std::vector<std::vector<RowIndex>> place_rows(const std::vector<SegmentView>& in
   return new_row;
 }
 
-std::vector<bool> pairs_in_use(const SegmentView& input) {
-  const SegmentArrays& arrays = input.segment->arrays();
-  if (!input.tombstones) return std::vector<bool>(arrays.pairs.size(), true);
-  std::vector<bool> used(arrays.pairs.size(), false);
-  for (std::size_t i = 0; i < arrays.rows.size(); ++i) {
-    if (input.is_live(arrays.rows[i])) used[arrays.codes[i]] = true;
+// Calls visit(segment number, new row, position) for every live posting, input after input.
+template <typename Visit>
+void for_each_live(const std::vector<SegmentView>& inputs, const std::vector<std::vector<RowIndex>>& new_row, Visit visit) {
+  for (std::size_t s = 0; s < inputs.size(); ++s) {
+    const Segment& segment = *inputs[s].segment;
+    for (std::uint32_t t = 0; t < segment.term_count(); ++t) {
+      segment.postings(t).for_each([&](RowIndex row, std::uint64_t position) {
+        if (new_row[s][row] != kRemoved) visit(segment, new_row[s][row], position);
+      });
+    }
   }
-  return used;
 }
 
-// The pairs of the result, and the new code of each old one.
-std::vector<std::vector<std::uint32_t>> place_pairs(const std::vector<SegmentView>& inputs, SegmentData& result) {
-  std::vector<std::vector<bool>> used;
-  used.reserve(inputs.size());
-  for (const SegmentView& input : inputs) {
-    used.push_back(pairs_in_use(input));
-    const std::span<const ImpactPair> pairs = input.segment->arrays().pairs;
-    for (std::size_t code = 0; code < pairs.size(); ++code) {
-      if (used.back()[code]) result.pairs.push_back(pairs[code]);
+struct Posting {
+  RowIndex row;
+  std::uint32_t tf;  // or the bits of a weight
+};
+
+// Chooses the codes of the result and appends postings with them.
+class Recoder {
+ public:
+  Recoder(const std::vector<SegmentView>& inputs, const std::vector<std::vector<RowIndex>>& new_row, SegmentData& result)
+      : result_(result) {
+    for (const SegmentView& input : inputs) weighted_ = weighted_ || input.segment->arrays().weighted();
+    if (weighted_) {
+      std::vector<float> weights;
+      for_each_live(inputs, new_row, [&](const Segment& segment, RowIndex, std::uint64_t position) {
+        weights.push_back(segment.arrays().values[position]);
+      });
+      result.value_bounds = choose_value_bounds(weights);
+      return;
     }
+    result.code_map.class_begins = choose_classes(result.lengths);
+    classes_ = length_classes(result.code_map.class_begins, result.lengths);
+    const std::size_t class_count = result.code_map.view().class_count();
+    std::vector<std::uint64_t> counts(class_count * kMaxCodedTf);
+    for_each_live(inputs, new_row, [&](const Segment& segment, RowIndex row, std::uint64_t position) {
+      const std::uint32_t tf = segment.tf(position);
+      if (tf <= kMaxCodedTf) ++counts[(tf - 1) * class_count + classes_[row]];
+    });
+    result.code_map.codes = choose_codes(counts, result.code_map.class_begins, average_length(result.lengths));
+    map_ = result.code_map.view();
   }
-  std::sort(result.pairs.begin(), result.pairs.end());
-  result.pairs.erase(std::unique(result.pairs.begin(), result.pairs.end()), result.pairs.end());
-  std::vector<std::vector<std::uint32_t>> new_code(inputs.size());
-  for (std::size_t s = 0; s < inputs.size(); ++s) {
-    const std::span<const ImpactPair> pairs = inputs[s].segment->arrays().pairs;
-    new_code[s].resize(pairs.size());
-    for (std::size_t code = 0; code < pairs.size(); ++code) {
-      if (!used[s][code]) continue;
-      const auto at = std::lower_bound(result.pairs.begin(), result.pairs.end(), pairs[code]);
-      new_code[s][code] = static_cast<std::uint32_t>(at - result.pairs.begin());
+
+  Posting take(const Segment& segment, RowIndex row, std::uint64_t position) const noexcept {
+    return {row, weighted_ ? std::bit_cast<std::uint32_t>(segment.arrays().values[position]) : segment.tf(position)};
+  }
+
+  void append(const Posting& posting) {
+    const std::uint64_t position = result_.offsets.size();
+    result_.offsets.push_back(static_cast<std::uint16_t>(posting.row & (kWindowRows - 1)));
+    if (weighted_) {
+      result_.values.push_back(std::bit_cast<float>(posting.tf));
+      result_.codes.push_back(value_code(result_.value_bounds, result_.values.back()));
+      return;
     }
+    if (posting.tf > kMaxCodedTf) {
+      result_.large_positions.push_back(position);
+      result_.large_tfs.push_back(posting.tf);
+    }
+    result_.codes.push_back(map_.code(posting.tf, classes_[posting.row]));
   }
-  return new_code;
-}
+
+ private:
+  SegmentData& result_;
+  bool weighted_ = false;
+  std::vector<std::uint8_t> classes_;
+  CodeMap map_;
+};
 
 // Walks the terms of all inputs in their common order.
 class TermCursors {
@@ -93,10 +129,21 @@ class TermCursors {
   std::vector<std::size_t> next_;
 };
 
-struct Posting {
-  RowIndex row;
-  std::uint32_t code;
-};
+// Appends the postings of one term, rows ascending, with their windows.
+void append_postings(const std::vector<Posting>& postings, Recoder& recoder, SegmentData& result) {
+  const std::uint64_t begin = result.posting_offsets.back();
+  for (const Posting& posting : postings) {
+    const auto window = static_cast<std::uint16_t>(posting.row >> kWindowBits);
+    const bool first = result.offsets.size() == begin;
+    if (first || result.windows.back().window != window) {
+      result.windows.push_back({first ? 0 : result.windows.back().end, window, 0, 0});
+    }
+    ++result.windows.back().end;
+    recoder.append(posting);
+  }
+  result.window_offsets.push_back(static_cast<std::uint32_t>(result.windows.size()));
+  result.posting_offsets.push_back(result.offsets.size());
+}
 
 }  // namespace
 
@@ -104,16 +151,11 @@ SegmentData merge_segments(std::span<const SegmentView> views) {
   const std::vector<SegmentView> inputs(views.begin(), views.end());
   SegmentData result;
   const std::vector<std::vector<RowIndex>> new_row = place_rows(inputs, result);
-  const std::vector<std::vector<std::uint32_t>> new_code = place_pairs(inputs, result);
-  const bool narrow = result.pairs.size() <= kMaxNarrowPairs;
+  Recoder recoder(inputs, new_row, result);
   std::size_t posting_bound = 0;
-  for (const SegmentView& input : inputs) posting_bound += input.segment->arrays().rows.size();
-  result.rows.reserve(posting_bound);
-  if (narrow) {
-    result.narrow_codes.reserve(posting_bound);
-  } else {
-    result.wide_codes.reserve(posting_bound);
-  }
+  for (const SegmentView& input : inputs) posting_bound += input.segment->arrays().posting_count();
+  result.offsets.reserve(posting_bound);
+  result.codes.reserve(posting_bound);
 
   std::vector<Posting> postings;
   std::vector<std::size_t> holders;
@@ -122,34 +164,27 @@ SegmentData merge_segments(std::span<const SegmentView> views) {
     postings.clear();
     for (const std::size_t s : holders) {
       const Postings from = inputs[s].segment->postings(cursors.term_of(s));
-      for (std::size_t i = 0; i < from.size(); ++i) {
-        const RowIndex row = new_row[s][from.rows[i]];
-        if (row != kRemoved) postings.push_back({row, new_code[s][from.codes[i]]});
-      }
+      from.for_each([&](RowIndex old_row, std::uint64_t position) {
+        const RowIndex row = new_row[s][old_row];
+        if (row != kRemoved) postings.push_back(recoder.take(*inputs[s].segment, row, position));
+      });
     }
     if (postings.empty()) continue;
     const auto by_row = [](const Posting& a, const Posting& b) { return a.row < b.row; };
     // Inputs of consecutive ids, the usual case, leave the postings in order.
     if (!std::is_sorted(postings.begin(), postings.end(), by_row)) std::sort(postings.begin(), postings.end(), by_row);
-    for (const Posting& posting : postings) {
-      result.rows.push_back(posting.row);
-      if (narrow) {
-        result.narrow_codes.push_back(static_cast<std::uint16_t>(posting.code));
-      } else {
-        result.wide_codes.push_back(posting.code);
-      }
-    }
+    append_postings(postings, recoder, result);
     const Segment& first = *inputs[holders.front()].segment;
     const std::uint32_t term = cursors.term_of(holders.front());
     const std::string_view word = first.term(term);
     result.term_hashes.push_back(first.arrays().term_hashes[term]);
     result.term_bytes.insert(result.term_bytes.end(), word.begin(), word.end());
     result.term_offsets.push_back(result.term_bytes.size());
-    result.posting_offsets.push_back(result.rows.size());
   }
-  result.rows.shrink_to_fit();
-  result.narrow_codes.shrink_to_fit();
-  result.wide_codes.shrink_to_fit();
+  bound_windows(result);
+  result.offsets.shrink_to_fit();
+  result.codes.shrink_to_fit();
+  result.values.shrink_to_fit();
   return result;
 }
 

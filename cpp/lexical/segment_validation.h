@@ -6,7 +6,8 @@
 namespace sightline::lexical {
 
 // The first invariant of segment.h that does not hold, in words; null if all hold. Reads nothing out of bounds whatever
-// the content, given that the sizes agree: lengths with ids, offsets with terms, codes with rows. O(size), in parallel.
+// the content, given that the sizes agree: lengths with ids, the three kinds of offsets with
+// terms, codes with offsets, large frequencies with their positions. O(size), in parallel.
 const char* broken_invariant(const SegmentArrays& arrays);
 
 }  // namespace sightline::lexical

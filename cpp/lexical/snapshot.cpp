@@ -11,7 +11,7 @@ std::optional<RowIndex> SegmentView::find_live_row(DocId id) const noexcept {
 }
 
 std::size_t SegmentView::document_frequency(std::uint32_t term) const {
-  const std::size_t all = segment->postings(term).size();
+  const std::size_t all = segment->posting_count(term);
   return tombstones ? all - tombstones->removed_with_term(*segment, term) : all;
 }
 
@@ -21,7 +21,6 @@ Snapshot::Snapshot(std::vector<SegmentView> segments) : segments_(std::move(segm
   for (const SegmentView& view : segments_) {
     statistics_.document_count += view.live_count();
     statistics_.total_length += view.live_length();
-    pair_count_ += view.segment->arrays().pairs.size();
   }
 }
 
@@ -41,21 +40,16 @@ std::vector<DocId> Snapshot::ids() const {
   return result;
 }
 
-std::shared_ptr<const GainTables> Snapshot::cached_gain_tables(const Parameters& parameters) const {
-  std::lock_guard lock(tables_mutex_);
-  return tables_ && tables_->parameters == parameters ? tables_ : nullptr;
-}
-
-std::shared_ptr<const GainTables> Snapshot::gain_tables(const Parameters& parameters) const {
-  if (auto cached = cached_gain_tables(parameters)) return cached;
+std::shared_ptr<const GainTables> Snapshot::gain_tables(const Parameters& parameters, bool with_exact) const {
+  {
+    std::lock_guard lock(tables_mutex_);
+    if (tables_ && tables_->parameters == parameters && (tables_->has_exact || !with_exact)) return tables_;
+  }
   auto tables = std::make_shared<GainTables>();
   tables->parameters = parameters;
+  tables->has_exact = with_exact;
   const Scorer scorer(parameters, statistics_);
-  for (const SegmentView& view : segments_) {
-    std::vector<double>& gains = tables->gains.emplace_back();
-    gains.reserve(view.segment->arrays().pairs.size());
-    for (const ImpactPair& pair : view.segment->arrays().pairs) gains.push_back(scorer.gain(pair.tf, pair.length));
-  }
+  for (const SegmentView& view : segments_) tables->segments.emplace_back(scorer, *view.segment, with_exact);
   std::lock_guard lock(tables_mutex_);
   tables_ = tables;
   return tables;

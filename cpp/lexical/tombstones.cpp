@@ -34,18 +34,18 @@ std::size_t Tombstones::removed_with_term(const Segment& segment, std::uint32_t 
     std::lock_guard lock(mutex_);
     if (const auto found = counts_.find(term); found != counts_.end()) return found->second;
   }
-  const std::size_t count = count_removed(segment.postings(term).rows);
+  const std::size_t count = count_removed(segment.postings(term));
   std::lock_guard lock(mutex_);
   counts_.emplace(term, count);
   return count;
 }
 
-std::size_t Tombstones::count_removed(std::span<const RowIndex> rows) const noexcept {
+std::size_t Tombstones::count_removed(const Postings& postings) const noexcept {
   std::size_t count = 0;
-  if (removed_count_ * kPostingsPerSearch < rows.size()) {
-    for_each_removed(live_, [&](RowIndex row) { count += find_posting(rows, row).has_value() ? 1 : 0; });
+  if (removed_count_ * kPostingsPerSearch < postings.size()) {
+    for_each_removed(live_, [&](RowIndex row) { count += postings.find(row).has_value() ? 1 : 0; });
   } else {
-    for (const RowIndex row : rows) count += live_.test(row) ? 0 : 1;
+    postings.for_each([&](RowIndex row, std::uint64_t) { count += live_.test(row) ? 0 : 1; });
   }
   return count;
 }

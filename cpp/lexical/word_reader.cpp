@@ -19,6 +19,19 @@ constexpr std::array<char, 256> kAsciiFold = [] {
 char ascii_fold(char c) noexcept { return kAsciiFold[static_cast<unsigned char>(c)]; }
 bool is_ascii(char c) noexcept { return static_cast<unsigned char>(c) < 0x80; }
 
+constexpr std::string_view kHyphen = "\xE2\x80\x90";             // U+2010
+constexpr std::string_view kNonBreakingHyphen = "\xE2\x80\x91";  // U+2011
+
+LetterShape ascii_shape(char c) noexcept {
+  if (c <= '9') return LetterShape::kDigit;
+  return c <= 'Z' ? LetterShape::kUpper : LetterShape::kLower;
+}
+
+// A letter that folds to another single one is a capital, but for a few such as the final sigma, which begin no part.
+LetterShape shape_of(const CharRecord& record) noexcept {
+  return record.folded_count == 0 && record.fold_delta != 0 ? LetterShape::kUpper : LetterShape::kLower;
+}
+
 void append_utf8(std::string& out, std::uint32_t code_point) {
   if (code_point < 0x80) {
     out.push_back(static_cast<char>(code_point));
@@ -43,7 +56,8 @@ void WordReader::reset(std::string_view text) noexcept {
   text_ = text;
   position_ = 0;
   ends_.clear();
-  bigram_ = 0;
+  step_ = 0;
+  compound_.clear();
 }
 
 WordReader::Character WordReader::decode(std::size_t position) const noexcept {
@@ -88,21 +102,21 @@ void WordReader::append_folded(const Character& character) {
 }
 
 bool WordReader::next() {
-  if (next_bigram()) return true;
+  if (next_of_run() || next_of_compound()) return true;
   while (position_ < text_.size()) {
     if (is_ascii(text_[position_])) {
-      if (ascii_fold(text_[position_]) == 0) {
+      if (ascii_fold(text_[position_]) == 0 && !(options_.identifiers && begins_with_point())) {
         ++position_;
         continue;
       }
-      read_spaced_word();
+      read_word();
       return true;
     }
     const Character character = decode(position_);
     switch (char_record(character.code_point).char_class) {
       case CharClass::kLetter:
       case CharClass::kNumber:
-        read_spaced_word();
+        read_word();
         return true;
       case CharClass::kUnspaced:
         read_unspaced_run();
@@ -114,6 +128,15 @@ bool WordReader::next() {
   return false;
 }
 
+void WordReader::read_word() {
+  if (options_.identifiers) {
+    read_compound();
+  } else {
+    read_spaced_word();
+    word_ = folded_;
+  }
+}
+
 void WordReader::read_spaced_word() {
   folded_.clear();
   CharClass previous = CharClass::kOther;  // the class of the last letter or number of the word
@@ -122,6 +145,9 @@ void WordReader::read_spaced_word() {
     while (position_ < text_.size() && ascii_fold(text_[position_]) != 0) ++position_;
     if (position_ != run_begin) {
       const std::size_t old_size = folded_.size();
+      if (options_.identifiers) {
+        for (std::size_t i = run_begin; i < position_; ++i) compound_.add_letter(old_size + i - run_begin, ascii_shape(text_[i]));
+      }
       folded_.resize(old_size + (position_ - run_begin));
       for (std::size_t i = run_begin; i < position_; ++i) folded_[old_size + (i - run_begin)] = ascii_fold(text_[i]);
       previous = text_[position_ - 1] <= '9' ? CharClass::kNumber : CharClass::kLetter;
@@ -131,28 +157,92 @@ void WordReader::read_spaced_word() {
     const CharClass char_class = char_record(character.code_point).char_class;
     const std::size_t after = position_ + character.size_bytes;
     if (char_class == CharClass::kLetter || char_class == CharClass::kNumber) {
+      note_shape(char_class == CharClass::kNumber ? LetterShape::kDigit : shape_of(char_record(character.code_point)));
       append_folded(character);
       previous = char_class;
     } else if (char_class == CharClass::kMark) {
       append_folded(character);
     } else if (char_class == CharClass::kMidLetter && previous == CharClass::kLetter &&
                class_at(after) == CharClass::kLetter) {
+      note_shape(LetterShape::kOther);
       append_utf8(folded_, character.code_point == 0x2019 ? '\'' : character.code_point);
     } else if (char_class == CharClass::kMidNumber && previous == CharClass::kNumber &&
                class_at(after) == CharClass::kNumber) {
+      note_shape(character.code_point == '.' ? LetterShape::kPoint : LetterShape::kOther);
       append_utf8(folded_, character.code_point);
     } else if (char_class != CharClass::kIgnorable) {
       break;
     }
     position_ = after;
   }
-  word_ = folded_;
+}
+
+// A point that begins a name: .NET, .gitignore.
+bool WordReader::begins_with_point() const noexcept {
+  if (text_[position_] != '.' || class_at(position_ + 1) != CharClass::kLetter) return false;
+  if (position_ == 0) return true;
+  const char before = text_[position_ - 1];
+  return is_ascii(before) && ascii_fold(before) == 0 && before != '.' && before != '_' && before != '-';
+}
+
+void WordReader::read_compound() {
+  compound_.begin();
+  if (text_[position_] == '.') {
+    compound_.add_sign(".");
+    ++position_;
+  }
+  do {
+    compound_.begin_word();
+    read_spaced_word();
+    compound_.end_word(folded_);
+  } while (read_connector());
+  read_suffix();
+  compound_.finish();
+  next_of_compound();
+}
+
+// Steps over what joins two words of a compound; false, and nothing read, if the compound ends here.
+bool WordReader::read_connector() {
+  std::size_t end = position_;
+  std::string_view sign = "-";
+  if (end < text_.size() && text_[end] == '_') {
+    while (end < text_.size() && text_[end] == '_') ++end;
+    sign = text_.substr(position_, end - position_);
+  } else if (end < text_.size() && (text_[end] == '-' || text_[end] == '.')) {
+    sign = text_.substr(end++, 1);
+  } else if (const std::string_view rest = text_.substr(end); rest.starts_with(kHyphen) || rest.starts_with(kNonBreakingHyphen)) {
+    end += kHyphen.size();
+  } else {
+    return false;
+  }
+  const CharClass after = class_at(end);
+  if (after != CharClass::kLetter && after != CharClass::kNumber) return false;
+  compound_.add_sign(sign);
+  position_ = end;
+  return true;
+}
+
+// C++, C#: signs that end a name.
+void WordReader::read_suffix() {
+  for (const std::string_view sign : {std::string_view("++"), std::string_view("#")}) {
+    if (!text_.substr(position_).starts_with(sign)) continue;
+    if (class_at(position_ + sign.size()) == CharClass::kLetter) continue;  // C++17 is C++ and 17
+    compound_.add_sign(sign);
+    position_ += sign.size();
+    return;
+  }
+}
+
+bool WordReader::next_of_compound() noexcept {
+  const std::optional<std::string_view> word = compound_.next();
+  if (word) word_ = *word;
+  return word.has_value();
 }
 
 void WordReader::read_unspaced_run() {
   folded_.clear();
   ends_.clear();
-  bigram_ = 0;
+  step_ = 0;
   while (position_ < text_.size()) {
     const Character character = decode(position_);
     const CharClass char_class = char_record(character.code_point).char_class;
@@ -167,14 +257,17 @@ void WordReader::read_unspaced_run() {
     }
     position_ += character.size_bytes;
   }
-  if (!next_bigram()) word_ = folded_;
+  next_of_run();
 }
 
-bool WordReader::next_bigram() noexcept {
-  if (bigram_ + 1 >= ends_.size()) return false;
-  const std::size_t begin = bigram_ == 0 ? 0 : ends_[bigram_ - 1];
-  word_ = std::string_view(folded_).substr(begin, ends_[bigram_ + 1] - begin);
-  ++bigram_;
+bool WordReader::next_of_run() noexcept {
+  // Even steps are characters; a character that stands alone is a word in any case.
+  if (!options_.unigrams && step_ % 2 == 0 && ends_.size() > 1) ++step_;
+  if (ends_.empty() || step_ > 2 * (ends_.size() - 1)) return false;
+  const std::size_t first = step_ / 2;
+  const std::size_t begin = first == 0 ? 0 : ends_[first - 1];
+  word_ = std::string_view(folded_).substr(begin, ends_[first + step_ % 2] - begin);
+  ++step_;
   return true;
 }
 

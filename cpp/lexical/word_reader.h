@@ -8,7 +8,11 @@
 // colons between letters and underscores separate too, so that host names, paths and identifiers are found by their parts.
 // Runs of scripts written without spaces (Han, Hiragana, Katakana, Bopomofo, Thai, Lao, Khmer, Myanmar), and of Hangul,
 // whose words carry their particles, are cut into overlapping bigrams of characters, each with its marks; a character
-// that stands alone is a word. Case is folded fully (straße -> strasse). The text should be in a Unicode normal form.
+// that stands alone is a word. With WordOptions::unigrams every character of a run is a word as well, in its place among
+// the bigrams, so that the words of a part of a run stand side by side among the words of the run. Case is folded fully
+// (straße -> strasse). The text should be in a Unicode normal form.
+//
+// With WordOptions::identifiers three kinds of words are added (compound_word.h); every word above remains.
 //
 // Bytes that are not UTF-8 separate words. One owner; the text must outlive the reader.
 #pragma once
@@ -19,13 +23,19 @@
 #include <string_view>
 #include <vector>
 
+#include "lexical/compound_word.h"
 #include "lexical/unicode_tables.h"
 
 namespace sightline::lexical {
 
+struct WordOptions {
+  bool unigrams = false;     // of scripts without spaces, besides the bigrams
+  bool identifiers = false;  // compounds such as snake_case, C++ and 3.11.2 as they are, besides their parts
+};
+
 class WordReader {
  public:
-  explicit WordReader(std::string_view text) noexcept : text_(text) {}
+  explicit WordReader(std::string_view text, WordOptions options = {}) noexcept : options_(options), text_(text) {}
 
   // Moves to the next word; false at the end. Amortised O(bytes read).
   bool next();
@@ -42,15 +52,26 @@ class WordReader {
   Character decode(std::size_t position) const noexcept;
   CharClass class_at(std::size_t position) const noexcept;
   void append_folded(const Character& character);
+  void read_word();
   void read_spaced_word();
   void read_unspaced_run();
-  bool next_bigram() noexcept;
+  bool next_of_run() noexcept;
+  bool begins_with_point() const noexcept;
+  void read_compound();
+  bool read_connector();
+  void read_suffix();
+  bool next_of_compound() noexcept;
+  void note_shape(LetterShape shape) {
+    if (options_.identifiers) compound_.add_letter(folded_.size(), shape);
+  }
 
+  WordOptions options_;
   std::string_view text_;
   std::size_t position_ = 0;
   std::string folded_;                  // the current word, or the current run of an unspaced script
   std::vector<std::size_t> ends_;       // where each character of that run ends in folded_
-  std::size_t bigram_ = 0;              // the next bigram of the run
+  std::size_t step_ = 0;                // what comes next of the run: twice a character's number, plus one for a bigram
+  CompoundWord compound_;               // identifiers only
   std::string_view word_;
 };
 

@@ -175,6 +175,41 @@ void scan_block_high_avx2(const std::uint8_t* high, std::size_t octets, const Co
   }
 }
 
+void strided_maxima_u16_avx2(const std::uint16_t* values, std::size_t groups, std::uint16_t* maxima) noexcept {
+  constexpr std::size_t kHalf = kStride / 2;  // one register
+  for (std::size_t g = 0; g < groups; ++g, values += kStrideGroup, maxima += kStride) {
+    const auto* rows = reinterpret_cast<const __m256i*>(values);
+    __m256i low = _mm256_load_si256(rows);
+    __m256i high = _mm256_load_si256(rows + 1);
+    for (std::size_t i = 2; i < kStrideGroup / kHalf; i += 2) {
+      low = _mm256_max_epu16(low, _mm256_load_si256(rows + i));
+      high = _mm256_max_epu16(high, _mm256_load_si256(rows + i + 1));
+    }
+    _mm256_store_si256(reinterpret_cast<__m256i*>(maxima), low);
+    _mm256_store_si256(reinterpret_cast<__m256i*>(maxima + kHalf), high);
+  }
+}
+
+std::size_t take_at_least_u16_avx2(std::uint16_t* values, std::size_t count, std::uint16_t least, TakenValue* taken) noexcept {
+  const __m256i bound = _mm256_set1_epi16(static_cast<short>(least));
+  const auto reaches = [bound](__m256i v) { return _mm256_cmpeq_epi16(_mm256_max_epu16(v, bound), v); };
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < count; i += kStride) {
+    auto* low = reinterpret_cast<__m256i*>(values + i);
+    auto* high = reinterpret_cast<__m256i*>(values + i + kStride / 2);
+    // Packing interleaves halves of the two registers; the permutation puts them in order. One byte a value.
+    const __m256i bytes = _mm256_packs_epi16(reaches(_mm256_load_si256(low)), reaches(_mm256_load_si256(high)));
+    auto hits = static_cast<std::uint32_t>(_mm256_movemask_epi8(_mm256_permute4x64_epi64(bytes, 0xD8)));
+    for (; hits != 0; hits &= hits - 1) {
+      const std::size_t at = i + static_cast<std::size_t>(__builtin_ctz(hits));
+      taken[found++] = {values[at], static_cast<std::uint16_t>(at)};
+    }
+    _mm256_store_si256(low, _mm256_setzero_si256());
+    _mm256_store_si256(high, _mm256_setzero_si256());
+  }
+  return found;
+}
+
 // 8 independent sums hide the latency of the three instructions.
 std::uint64_t probe_operations_avx2(std::size_t rounds) noexcept {
   constexpr int kSums = 8;
@@ -217,6 +252,8 @@ const Kernels kAvx2Kernels = {
     .scan_block = scan_block_avx2,
     .scan_block_planes = nullptr,
     .scan_block_high = scan_block_high_avx2,
+    .strided_maxima_u16 = strided_maxima_u16_avx2,
+    .take_at_least_u16 = take_at_least_u16_avx2,
     .probe_operations = probe_operations_avx2,
 };
 

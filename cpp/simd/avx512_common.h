@@ -214,6 +214,33 @@ void scan_block_high_avx512(const std::uint8_t* high, std::size_t octets, const 
   }
 }
 
+inline void strided_maxima_u16_avx512(const std::uint16_t* values, std::size_t groups, std::uint16_t* maxima) noexcept {
+  for (std::size_t g = 0; g < groups; ++g, values += kStrideGroup, maxima += kStride) {
+    __m512i even = _mm512_load_si512(values);
+    __m512i odd = _mm512_load_si512(values + kStride);
+    for (std::size_t i = 2 * kStride; i < kStrideGroup; i += 2 * kStride) {
+      even = _mm512_max_epu16(even, _mm512_load_si512(values + i));
+      odd = _mm512_max_epu16(odd, _mm512_load_si512(values + i + kStride));
+    }
+    _mm512_store_si512(maxima, _mm512_max_epu16(even, odd));
+  }
+}
+
+inline std::size_t take_at_least_u16_avx512(std::uint16_t* values, std::size_t count, std::uint16_t least,
+                                            TakenValue* taken) noexcept {
+  const __m512i bound = _mm512_set1_epi16(static_cast<short>(least));
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < count; i += kStride) {
+    std::uint32_t hits = _mm512_cmpge_epu16_mask(_mm512_load_si512(values + i), bound);
+    for (; hits != 0; hits &= hits - 1) {
+      const std::size_t at = i + static_cast<std::size_t>(__builtin_ctz(hits));
+      taken[found++] = {values[at], static_cast<std::uint16_t>(at)};
+    }
+    _mm512_store_si512(values + i, _mm512_setzero_si512());
+  }
+  return found;
+}
+
 // 16 independent sums hide the latency of the instruction.
 template <typename Dot>
 std::uint64_t probe_operations_avx512(std::size_t rounds) noexcept {
@@ -255,6 +282,8 @@ constexpr Kernels make_avx512_kernels(const char* name) {
       .scan_block = scan_block_avx512<Dot>,
       .scan_block_planes = scan_block_planes_avx512<Dot>,
       .scan_block_high = scan_block_high_avx512<Dot>,
+      .strided_maxima_u16 = strided_maxima_u16_avx512,
+      .take_at_least_u16 = take_at_least_u16_avx512,
       .probe_operations = probe_operations_avx512<Dot>,
   };
 }

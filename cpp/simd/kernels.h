@@ -23,6 +23,8 @@ namespace sightline::simd {
 inline constexpr std::size_t kBlockRows = 64;
 inline constexpr std::size_t kOctetBytes = 256;   // of one plane: 64 rows x 4 bytes
 inline constexpr std::size_t kMaxTileWidth = 8;   // queries a tile, at most
+inline constexpr std::size_t kStride = 32;        // values between neighbours of a strided maximum
+inline constexpr std::size_t kStrideGroup = 1024; // values that share kStride maxima
 inline constexpr std::size_t kMaxDim = 32768;     // |dot| <= 255 * 127 * 32768 < 2^31
 
 // What the coarse bound needs of one query; see dense/bound.h for the derivation.
@@ -39,6 +41,11 @@ struct CoarseRows {
   const float* scale;
   const float* residual;
   const float* bias;
+};
+
+struct TakenValue {
+  std::uint16_t value;
+  std::uint16_t position;
 };
 
 struct Kernels {
@@ -106,6 +113,16 @@ struct Kernels {
   void (*scan_block_high)(const std::uint8_t* high, std::size_t octets, const CoarseRows& rows, const std::int8_t* queries,
                           const CoarseQuery* constants, std::size_t width, std::uint64_t* survivors,
                           float* upper) noexcept;
+
+  // --- sums of lexical impacts ---------------------------------------------------------------------------------------
+  // maxima[32 g + j] = the greatest of values[1024 g + 32 i + j] over i = 0..31, for each group g < groups and j < 32.
+  // Strided, so that no maximum across a register is needed. `values` and `maxima` are 64-byte aligned.
+  void (*strided_maxima_u16)(const std::uint16_t* values, std::size_t groups, std::uint16_t* maxima) noexcept;
+
+  // Writes each value >= least with its position, positions ascending, to `taken`, which has room for `count`; returns how
+  // many. Sets all values to 0. `count` is a multiple of kStride and at most 65,536; `values` is 64-byte aligned.
+  std::size_t (*take_at_least_u16)(std::uint16_t* values, std::size_t count, std::uint16_t least,
+                                   TakenValue* taken) noexcept;
 
   // --- measuring -----------------------------------------------------------------------------------------------------
   // Multiplies and adds bytes in registers as fast as this instruction set can, without touching memory; returns how many

@@ -85,5 +85,33 @@ inline void finish_bounds(const std::int32_t* dots, std::int32_t correction, con
   *survivors = mask;
 }
 
+inline void strided_maxima_u16_neon(const std::uint16_t* values, std::size_t groups, std::uint16_t* maxima) noexcept {
+  for (std::size_t g = 0; g < groups; ++g, values += kStrideGroup, maxima += kStride) {
+    uint16x8_t greatest[4];
+    for (int v = 0; v < 4; ++v) greatest[v] = vld1q_u16(values + 8 * v);
+    for (std::size_t i = kStride; i < kStrideGroup; i += kStride) {
+      for (int v = 0; v < 4; ++v) greatest[v] = vmaxq_u16(greatest[v], vld1q_u16(values + i + 8 * static_cast<std::size_t>(v)));
+    }
+    for (int v = 0; v < 4; ++v) vst1q_u16(maxima + 8 * v, greatest[v]);
+  }
+}
+
+inline std::size_t take_at_least_u16_neon(std::uint16_t* values, std::size_t count, std::uint16_t least,
+                                          TakenValue* taken) noexcept {
+  const uint16x8_t bound = vdupq_n_u16(least);
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < count; i += 8) {
+    // One byte a value: all ones where it reaches the bound.
+    const uint8x8_t reaches = vmovn_u16(vcgeq_u16(vld1q_u16(values + i), bound));
+    std::uint64_t hits = vget_lane_u64(vreinterpret_u64_u8(reaches), 0) & 0x0101010101010101u;
+    for (; hits != 0; hits &= hits - 1) {
+      const std::size_t at = i + static_cast<std::size_t>(__builtin_ctzll(hits)) / 8;
+      taken[found++] = {values[at], static_cast<std::uint16_t>(at)};
+    }
+    vst1q_u16(values + i, vdupq_n_u16(0));
+  }
+  return found;
+}
+
 }  // namespace
 }  // namespace sightline::simd

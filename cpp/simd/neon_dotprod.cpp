@@ -175,6 +175,8 @@ const Kernels kNeonDotprodKernels = {
     .scan_block = scan_block_neon_dotprod,
     .scan_block_planes = nullptr,
     .scan_block_high = scan_block_high_neon_dotprod,
+    .strided_maxima_u16 = strided_maxima_u16_neon,
+    .take_at_least_u16 = take_at_least_u16_neon,
     .probe_operations = probe_operations_neon_dotprod,
 };
 

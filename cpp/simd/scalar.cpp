@@ -190,6 +190,27 @@ void scan_block_high_scalar(const std::uint8_t* high, std::size_t octets, const 
   }
 }
 
+void strided_maxima_u16_scalar(const std::uint16_t* values, std::size_t groups, std::uint16_t* maxima) noexcept {
+  for (std::size_t g = 0; g < groups; ++g, values += kStrideGroup, maxima += kStride) {
+    for (std::size_t j = 0; j < kStride; ++j) maxima[j] = values[j];
+    for (std::size_t i = 1; i < kStrideGroup / kStride; ++i) {
+      for (std::size_t j = 0; j < kStride; ++j) {
+        const std::uint16_t value = values[kStride * i + j];
+        maxima[j] = value > maxima[j] ? value : maxima[j];
+      }
+    }
+  }
+}
+
+std::size_t take_at_least_u16_scalar(std::uint16_t* values, std::size_t count, std::uint16_t least, TakenValue* taken) noexcept {
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (values[i] >= least) taken[found++] = {values[i], static_cast<std::uint16_t>(i)};
+    values[i] = 0;
+  }
+  return found;
+}
+
 std::uint64_t probe_operations_scalar(std::size_t rounds) noexcept {
   std::int32_t sums[4] = {};
   for (std::size_t i = 0; i < rounds; ++i) {
@@ -223,6 +244,8 @@ const Kernels kScalarKernels = {
     .scan_block = scan_block_scalar,
     .scan_block_planes = nullptr,
     .scan_block_high = scan_block_high_scalar,
+    .strided_maxima_u16 = strided_maxima_u16_scalar,
+    .take_at_least_u16 = take_at_least_u16_scalar,
     .probe_operations = probe_operations_scalar,
 };
 

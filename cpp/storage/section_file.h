@@ -25,7 +25,7 @@
 
 namespace sightline::storage {
 
-enum class ContentKind : std::uint32_t { kDense = 1, kLexical = 2 };
+enum class ContentKind : std::uint32_t { kDense = 1, kLexical = 2, kSparse = 3 };
 
 struct SectionEntry {
   std::uint32_t kind;   // the meaning is the owner's: dense/segment.cpp, dense/index_file.cpp, lexical/lexical_file.cpp

@@ -38,11 +38,11 @@ std::vector<SegmentData> one_segment(const std::map<DocId, Tokens>& documents) {
   return result;
 }
 
-std::vector<Hit> find(const Bm25Index& index, const Tokens& query, std::size_t k) {
+std::vector<Hit> find(const Bm25Index& index, const Tokens& query, std::size_t k, Plan plan = Plan::kAutomatic) {
   Query terms;
   for (const std::string& word : query) terms.push_back({word, word_hash(word), 1});
   const auto snapshot = index.snapshot();
-  return search_batch(*snapshot, {}, {&terms, 1}, k, {}).front();
+  return search_batch(*snapshot, {}, {&terms, 1}, k, {}, plan).front();
 }
 
 bool same(const std::vector<Hit>& a, const std::vector<Hit>& b) {
@@ -99,11 +99,21 @@ TEST(validation_sees_every_broken_invariant) {
   CHECK(broken([](SegmentData& d) { d.term_offsets[1] = ~0ULL; }));
   CHECK(broken([](SegmentData& d) { d.posting_offsets[1] = ~0ULL; }));
   CHECK(broken([](SegmentData& d) { d.posting_offsets[1] = 0; }));
-  CHECK(broken([](SegmentData& d) { d.rows[0] = 99; }));
-  CHECK(broken([](SegmentData& d) { d.narrow_codes[0] = 0xFFFF; }));
-  CHECK(broken([](SegmentData& d) { d.pairs[0].tf = 0; }));
-  CHECK(broken([](SegmentData& d) { d.pairs[0].tf = d.pairs[0].length + 1; }));
-  CHECK(broken([](SegmentData& d) { std::swap(d.pairs[0], d.pairs[1]); }));
+  CHECK(broken([](SegmentData& d) { d.window_offsets[1] = 0; }));
+  CHECK(broken([](SegmentData& d) { d.window_offsets[1] = ~0U; }));
+  CHECK(broken([](SegmentData& d) { d.windows[0].end += 1; }));
+  CHECK(broken([](SegmentData& d) { d.windows[0].end = 0; }));
+  CHECK(broken([](SegmentData& d) { d.windows[0].window = 1; }));
+  CHECK(broken([](SegmentData& d) { d.windows[0].max_tf = 0; }));
+  CHECK(broken([](SegmentData& d) { d.windows[0].min_length = 200; }));
+  CHECK(broken([](SegmentData& d) { d.offsets[0] = 99; }));
+  CHECK(broken([](SegmentData& d) { d.codes[0] = 255; }));
+  CHECK(broken([](SegmentData& d) { d.codes[0] += 1; }));
+  CHECK(broken([](SegmentData& d) { d.codes[0] = kLargeTfCode; }));
+  CHECK(broken([](SegmentData& d) { d.code_map.codes[0] = kLargeTfCode; }));
+  CHECK(broken([](SegmentData& d) { d.code_map.codes.pop_back(); }));
+  CHECK(broken([](SegmentData& d) { d.code_map.class_begins.front() = 0; }));
+  CHECK(broken([](SegmentData& d) { d.code_map.class_begins.back() = 1; }));
 }
 
 TEST(find_term_at_every_position) {
@@ -114,7 +124,7 @@ TEST(find_term_at_every_position) {
     const std::string word = std::string("w").append(std::to_string(id));
     const auto term = segment.find_term(word, word_hash(word));
     CHECK(term.has_value());
-    CHECK_EQ(segment.postings(*term).rows[0], static_cast<RowIndex>(id));
+    CHECK(segment.postings(*term).find(static_cast<RowIndex>(id)).has_value());
     const std::string absent = std::string("x").append(word);
     CHECK(!segment.find_term(absent, word_hash(absent)));
   }
@@ -145,8 +155,12 @@ TEST(any_history_equals_a_fresh_build) {
     if (!live.empty()) fresh.add(one_segment(live), OnExisting::kFail);
     CHECK_EQ(index.snapshot()->statistics().document_count, live.size());
     for (const Tokens& query : {Tokens{"a"}, Tokens{"f", "b"}, Tokens{"c", "d", "e", "zzz"}}) {
-      CHECK(same(find(index, query, 7), find(fresh, query, 7)));
-      CHECK(same(find(index, query, 1000), find(fresh, query, 1000)));
+      for (const std::size_t k : {std::size_t{1}, std::size_t{7}, std::size_t{1000}}) {
+        const std::vector<Hit> expected = find(fresh, query, k, Plan::kExhaustive);
+        for (const Plan plan : {Plan::kAutomatic, Plan::kCoarse, Plan::kExhaustive}) {
+          CHECK(same(find(index, query, k, plan), expected));
+        }
+      }
     }
   }
 }
@@ -176,7 +190,8 @@ TEST(windows_skipped_and_dense_give_the_scores_of_random_access) {
     for (const std::size_t k : {std::size_t{1}, std::size_t{50}, std::size_t{90000}}) {
       std::vector<Hit> best(expected.begin(), expected.begin() + static_cast<std::ptrdiff_t>(std::min(k, expected.size())));
       CHECK(same(find(index, words, k), best));
-      CHECK(same(search(bound, k, nullptr, nullptr), best));
+      CHECK(same(search(bound, k, nullptr, Plan::kExhaustive), best));
+      CHECK(same(search(bound, k, nullptr, Plan::kCoarse), best));
     }
   }
 }

@@ -75,7 +75,7 @@ TEST(analyzer_resolves_each_distinct_word_once) {
   });
   const std::vector<std::string_view> texts{"the cats", "", "the catalogue the"};
   for (int round = 0; round < 2; ++round) {
-    const AnalyzedDocuments documents = analyzer.analyze_together(texts);
+    const AnalyzedDocuments documents = analyzer.analyze_together(texts, TextKind::kDocument);
     CHECK_EQ(documents.document_count(), 3U);
     CHECK_EQ(documents.terms.size(), 1U);
     CHECK(documents.terms.word(0) == "cat");
@@ -94,7 +94,9 @@ TEST(analyzer_shards_keep_the_order_of_documents) {
   std::vector<std::string> texts;
   for (int i = 0; i < 3000; ++i) texts.push_back(std::string("w").append(std::to_string(i)).append(" ").append(500, 'x'));
   const std::vector<std::string_view> views(texts.begin(), texts.end());
-  const std::vector<AnalyzedDocuments> shards = analyzer.analyze(views);
+  std::vector<std::size_t> sizes;
+  for (const std::string_view view : views) sizes.push_back(view.size());
+  const std::vector<AnalyzedDocuments> shards = analyzer.analyze(views, shard_ends(sizes));
   CHECK(shards.size() > 1);
   std::size_t next = 0;
   for (const AnalyzedDocuments& shard : shards) {

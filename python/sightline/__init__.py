@@ -26,17 +26,22 @@ if TYPE_CHECKING:
     from sightline.errors import NotFoundError as NotFoundError
     from sightline.errors import SightlineError as SightlineError
     from sightline.errors import StorageError as StorageError
+    from sightline.fields import Field as Field
     from sightline.fusion import DBSF as DBSF
     from sightline.fusion import RRF as RRF
     from sightline.fusion import Convex as Convex
     from sightline.hybrid_index import HybridIndex as HybridIndex
     from sightline.openai_embed import OpenAIEmbedder as OpenAIEmbedder
+    from sightline.query import Clause as Clause
+    from sightline.query import Query as Query
+    from sightline.query import parse_query as parse_query
     from sightline.rerank import CachedReranker as CachedReranker
     from sightline.rerank import RerankersReranker as RerankersReranker
     from sightline.rerank import SentenceTransformersReranker as SentenceTransformersReranker
     from sightline.runtime import cpu_info as cpu_info
     from sightline.runtime import get_num_threads as get_num_threads
     from sightline.runtime import set_num_threads as set_num_threads
+    from sightline.sparse_index import SparseIndex as SparseIndex
     from sightline.tuning import Tuning as Tuning
     from sightline.vector_index import VectorIndex as VectorIndex
 
@@ -44,11 +49,13 @@ _MODULE_OF = {
     "Analyzer": "analyzer",
     "BM25Index": "bm25_index",
     "CachedReranker": "rerank",
+    "Clause": "query",
     "Convex": "fusion",
     "CorruptIndexError": "errors",
     "Document": "documents",
     "DBSF": "fusion",
     "DuplicateIdError": "errors",
+    "Field": "fields",
     "Hit": "documents",
     "HybridIndex": "hybrid_index",
     "IncompatibleIndexError": "errors",
@@ -59,6 +66,7 @@ _MODULE_OF = {
     "ModelError": "errors",
     "NotFoundError": "errors",
     "OpenAIEmbedder": "openai_embed",
+    "Query": "query",
     "RRF": "fusion",
     "RerankersReranker": "rerank",
     "SentenceTransformersEmbedder": "embed",
@@ -66,10 +74,12 @@ _MODULE_OF = {
     "SightlineError": "errors",
     "StorageError": "errors",
     "Tuning": "tuning",
+    "SparseIndex": "sparse_index",
     "VectorIndex": "vector_index",
     "__version__": "_version",
     "cpu_info": "runtime",
     "get_num_threads": "runtime",
+    "parse_query": "query",
     "set_num_threads": "runtime",
 }
 

@@ -1,12 +1,13 @@
 """Every error that Sightline raises on purpose.
 
 Each class is also the built-in kind that fits it, so ``except ValueError`` works without importing anything from here.
-A message names the argument, what was expected, what came, and what to do. The one check that modules of every layer
-need stands here too, below all of them.
+A message names the argument, what was expected, what came, and what to do. The checks that modules of every layer
+need stand here too, below all of them.
 """
 
 from __future__ import annotations
 
+import numbers
 import operator
 from typing import Any
 
@@ -22,6 +23,7 @@ __all__ = [
     "SightlineError",
     "StorageError",
     "checked_integer",
+    "checked_number",
 ]
 
 
@@ -82,3 +84,13 @@ def checked_integer(name: str, value: Any, least: int, most: int | None = None) 
         bounds = f">= {least}" if most is None else f"from {least} to {most}"
         raise InvalidInputError(f"{name}: expected an integer {bounds}, got {value!r}")
     return found
+
+
+def checked_number(name: str, value: Any, least: float, most: float) -> float:
+    """Return ``value`` as a float; NumPy's numbers are numbers, booleans and strings are not.
+
+    Raises:     InvalidInputError naming the argument, if it is no number or outside least..most (NaN is)
+    """
+    if isinstance(value, numbers.Real) and not isinstance(value, bool) and least <= float(value) <= most:
+        return float(value)
+    raise InvalidInputError(f"{name}: expected a number from {least:g} to {most:g}, got {value!r}")

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from sightline.analyzer import Analyzer
     from sightline.bm25_index import Variant
+    from sightline.query import Query
 
 __all__ = ["HybridIndex"]
 
@@ -332,16 +333,19 @@ class HybridIndex:
         return self._on_newest(lambda state: state.table.count(condition), state)
 
     @overload
-    def search(self, query: str | None, k: int = ..., **options: Unpack[SearchOptions]) -> list[Hit]: ...
+    def search(self, query: str | Query | None, k: int = ..., **options: Unpack[SearchOptions]) -> list[Hit]: ...
 
     @overload
     def search(
-        self, query: list[str] | tuple[str, ...], k: int = ..., **options: Unpack[SearchOptions]
+        self,
+        query: list[str | Query] | list[str] | tuple[str | Query, ...],
+        k: int = ...,
+        **options: Unpack[SearchOptions],
     ) -> list[list[Hit]]: ...
 
     def search(
         self,
-        query: str | list[str] | tuple[str, ...] | None,
+        query: str | Query | list[str | Query] | list[str] | tuple[str | Query, ...] | None,
         k: int = 10,
         *,
         mode: Mode | None = None,
@@ -365,8 +369,11 @@ class HybridIndex:
 
         Ties are in the order of writing. In hybrid mode every document that has a vector or a query term takes part.
 
-        Parameters: query : str or list of str; None with ``vector`` in dense mode; mode : "hybrid", "dense" or
-                    "lexical", default hybrid, and lexical for an index without embedder and vectors; vector : (dim,),
+        The clauses of a parsed query (``sl.parse_query``) confine the result in every mode; its other words rank. A str
+        is never parsed.
+
+        Parameters: query : str, ``sl.Query`` or a list of them; None with ``vector`` in dense mode; mode : "hybrid",
+                    "dense" or "lexical", default hybrid, and lexical for an index without embedder and vectors; vector : (dim,),
                     or (q, dim) for a list, default the embedder's; where : filter, see sightline.filters; fusion :
                     Convex() by default, RRF(), DBSF(), or a callable (dense, lexical) -> scores over the documents that
                     either engine lists among its best 100; rerank : ``(query, texts) -> scores``, reorders the best

@@ -15,6 +15,7 @@ from sightline.embed import embed_queries
 from sightline.errors import InvalidInputError, checked_integer
 from sightline.filters import Filter, parse_filter
 from sightline.fusion import Convex, Fusion, check_fusion
+from sightline.query import Query
 from sightline.rerank import OnError, Reranker
 
 __all__ = ["Mode", "Request", "SearchOptions", "Selection", "parse_request", "parse_selection"]
@@ -49,9 +50,12 @@ class SearchOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Checked queries. ``vectors`` has a row per text, and is None in lexical mode."""
+    """Checked queries. ``texts`` are what embedders and rerankers see of them; ``vectors`` has a row for each, and is
+    None in lexical mode.
+    """
 
     mode: Mode
+    queries: list[str | Query]
     texts: list[str]
     vectors: NDArray[np.float32] | None
     where: Filter | None
@@ -187,7 +191,8 @@ def parse_request(
         raise InvalidInputError("vector: has no use in mode='lexical'")
     if selection.diversity is not None and dim is None and not empty:
         raise InvalidInputError("diversity: needs vectors to compare documents, and this index has none")
-    texts, single = _texts(query, vector, chosen)
+    queries, single = _queries(query, vector, chosen)
+    texts = [query if isinstance(query, str) else query.text for query in queries]
     vectors = None
     if chosen != "lexical" and texts:
         vectors = _vectors(texts, single, vector, chosen, embedder)
@@ -196,7 +201,7 @@ def parse_request(
         if dim is not None and vectors.shape[1] != dim:
             source = "embedder" if vector is None else "vector"
             raise InvalidInputError(f"{source}: expected {dim} dimensions as in the index, got {vectors.shape[1]}")
-    return Request(chosen, texts, vectors, condition, method, explain, single, selection)
+    return Request(chosen, queries, texts, vectors, condition, method, explain, single, selection)
 
 
 def _mode(mode: object, query: object, vector: object, has_dense_side: bool) -> Mode:
@@ -211,22 +216,27 @@ def _mode(mode: object, query: object, vector: object, has_dense_side: bool) -> 
     raise InvalidInputError(f"mode: expected 'hybrid', 'dense' or 'lexical', got {mode!r}")
 
 
-def _texts(query: object, vector: object, mode: Mode) -> tuple[list[str], bool]:
-    """Return the texts of the queries and whether it was a single one."""
-    if isinstance(query, str):
-        return [encodable(query, "query")], True
+def _queries(query: object, vector: object, mode: Mode) -> tuple[list[str | Query], bool]:
+    """Return the queries and whether it was a single one."""
+    if isinstance(query, (str, Query)):
+        return [_query(query, "query")], True
     if query is None:
         if mode != "dense" or vector is None:
             raise InvalidInputError("query: expected a str or a list of str; None only with vector= and mode='dense'")
         return [""], True
     if not isinstance(query, Sequence) or isinstance(query, (bytes, bytearray)):
         raise InvalidInputError(f"query: expected a str or a list of str, got {type(query).__name__}")
-    texts = []
-    for i, text in enumerate(query):
-        if not isinstance(text, str):
-            raise InvalidInputError(f"query[{i}]: expected a str, got {type(text).__name__}")
-        texts.append(encodable(text, f"query[{i}]"))
-    return texts, False
+    return [_query(item, f"query[{i}]") for i, item in enumerate(query)], False
+
+
+def _query(query: object, name: str) -> str | Query:
+    if isinstance(query, str):
+        return encodable(query, name)
+    if not isinstance(query, Query):
+        raise InvalidInputError(f"{name}: expected a str, got {type(query).__name__}")
+    for clause in query.clauses:
+        encodable(clause.text, name)
+    return query
 
 
 def _vectors(

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sightline.columns import Mask
 from sightline.documents import Document, Hit, copy_plain, searched_text
 from sightline.fusion import Floats, Fused, Ids, fuse, listed
+from sightline.query import Query
 from sightline.request import Request, Selection
 from sightline.rerank import rerank_within
 from sightline.selection import distinct, limit_groups, mmr
@@ -137,31 +138,34 @@ class _DenseSource(_Source):
 
 
 class _LexicalSource(_Source):
-    def __init__(self, state: State, texts: list[str], selected: Mask | None, filtered: bool) -> None:
+    def __init__(self, state: State, queries: list[str | Query], selected: Mask | None, filtered: bool) -> None:
         super().__init__(state.table, state.table.has_text, selected, filtered)
         self._index = state.lexical
-        self._texts = texts
+        self._queries = queries
 
     def search(self, queries: Ids, depth: int) -> list[tuple[Floats, Ids]]:
         if not self._count:
             return self._nothing(queries)
-        texts = [self._texts[query] for query in queries]
-        return self._trim(*self._index.search(texts, min(depth, self._count), mask=self._mask))
+        wanted = [self._queries[query] for query in queries]
+        return self._trim(*self._index.search(wanted, min(depth, self._count), mask=self._mask))
 
     def score(self, query: int, ids: Ids) -> Floats:
         scores = np.zeros(len(ids))
         members = self._members(ids)
         if members.any():
-            scores[members] = self._index.score(self._texts[query], ids[members])
+            scores[members] = self._index.score(self._queries[query], ids[members])
         return scores
 
 
 def retrieve(state: State, request: Request) -> list[list[Candidate]]:
     """Return for each query the best documents, best first, as many as its selection may need.
 
+    The clauses of a parsed query confine both engines, like a filter of its own; so such queries go one by one.
     Grouping and suppressing near duplicates need more than k; how many more only the documents tell, so the depth grows
     until there are enough.
     """
+    if len(request.queries) > 1 and any(isinstance(query, Query) for query in request.queries):
+        return [candidates for one in _one_by_one(request) for candidates in retrieve(state, one)]
     selection = request.selection
     depth = selection.depth
     wanted = selection.wanted if selection.diversity is None else depth
@@ -215,10 +219,27 @@ def list_candidates(state: State, request: Request, depth: int) -> list[tuple[Id
 def _sources(state: State, request: Request) -> tuple[_DenseSource | None, _LexicalSource]:
     selected = state.table.select(request.where)
     filtered = request.where is not None
-    lexical = _LexicalSource(state, request.texts, selected, filtered)
+    if isinstance(request.queries[0], Query):  # the only one
+        met = _meeting(state, request.queries[0])
+        selected, filtered = met if selected is None else selected & met, True
+    lexical = _LexicalSource(state, request.queries, selected, filtered)
     if request.vectors is None:
         return None, lexical
     return _DenseSource(state, request.vectors, selected, filtered), lexical
+
+
+def _one_by_one(request: Request) -> Iterator[Request]:
+    for i, (query, text) in enumerate(zip(request.queries, request.texts, strict=True)):
+        vectors = None if request.vectors is None else request.vectors[i : i + 1]
+        yield replace(request, queries=[query], texts=[text], vectors=vectors)
+
+
+def _meeting(state: State, query: Query) -> Mask:
+    """Return the rows whose documents meet the clauses of a query; a document without text has no word."""
+    table = state.table
+    met = np.zeros(len(table.row_ids), dtype=np.bool_) if query.demands else ~table.has_text
+    met[table.rows(state.lexical.matching(query))] = True
+    return met
 
 
 def _single(source: _DenseSource | _LexicalSource, query_count: int, k: int, *, dense: bool) -> list[Fused]:
@@ -241,7 +262,7 @@ def _candidates(state: State, request: Request, query: int, answer: Fused) -> li
             if request.mode == "hybrid":
                 explanation["fusion"] = answer.explain(position)
             if request.mode != "dense" and state.table.has_text[row]:
-                bm25 = state.lexical.explain(request.texts[query], int(answer.ids[position]))
+                bm25 = state.lexical.explain(request.queries[query], int(answer.ids[position]))
                 explanation["lexical"] = asdict(bm25) | {"terms": [term._asdict() for term in bm25.terms]}
         found.append(
             Candidate(

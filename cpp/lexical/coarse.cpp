@@ -1,0 +1,495 @@
+#include "lexical/coarse.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <numeric>
+
+#include "core/aligned.h"
+#include "simd/dispatch.h"
+
+namespace sightline::lexical {
+namespace {
+
+constexpr std::size_t kMaximaPerWindow = kWindowRows / simd::kStride;
+static_assert(kWindowRows % simd::kStrideGroup == 0);
+
+constexpr std::size_t kMaxSegments = 65536;
+constexpr std::size_t kMaxTerms = 4096;  // each costs up to one unit of 65,535 by rounding
+// Where sums of weights are within these, no product overflows or loses its precision to denormal numbers.
+constexpr double kLeastSum = 1e-30;
+constexpr double kGreatestSum = 1e30;
+// Covers the roundings of a table's entry in float32 (each 2^-24).
+constexpr double kScaleSlack = 0x1p-20;
+
+// Below one posting for so many rows it is cheaper to look at the postings again than at every row of a window.
+constexpr std::size_t kRowsPerPostingForSweep = 48;
+
+// Lists shorter than this are added rather than deferred to look-ups; one look-up costs about as much as adding so many postings.
+constexpr std::size_t kMinDeferred = 512;
+constexpr std::size_t kPostingsPerLookup = 24;
+constexpr float kMaxDeferredShare = 0.5F;
+
+// The k-th document's bound exceeds its score by much less than the codes allow at worst. A threshold is lowered by this part
+// of it; when that was too little, which the exact scores show, the search runs again with the threshold they give.
+constexpr std::uint32_t kErrorShare = 3;
+
+using Table = std::array<std::uint16_t, kCodeCount>;
+
+// Zero between searches, so that a query pays only for the windows it touches.
+struct Sums {
+  AlignedBuffer<std::uint16_t> values{kWindowRows};
+  AlignedBuffer<std::uint16_t> maxima{kMaximaPerWindow};
+  AlignedBuffer<simd::TakenValue> taken{kWindowRows};
+  Sums() { clear(); }
+  void clear() noexcept { std::memset(values.data(), 0, values.size_bytes()); }
+};
+
+// What is not greater than this cannot round to a score that reaches the threshold.
+double bound_below(float threshold) noexcept {
+  return static_cast<double>(std::nextafter(threshold, -std::numeric_limits<float>::infinity()));
+}
+
+void add_block(const PostingBlock& block, const Table& table, std::uint16_t* sums) noexcept {
+  const std::uint16_t* offsets = block.offsets.data();
+  const std::uint8_t* codes = block.codes.data();
+  const std::uint16_t* values = table.data();
+  const std::size_t count = block.size();
+  std::size_t i = 0;
+  for (; i + 4 <= count; i += 4) {
+    // All loads of the tables first: the compiler must assume that a store to the sums changes them.
+    const std::uint16_t v0 = values[codes[i]];
+    const std::uint16_t v1 = values[codes[i + 1]];
+    const std::uint16_t v2 = values[codes[i + 2]];
+    const std::uint16_t v3 = values[codes[i + 3]];
+    std::uint64_t at;
+    std::memcpy(&at, offsets + i, sizeof at);
+    if constexpr (std::endian::native == std::endian::big) at = __builtin_bswap64(at);
+    sums[at & 0xFFFF] = static_cast<std::uint16_t>(sums[at & 0xFFFF] + v0);
+    sums[at >> 16 & 0xFFFF] = static_cast<std::uint16_t>(sums[at >> 16 & 0xFFFF] + v1);
+    sums[at >> 32 & 0xFFFF] = static_cast<std::uint16_t>(sums[at >> 32 & 0xFFFF] + v2);
+    sums[at >> 48] = static_cast<std::uint16_t>(sums[at >> 48] + v3);
+  }
+  for (; i < count; ++i) sums[offsets[i]] = static_cast<std::uint16_t>(sums[offsets[i]] + values[codes[i]]);
+}
+
+// The best documents so far by their upper bounds: all that can still be among the k best by exact score.
+class Candidates {
+ public:
+  Candidates(const BoundQuery& query, std::size_t k, double scale)
+      : query_(query), k_(k), scale_(scale), next_prune_(k + slack()), next_tighten_(2 * k + 8 * slack()) {}
+
+  // A document whose upper bound is less is taken not to be among the k best; complete() tells in the end whether that was
+  // right. At least 1, which every document with a term reaches.
+  std::uint32_t limit() noexcept {
+    const std::uint32_t limit = std::max(exact_limit_, threshold_ > error_ ? threshold_ - error_ : 1U);
+    greatest_limit_ = std::max(greatest_limit_, limit);
+    return limit;
+  }
+  bool has_threshold() const noexcept { return threshold_ != 0 || exact_limit_ > 1; }
+  // At least k documents have this upper bound or a greater one.
+  void raise_threshold(std::uint32_t upper) noexcept {
+    if (!certain_) threshold_ = std::max(threshold_, upper);
+  }
+  // How far the upper bounds of the k best documents given from now on are expected to exceed their scores.
+  void raise_error(std::uint32_t error) noexcept { error_ = std::max(error_, error); }
+
+  // Starts again with the k-th score that finish() found, which is certain.
+  void restart() noexcept {
+    found_.clear();
+    certain_ = true;
+    threshold_ = 0;
+    greatest_limit_ = 1;
+    next_prune_ = k_ + slack();
+    next_tighten_ = 2 * k_ + 8 * slack();
+  }
+
+  // upper < 2^16, segment < kMaxSegments.
+  void add(std::uint32_t upper, std::uint32_t segment, std::size_t row) {
+    found_.push_back(std::uint64_t{upper} << 48 | std::uint64_t{segment} << 32 | row);
+  }
+  void prune_if_due() {
+    if (found_.size() < next_prune_) return;
+    prune();
+    if (found_.size() >= next_tighten_) tighten();
+    next_prune_ = found_.size() + slack();
+  }
+  // The k best candidates, by exact scores.
+  std::vector<Hit> finish() {
+    prune();
+    const std::size_t first = std::min(k_, found_.size());
+    score_first(first);
+    std::vector<Hit> hits;
+    hits.reserve(first + slack());
+    for (std::size_t i = 0; i < first; ++i) hits.push_back({scores_[i], id(found_[i])});
+    if (first == k_) {
+      raise_exact_limit(least_score());
+      drop_below(exact_limit_);  // few are left
+      for (std::size_t i = first; i < found_.size(); ++i) {
+        hits.push_back({query_.score_row({segment(found_[i]), row(found_[i])}), id(found_[i])});
+      }
+    }
+    std::sort(hits.begin(), hits.end(), [](const Hit& a, const Hit& b) { return ranks_before(a, b); });
+    if (hits.size() >= k_) {
+      hits.resize(k_);
+      raise_exact_limit(hits.back().score);
+    }
+    return hits;
+  }
+  // After finish(): whether no document that was passed over can be among the k best.
+  bool complete() const noexcept { return greatest_limit_ <= exact_limit_; }
+
+ private:
+  // A candidate is 16 bits of upper bound, 16 of segment, 32 of row: greater bounds are greater numbers.
+  static std::uint32_t upper(std::uint64_t c) noexcept { return static_cast<std::uint32_t>(c >> 48); }
+  static std::uint32_t segment(std::uint64_t c) noexcept { return static_cast<std::uint32_t>(c >> 32) & 0xFFFF; }
+  static RowIndex row(std::uint64_t c) noexcept { return static_cast<RowIndex>(c); }
+  DocId id(std::uint64_t c) const noexcept { return query_.snapshot().segments()[segment(c)].segment->id(row(c)); }
+
+  std::size_t slack() const noexcept { return 32 + k_ / 2; }
+
+  // Leaves the k greatest in front.
+  void prune() {
+    if (found_.size() <= k_) {
+      if (found_.size() == k_) raise_threshold(upper(*std::min_element(found_.begin(), found_.end())));
+      return;
+    }
+    std::nth_element(found_.begin(), found_.begin() + static_cast<std::ptrdiff_t>(k_ - 1), found_.end(), std::greater<>());
+    raise_threshold(upper(found_[k_ - 1]));
+    drop_below(limit());
+  }
+
+  // Scores the k candidates of the greatest bounds: the least of these scores is a better threshold than their bounds give.
+  // Pays when many candidates lie within the error of the bounds. After prune().
+  void tighten() {
+    score_first(k_);
+    raise_exact_limit(least_score());
+    drop_below(limit());
+    next_tighten_ = 2 * found_.size() + 8 * slack();
+  }
+
+  // At least k documents have this score or a greater one: a bound below the limit is too small for it even when rounded.
+  void raise_exact_limit(float score) noexcept {
+    const double units = (bound_below(score) - query_.base()) * scale_ * (1 - 0x1p-40);
+    if (units >= 1) exact_limit_ = std::max(exact_limit_, static_cast<std::uint32_t>(std::min(units, 65535.0)));
+  }
+
+  float least_score() const noexcept { return *std::min_element(scores_.begin(), scores_.end()); }
+
+  // Spares the k in front.
+  void drop_below(std::uint32_t limit) {
+    const std::uint64_t least = std::uint64_t{limit} << 48;
+    const auto end = std::partition(found_.begin() + static_cast<std::ptrdiff_t>(k_), found_.end(),
+                                    [least](std::uint64_t c) { return c >= least; });
+    found_.erase(end, found_.end());
+  }
+
+  // Brings the first `count` candidates into the order of their rows, and computes scores_ aligned with them.
+  void score_first(std::size_t count) {
+    const auto end = found_.begin() + static_cast<std::ptrdiff_t>(count);
+    constexpr std::uint64_t kPlace = (std::uint64_t{1} << 48) - 1;  // segment and row
+    std::sort(found_.begin(), end, [](std::uint64_t a, std::uint64_t b) { return (a & kPlace) < (b & kPlace); });
+    scores_.clear();
+    for (std::size_t begin = 0; begin < count;) {
+      const std::uint32_t number = segment(found_[begin]);
+      rows_.clear();
+      for (; begin < count && segment(found_[begin]) == number; ++begin) rows_.push_back(row(found_[begin]));
+      sums_.resize(rows_.size());
+      query_.sum_gains(number, rows_, sums_);
+      for (const double sum : sums_) scores_.push_back(query_.score(sum));
+    }
+  }
+
+  const BoundQuery& query_;
+  std::size_t k_;
+  double scale_;
+  std::size_t next_prune_;
+  std::size_t next_tighten_;
+  std::uint32_t threshold_ = 0;
+  std::uint32_t error_ = 0;
+  std::uint32_t exact_limit_ = 1;
+  std::uint32_t greatest_limit_ = 1;  // that was ever applied
+  bool certain_ = false;              // threshold_ is not used
+  std::vector<std::uint64_t> found_;
+  std::vector<RowIndex> rows_;
+  std::vector<double> sums_;
+  std::vector<float> scores_;
+};
+
+// A term of the query in one segment.
+struct Cursor {
+  Postings postings;
+  const Table* table;
+  std::uint32_t greatest;  // of the table
+  std::size_t next = 0;    // the next window
+};
+
+// One query in one segment.
+class SegmentScan {
+ public:
+  SegmentScan(std::uint32_t number, const Segment& segment, const Bitset* allowed, std::size_t k, Sums& sums,
+              Candidates& candidates)
+      : number_(number), segment_(segment), allowed_(allowed), k_(k), sums_(sums), candidates_(candidates) {}
+
+  void run(std::vector<Cursor>& cursors) {
+    constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
+    while (true) {
+      std::size_t window = kNone;
+      for (const Cursor& c : cursors) {
+        if (c.next < c.postings.windows().size()) window = std::min<std::size_t>(window, c.postings.windows()[c.next].window);
+      }
+      if (window == kNone) return;
+      scan_window(cursors, window);
+    }
+  }
+
+ private:
+  // The postings of one term in the current window.
+  struct TermBlock {
+    PostingBlock postings;
+    const Table* table;
+    std::uint32_t greatest;
+  };
+
+  void scan_window(std::vector<Cursor>& cursors, std::size_t window) {
+    const std::size_t first_row = window << kWindowBits;
+    const std::size_t row_count = std::min(kWindowRows, segment_.row_count() - first_row);
+    std::uint32_t greatest_sum = 0;
+    std::size_t posting_count = 0;
+    blocks_.clear();
+    for (Cursor& c : cursors) {
+      if (c.next == c.postings.windows().size() || c.postings.windows()[c.next].window != window) continue;
+      blocks_.push_back({c.postings.block(c.next++), c.table, c.greatest});
+      greatest_sum += c.greatest;
+      posting_count += blocks_.back().postings.size();
+    }
+    if (greatest_sum < candidates_.limit() || !any_allowed(first_row, row_count)) return;
+    if (posting_count * kRowsPerPostingForSweep >= row_count) {
+      defer_common_terms();
+      for (std::size_t b = deferred_; b < blocks_.size(); ++b) add_block(blocks_[b].postings, *blocks_[b].table, sums_.values.data());
+      sweep(first_row, row_count);
+    } else {
+      for (const TermBlock& b : blocks_) add_block(b.postings, *b.table, sums_.values.data());
+      revisit(first_row);
+    }
+    candidates_.prune_if_due();
+  }
+
+  // Moves the longest lists to the front and counts in deferred_ those that need not be added: documents without any of the
+  // other terms cannot reach the limit, and the few whose other terms come near it look the deferred ones up.
+  void defer_common_terms() {
+    deferred_ = 0;
+    deferred_greatest_ = 0;
+    deferred_postings_ = 0;
+    if (!candidates_.has_threshold() || blocks_.size() < 2) return;
+    std::sort(blocks_.begin(), blocks_.end(),
+              [](const TermBlock& a, const TermBlock& b) { return a.postings.size() > b.postings.size(); });
+    const auto budget = static_cast<std::uint32_t>(static_cast<float>(candidates_.limit()) * deferred_share_);
+    for (const TermBlock& b : blocks_) {
+      if (b.postings.size() < kMinDeferred || deferred_greatest_ + b.greatest > budget || deferred_ + 1 == blocks_.size()) break;
+      deferred_greatest_ += b.greatest;
+      deferred_postings_ += b.postings.size();
+      ++deferred_;
+    }
+  }
+
+  // Completes the sums of what was taken with the deferred terms. How far deferring goes follows from how it paid.
+  void look_up_deferred(std::size_t count, std::size_t first_row, std::uint32_t limit) {
+    std::size_t lookups = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      std::uint32_t sum = sums_.taken[i].value;
+      std::uint32_t missing = deferred_greatest_;
+      for (std::size_t b = 0; b < deferred_ && sum + missing >= limit; ++b) {
+        missing -= blocks_[b].greatest;
+        ++lookups;
+        if (const auto found = find_offset(blocks_[b].postings, sums_.taken[i].position)) {
+          sum += (*blocks_[b].table)[blocks_[b].postings.codes[*found]];
+        }
+      }
+      if (sum >= limit) candidates_.add(sum, number_, first_row + sums_.taken[i].position);
+    }
+    if (lookups * kPostingsPerLookup > deferred_postings_) {
+      deferred_share_ *= 0.5F;
+    } else if (lookups * kPostingsPerLookup * 4 < deferred_postings_) {
+      deferred_share_ = std::min(deferred_share_ * 1.25F, kMaxDeferredShare);
+    }
+  }
+
+  bool any_allowed(std::size_t first_row, std::size_t row_count) const noexcept {
+    if (allowed_ == nullptr) return true;
+    for (std::size_t w = first_row / 64; w < (first_row + row_count + 63) / 64; ++w) {
+      if (allowed_->word(w) != 0) return true;
+    }
+    return false;
+  }
+
+  void clear_disallowed(std::size_t first_row, std::size_t row_count) noexcept {
+    std::uint16_t* sums = sums_.values.data();
+    for (std::size_t i = 0; i < row_count; i += 64) {
+      const std::uint64_t allowed = allowed_->word((first_row + i) / 64);
+      if (allowed == 0) {
+        std::memset(sums + i, 0, 64 * sizeof *sums);
+      } else if (allowed != ~std::uint64_t{0}) {
+        for (std::size_t j = 0; j < 64; ++j) {
+          sums[i + j] = static_cast<std::uint16_t>(sums[i + j] & -static_cast<int>(allowed >> j & 1));
+        }
+      }
+    }
+  }
+
+  void sweep(std::size_t first_row, std::size_t row_count) {
+    if (allowed_ != nullptr) clear_disallowed(first_row, row_count);
+    if (!candidates_.has_threshold()) find_threshold(row_count);
+    const std::size_t padded = (row_count + simd::kStride - 1) / simd::kStride * simd::kStride;
+    const std::uint32_t limit = candidates_.limit();
+    const std::uint32_t least = std::min<std::uint32_t>(limit - deferred_greatest_, std::numeric_limits<std::uint16_t>::max());
+    simd::TakenValue* taken = sums_.taken.data();
+    const std::size_t count =
+        simd::kernels().take_at_least_u16(sums_.values.data(), padded, static_cast<std::uint16_t>(least), taken);
+    if (deferred_ != 0) return look_up_deferred(count, first_row, limit);
+    for (std::size_t i = 0; i < count; ++i) candidates_.add(taken[i].value, number_, first_row + taken[i].position);
+  }
+
+  // Maxima of the sums belong to different documents, so the k-th of them is a threshold.
+  void find_threshold(std::size_t row_count) {
+    const std::size_t groups = (row_count + simd::kStrideGroup - 1) / simd::kStrideGroup;
+    const std::size_t maxima_count = groups * simd::kStride;
+    if (k_ > maxima_count) return;
+    simd::kernels().strided_maxima_u16(sums_.values.data(), groups, sums_.maxima.data());
+    thread_local std::vector<std::uint16_t> copy;
+    copy.assign(sums_.maxima.data(), sums_.maxima.data() + maxima_count);
+    std::nth_element(copy.begin(), copy.begin() + static_cast<std::ptrdiff_t>(k_ - 1), copy.end(), std::greater<>());
+    candidates_.raise_threshold(copy[k_ - 1]);
+  }
+
+  // Each sum is looked at and cleared at its first posting.
+  void revisit(std::size_t first_row) {
+    const std::uint32_t limit = candidates_.limit();
+    for (const TermBlock& b : blocks_) {
+      for (const std::uint16_t offset : b.postings.offsets) {
+        std::uint16_t& sum = sums_.values[offset];
+        if (sum >= limit && (allowed_ == nullptr || allowed_->test(first_row + offset))) {
+          candidates_.add(sum, number_, first_row + offset);
+        }
+        sum = 0;
+      }
+    }
+  }
+
+  std::uint32_t number_;
+  const Segment& segment_;
+  const Bitset* allowed_;
+  std::size_t k_;
+  Sums& sums_;
+  Candidates& candidates_;
+  std::vector<TermBlock> blocks_;
+  std::size_t deferred_ = 0;  // blocks at the front that were not added
+  std::uint32_t deferred_greatest_ = 0;
+  std::size_t deferred_postings_ = 0;
+  float deferred_share_ = kMaxDeferredShare / 2;  // of the limit that deferred terms may make up
+};
+
+class CoarseSearch {
+ public:
+  CoarseSearch(const BoundQuery& query, std::size_t k, const RowFilter* filter, const GainTables& tables, double scale)
+      : query_(query), k_(k), filter_(filter), tables_(tables), scale_(scale), candidates_(query, k, scale) {
+    term_tables_.resize(query.terms().size());
+  }
+
+  std::vector<Hit> run() {
+    thread_local Sums sums;
+    const std::vector<SegmentView>& segments = query_.snapshot().segments();
+    std::vector<std::uint32_t> order(segments.size());
+    std::iota(order.begin(), order.end(), 0U);
+    // The largest first, so that the others meet a high threshold.
+    std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+      return segments[a].segment->row_count() > segments[b].segment->row_count();
+    });
+    std::vector<Hit> hits;
+    do {
+      try {
+        for (const std::uint32_t s : order) scan(s, sums);
+      } catch (...) {
+        sums.clear();
+        throw;
+      }
+      hits = candidates_.finish();
+      if (candidates_.complete()) break;
+      candidates_.restart();
+    } while (true);
+    return hits;
+  }
+
+ private:
+  void scan(std::uint32_t s, Sums& sums) {
+    const SegmentView& view = query_.snapshot().segments()[s];
+    std::vector<Cursor> cursors;
+    std::uint32_t error = 0;
+    for (std::size_t t = 0; t < query_.terms().size(); ++t) {
+      const BoundQuery::Term& term = query_.terms()[t];
+      if (term.segment_terms[s] == BoundQuery::kAbsent) continue;
+      std::uint32_t greatest = 0;
+      const Postings postings = view.segment->postings(term.segment_terms[s]);
+      error += fill_table(term.weight, postings, tables_.segments[s], term_tables_[t], greatest);
+      cursors.push_back({postings, &term_tables_[t], greatest});
+    }
+    if (cursors.empty()) return;
+    candidates_.raise_error(rounding_error() + error / kErrorShare);
+    const Bitset* allowed = view.tombstones ? &view.tombstones->live() : nullptr;
+    if (filter_ != nullptr) allowed = &filter_->allowed[s];
+    SegmentScan(s, *view.segment, allowed, k_, sums, candidates_).run(cursors);
+  }
+
+  // Two scores that differ by less may be equal once rounded to float32, and then the ids decide.
+  std::uint32_t rounding_error() const noexcept {
+    const double units = (std::abs(query_.base()) * scale_ + 65536.0) * 0x1p-22;
+    return static_cast<std::uint32_t>(std::min(units, 1e6)) + 2;
+  }
+
+  // Fills in the codes that the term's postings may have; returns the greatest distance between the two bounds of one.
+  std::uint32_t fill_table(double weight, const Postings& postings, const SegmentGains& gains, Table& table,
+                           std::uint32_t& greatest) const noexcept {
+    std::uint32_t max_tf = 0;
+    for (const PostingWindow& window : postings.windows()) max_tf = std::max<std::uint32_t>(max_tf, window.max_tf);
+    const auto up = static_cast<float>(weight * scale_ * (1 + kScaleSlack));
+    const auto down = static_cast<float>(weight * scale_ * (1 - kScaleSlack));
+    std::int32_t error = 0;
+    std::int32_t most = 0;
+    for (std::size_t code = max_tf == kUnboundedTf ? kLargeTfCode : kLargeTfCode + 1; code < gains.code_limit(max_tf); ++code) {
+      const std::int32_t upper = static_cast<std::int32_t>(gains.upper()[code] * up) + 1;
+      error = std::max(error, upper - static_cast<std::int32_t>(gains.lower()[code] * down));
+      most = std::max(most, upper);
+      table[code] = static_cast<std::uint16_t>(upper);
+    }
+    greatest = static_cast<std::uint32_t>(most);
+    return static_cast<std::uint32_t>(error);
+  }
+
+  const BoundQuery& query_;
+  std::size_t k_;
+  const RowFilter* filter_;
+  const GainTables& tables_;
+  double scale_;
+  Candidates candidates_;
+  std::vector<Table> term_tables_;
+};
+
+}  // namespace
+
+std::optional<std::vector<Hit>> search_coarsely(const BoundQuery& query, std::size_t k, const RowFilter* filter,
+                                                const GainTables& tables) {
+  double greatest_gain = 0;
+  for (const SegmentGains& gains : tables.segments) greatest_gain = std::max(greatest_gain, double{gains.greatest()});
+  double greatest_sum = 0;
+  for (const BoundQuery::Term& term : query.terms()) greatest_sum += term.weight * greatest_gain;
+  const bool in_range = greatest_sum >= kLeastSum && greatest_sum <= kGreatestSum && query.base() <= kGreatestSum;
+  if (!in_range || query.terms().size() > kMaxTerms || tables.segments.size() > kMaxSegments) return std::nullopt;
+  const double scale = (65534.0 - static_cast<double>(query.terms().size())) / (greatest_sum * (1 + 2 * kScaleSlack));
+  return CoarseSearch(query, k, filter, tables, scale).run();
+}
+
+}  // namespace sightline::lexical

@@ -1,0 +1,128 @@
+// The search by upper bounds against exhaustive search, to the last bit.
+#include <algorithm>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "lexical/bm25_index.h"
+#include "lexical/search.h"
+#include "lexical/segment_builder.h"
+#include "lexical/segment_validation.h"
+#include "tests/check.h"
+
+namespace sightline::lexical {
+namespace {
+
+constexpr int kWords = 60;
+
+std::string word(int number) { return std::string("w").append(std::to_string(number)); }
+
+// Documents whose words follow a law of Zipf's kind; lengths from 0 to several hundred, some words repeated very often.
+SegmentData random_segment(std::mt19937& random, DocId first_id, std::size_t document_count, std::size_t max_length) {
+  AnalyzedDocuments documents;
+  std::vector<std::uint32_t> numbers;
+  for (int w = 0; w < kWords; ++w) numbers.push_back(documents.terms.insert(word(w)));
+  std::uniform_real_distribution<double> uniform(0, 1);
+  std::vector<DocId> ids;
+  for (std::size_t d = 0; d < document_count; ++d) {
+    const double u = uniform(random);
+    const auto length = static_cast<std::size_t>(u * u * u * static_cast<double>(max_length));
+    const bool repeats = random() % 50 == 0;
+    for (std::size_t i = 0; i < length; ++i) {
+      const double v = uniform(random);
+      const auto w = static_cast<std::size_t>(v * v * v * kWords);
+      documents.tokens.push_back(repeats ? numbers[d % kWords] : numbers[w]);
+    }
+    documents.document_ends.push_back(documents.tokens.size());
+    ids.push_back(first_id + static_cast<DocId>(d));
+  }
+  return build_segment(documents, ids);
+}
+
+Query random_query(std::mt19937& random, std::vector<std::string>& words) {
+  words.clear();
+  for (std::size_t i = 0; i < 1 + random() % 6; ++i) words.push_back(word(static_cast<int>(random() % kWords)));
+  std::sort(words.begin(), words.end());
+  words.erase(std::unique(words.begin(), words.end()), words.end());
+  std::shuffle(words.begin(), words.end(), random);
+  Query query;
+  for (const std::string& w : words) query.push_back({w, word_hash(w), static_cast<std::uint32_t>(1 + random() % 3)});
+  return query;
+}
+
+bool same(const std::vector<Hit>& a, const std::vector<Hit>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const Hit& x, const Hit& y) { return x.score == y.score && x.id == y.id; });
+}
+
+void compare_plans(const Snapshot& snapshot, std::mt19937& random, int rounds) {
+  std::vector<std::string> words;
+  for (int round = 0; round < rounds; ++round) {
+    const Query query = random_query(random, words);
+    const double k1s[] = {0.0, 0.5, 1.2, 3.0, 1e6};
+    const double bs[] = {0.0, 0.3, 0.75, 1.0};
+    const double deltas[] = {0.0, 0.5, 1.5, 1e6};
+    const Parameters parameters{static_cast<Variant>(random() % kVariantCount), k1s[random() % 5], bs[random() % 4],
+                                deltas[random() % 4]};
+    const BoundQuery bound(snapshot, parameters, query);
+    RowFilter filter;
+    const bool filtered = random() % 2 == 0;
+    if (filtered) {
+      std::vector<std::uint8_t> mask(snapshot.statistics().document_count);
+      const std::size_t one_in = 1 + random() % 5;
+      for (std::uint8_t& bit : mask) bit = random() % one_in == 0;
+      filter = filter_from_mask(snapshot, mask);
+    }
+    for (const std::size_t k : {1UL, 10UL, 100UL, 3000UL}) {
+      const auto expected = search(bound, k, filtered ? &filter : nullptr, Plan::kExhaustive);
+      CHECK(same(search(bound, k, filtered ? &filter : nullptr, Plan::kCoarse), expected));
+      CHECK(same(search(bound, k, filtered ? &filter : nullptr), expected));
+    }
+  }
+}
+
+}  // namespace
+
+TEST(lexical_coarse_search_has_the_bits_of_exhaustive_search) {
+  std::mt19937 random(5);
+  for (const std::size_t documents : {1UL, 40UL, 3000UL, 40000UL}) {
+    Bm25Index index;
+    std::vector<SegmentData> segments;
+    segments.push_back(random_segment(random, 0, documents, 300));
+    index.add(std::move(segments), OnExisting::kFail);
+    compare_plans(*index.snapshot(), random, documents > 10000 ? 60 : 150);
+  }
+}
+
+TEST(lexical_coarse_search_over_segments_with_tombstones) {
+  std::mt19937 random(6);
+  Bm25Index index;
+  DocId next = 0;
+  for (const std::size_t documents : {20000UL, 1500UL, 1UL, 90UL, 3UL, 400UL}) {
+    std::vector<SegmentData> segments;
+    segments.push_back(random_segment(random, next, documents, documents > 1000 ? 60 : 4000));
+    next += static_cast<DocId>(documents);
+    index.add(std::move(segments), OnExisting::kFail);
+  }
+  std::vector<DocId> removed;
+  for (DocId id = 0; id < next; ++id) {
+    if (random() % 9 == 0) removed.push_back(id);
+  }
+  index.remove(removed);
+  CHECK(index.snapshot()->segments().size() > 2);
+  compare_plans(*index.snapshot(), random, 80);
+}
+
+TEST(lexical_segments_of_long_documents_keep_their_invariants) {
+  std::mt19937 random(7);
+  for (const std::size_t max_length : {1UL, 30UL, 3000UL, 200000UL}) {
+    const SegmentData data = random_segment(random, 0, 200, max_length);
+    CHECK(broken_invariant(data.arrays()) == nullptr);
+    if (max_length > 1000) CHECK(!data.large_positions.empty());
+    const auto segment = std::make_shared<const Segment>(random_segment(random, 0, 200, max_length));
+    const std::vector<SegmentView> views{{segment, nullptr}};
+    CHECK(broken_invariant(merge_segments(views).arrays()) == nullptr);
+  }
+}
+
+}  // namespace sightline::lexical
