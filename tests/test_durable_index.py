@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +226,23 @@ def test_a_reader_refuses_to_write_and_sees_commits(tmp_path: Path) -> None:
         assert reader.verify()["documents"] == 19
 
 
+def test_a_segment_number_is_never_used_for_two_contents(tmp_path: Path) -> None:
+    """Else a reader that has the old one open would take it for the new one."""
+    folder = tmp_path / "kb"
+    with HybridIndex(folder) as index, HybridIndex.open(folder, read_only=True) as reader:
+        used: list[int] = []
+        for round_ in range(4):
+            index.add(Document(f"d{i}", f"round{round_}", vector=[1.0, float(i)]) for i in range(5 + round_))
+            index.flush()
+            used += [int(path.stem) for path in (folder / "segments").glob("*.dense")]
+            hits = reader.search(f"round{round_}", 20, mode="lexical")
+            assert len(hits) == len(reader) == 5 + round_
+            index.delete(where={})
+            index.compact()
+            assert not list((folder / "segments").iterdir())
+        assert len(set(used)) == len(used) == 4
+
+
 def test_readers_in_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
     folder = tmp_path / "kb"
     with HybridIndex(folder) as index:
@@ -334,7 +352,7 @@ def test_a_forked_child_may_read_but_not_write(tmp_path: Path) -> None:
         assert index.verify()["documents"] == 21
 
 
-def _search_until_stopped(folder: str, stop: Any, results: Any) -> None:
+def _search_versions(folder: str, ready: Any, stop: Any, results: Any) -> None:
     """Each commit replaces all documents by those of the next version: a search must find one version only."""
     seen, searches = set(), 0
     with HybridIndex.open(folder, read_only=True) as index:
@@ -354,7 +372,17 @@ def _search_until_stopped(folder: str, stop: Any, results: Any) -> None:
                 return
             seen |= versions
             searches += 1
+            if searches == 1:
+                ready.release()
     results.put((len(seen), searches))
+
+
+def _search_until_stopped(folder: str, ready: Any, stop: Any, results: Any) -> None:
+    try:
+        _search_versions(folder, ready, stop, results)
+    except BaseException:
+        results.put(traceback.format_exc())
+        raise
 
 
 def test_readers_in_other_processes_never_see_half_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -365,13 +393,16 @@ def test_readers_in_other_processes_never_see_half_a_commit(tmp_path: Path, monk
         return [Document(f"d{i}", f"shared {number} {i}", {"version": number}, [1.0, i + 1.0]) for i in range(30)]
 
     context = multiprocessing.get_context("forkserver" if sys.platform != "win32" else "spawn")
-    stop, results = context.Event(), context.Queue()
+    ready, stop, results = context.Semaphore(0), context.Event(), context.Queue()
     with HybridIndex(folder, durability="os") as index:
         index.add(version(0))
-        readers = [context.Process(target=_search_until_stopped, args=(str(folder), stop, results)) for _ in range(2)]
+        arguments = (str(folder), ready, stop, results)
+        readers = [context.Process(target=_search_until_stopped, args=arguments) for _ in range(2)]
         for reader in readers:
             reader.start()
-        until = time.monotonic() + 5
+        for _ in readers:
+            assert ready.acquire(timeout=120), results.get(timeout=1)
+        until = time.monotonic() + 4
         number = 0
         while time.monotonic() < until:
             number += 1

@@ -30,7 +30,6 @@ from sightline.segments import (
     Engines,
     load_segment,
     merge_group,
-    next_number,
     remove_files,
     sweep,
     write_segment,
@@ -366,9 +365,9 @@ class DurableKeeper(Keeper):
         return engines.attach(self._parts[segment.number])
 
     def _written(self, first: int, last: int, engines: Engines) -> Segment | None:
-        with self._store.reading() as reader:
-            number = next_number(self._folder, reader.segments())
-        return write_segment(self._folder, number, first, last, engines)
+        # Each change of the manifest is a generation, so this number was never named before: a reader that still has an
+        # older segment open could otherwise take it for this one.
+        return write_segment(self._folder, self._head.generation + 1, first, last, engines)
 
     def _commit(self, rows: Rows, removed: Ids, ids: Ids, prepared: Prepared | None, following: State) -> None:
         head = replace(

@@ -20,7 +20,7 @@ from sightline.errors import CorruptIndexError, StorageError
 from sightline.store import Segment
 from sightline.vector_index import VectorIndex
 
-__all__ = ["Engines", "load_segment", "merge_group", "next_number", "remove_files", "sweep", "write_segment"]
+__all__ = ["Engines", "load_segment", "merge_group", "remove_files", "sweep", "write_segment"]
 
 Ids: TypeAlias = NDArray[np.int64]
 
@@ -144,13 +144,6 @@ def merge_group(segments: Sequence[Segment], dead_in: Sequence[int]) -> list[Seg
         if dead * _DEAD_SHARE > count:
             return [segment]
     return []
-
-
-def next_number(folder: Path, segments: Iterable[Segment]) -> int:
-    """Return a number that no file has and the manifest does not name."""
-    used = [segment.number for segment in segments]
-    used += [int(path.stem) for path in (folder / FOLDER).iterdir() if path.stem.isdecimal()]
-    return max(used, default=0) + 1
 
 
 def remove_files(folder: Path, segments: Iterable[Segment]) -> None:

@@ -396,14 +396,18 @@ class Store:
         hashes: Sequence[bytes | None],
     ) -> None:
         """Add documents under their rows; hashes: of the texts whose vectors the embedder made."""
-        contents = []
-        for row, document, flag, key in zip(rows.tolist(), documents, flags, hashes, strict=True):
-            metadata = _plain(dict(document.metadata))
-            whole = _hash(row, flag, document.id, metadata, document.title, document.text)
-            check = _metadata_check(row, metadata)
-            contents.append((row, document.id, flag, whole, key, metadata, check, document.title, document.text))
-        connection.executemany("INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", contents)
-        connection.executemany("INSERT INTO documents VALUES (?, ?)", [(entry[0], entry[1]) for entry in contents])
+        numbers = rows.tolist()
+
+        def contents() -> Iterator[tuple[Any, ...]]:  # not a list, which would cost the garbage collector dearly
+            for row, document, flag, key in zip(numbers, documents, flags, hashes, strict=True):
+                metadata = _plain(dict(document.metadata))
+                whole = _hash(row, flag, document.id, metadata, document.title, document.text)
+                check = _metadata_check(row, metadata)
+                yield (row, document.id, flag, whole, key, metadata, check, document.title, document.text)
+
+        connection.executemany("INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", contents())
+        names = (document.id for document in documents)
+        connection.executemany("INSERT INTO documents VALUES (?, ?)", zip(numbers, names, strict=True))
 
     def insert_vectors(self, connection: sqlite3.Connection, rows: Ids, vectors: NDArray[np.float32]) -> None:
         """Keep vectors that no segment file holds."""
