@@ -36,7 +36,7 @@ constexpr float kMaxDeferredShare = 0.5F;
 
 // The k-th document's bound exceeds its score by much less than the codes allow at worst. A threshold is lowered by this part
 // of it; when that was too little, which the exact scores show, the search runs again with the threshold they give.
-constexpr std::uint32_t kErrorShare = 3;
+constexpr double kErrorShare = 3;
 
 using Table = std::array<std::uint16_t, kCodeCount>;
 
@@ -362,6 +362,12 @@ class SegmentScan {
     simd::kernels().strided_maxima_u16(sums_.values.data(), groups, sums_.maxima.data());
     thread_local std::vector<std::uint16_t> copy;
     copy.assign(sums_.maxima.data(), sums_.maxima.data() + maxima_count);
+    // Maxima of maxima serve a small k nearly as well.
+    while (copy.size() % 2 == 0 && copy.size() >= 16 * k_) {
+      const std::size_t half = copy.size() / 2;
+      for (std::size_t i = 0; i < half; ++i) copy[i] = std::max(copy[i], copy[half + i]);
+      copy.resize(half);
+    }
     std::nth_element(copy.begin(), copy.begin() + static_cast<std::ptrdiff_t>(k_ - 1), copy.end(), std::greater<>());
     candidates_.raise_threshold(copy[k_ - 1]);
   }
@@ -428,17 +434,15 @@ class CoarseSearch {
   void scan(std::uint32_t s, Sums& sums) {
     const SegmentView& view = query_.snapshot().segments()[s];
     std::vector<Cursor> cursors;
-    std::uint32_t error = 0;
+    double error = 0;
     for (std::size_t t = 0; t < query_.terms().size(); ++t) {
       const BoundQuery::Term& term = query_.terms()[t];
       if (term.segment_terms[s] == BoundQuery::kAbsent) continue;
-      std::uint32_t greatest = 0;
       const Postings postings = view.segment->postings(term.segment_terms[s]);
-      error += fill_table(term.weight, postings, tables_.segments[s], term_tables_[t], greatest);
-      cursors.push_back({postings, &term_tables_[t], greatest});
+      cursors.push_back(make_cursor(term.weight, postings, tables_.segments[s], term_tables_[t], error));
     }
     if (cursors.empty()) return;
-    candidates_.raise_error(rounding_error() + error / kErrorShare);
+    candidates_.raise_error(rounding_error() + static_cast<std::uint32_t>(error / kErrorShare));
     const Bitset* allowed = view.tombstones ? &view.tombstones->live() : nullptr;
     if (filter_ != nullptr) allowed = &filter_->allowed[s];
     SegmentScan(s, *view.segment, allowed, k_, sums, candidates_).run(cursors);
@@ -450,23 +454,22 @@ class CoarseSearch {
     return static_cast<std::uint32_t>(std::min(units, 1e6)) + 2;
   }
 
-  // Fills in the codes that the term's postings may have; returns the greatest distance between the two bounds of one.
-  std::uint32_t fill_table(double weight, const Postings& postings, const SegmentGains& gains, Table& table,
-                           std::uint32_t& greatest) const noexcept {
+  // What a gain becomes on the scale of the sums.
+  static std::uint32_t rounded_up(float gain, float factor) noexcept { return static_cast<std::uint32_t>(gain * factor) + 1; }
+
+  // Fills in the codes that the term's postings may have, and returns its cursor; adds the greatest distance between the two
+  // bounds of one of them to `error`.
+  Cursor make_cursor(double weight, const Postings& postings, const SegmentGains& gains, Table& table, double& error) const noexcept {
     std::uint32_t max_tf = 0;
     for (const PostingWindow& window : postings.windows()) max_tf = std::max<std::uint32_t>(max_tf, window.max_tf);
-    const auto up = static_cast<float>(weight * scale_ * (1 + kScaleSlack));
-    const auto down = static_cast<float>(weight * scale_ * (1 - kScaleSlack));
-    std::int32_t error = 0;
-    std::int32_t most = 0;
-    for (std::size_t code = max_tf == kUnboundedTf ? kLargeTfCode : kLargeTfCode + 1; code < gains.code_limit(max_tf); ++code) {
-      const std::int32_t upper = static_cast<std::int32_t>(gains.upper()[code] * up) + 1;
-      error = std::max(error, upper - static_cast<std::int32_t>(gains.lower()[code] * down));
-      most = std::max(most, upper);
-      table[code] = static_cast<std::uint16_t>(upper);
+    const auto factor = static_cast<float>(weight * scale_ * (1 + kScaleSlack));
+    const std::size_t limit = gains.code_limit(max_tf);
+    const float* upper = gains.upper().data();
+    for (std::size_t code = 0; code < limit; ++code) {
+      table[code] = static_cast<std::uint16_t>(static_cast<std::int32_t>(upper[code] * factor) + 1);
     }
-    greatest = static_cast<std::uint32_t>(most);
-    return static_cast<std::uint32_t>(error);
+    error += gains.widest(max_tf) * factor + 1;
+    return {postings, &table, rounded_up(gains.greatest(max_tf), factor)};
   }
 
   const BoundQuery& query_;
@@ -483,7 +486,7 @@ class CoarseSearch {
 std::optional<std::vector<Hit>> search_coarsely(const BoundQuery& query, std::size_t k, const RowFilter* filter,
                                                 const GainTables& tables) {
   double greatest_gain = 0;
-  for (const SegmentGains& gains : tables.segments) greatest_gain = std::max(greatest_gain, double{gains.greatest()});
+  for (const SegmentGains& gains : tables.segments) greatest_gain = std::max(greatest_gain, double{gains.greatest(kUnboundedTf)});
   double greatest_sum = 0;
   for (const BoundQuery::Term& term : query.terms()) greatest_sum += term.weight * greatest_gain;
   const bool in_range = greatest_sum >= kLeastSum && greatest_sum <= kGreatestSum && query.base() <= kGreatestSum;

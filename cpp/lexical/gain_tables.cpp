@@ -11,21 +11,20 @@ constexpr double kTableSlack = 0x1p-22;
 }  // namespace
 
 SegmentGains::SegmentGains(const Scorer& scorer, const Segment& segment, bool with_exact) {
-  code_limits_.fill(1);
   if (segment.arrays().weighted()) {
-    bound_values(segment.arrays().value_bounds);
+    const std::span<const float> bounds = segment.arrays().value_bounds;
+    for (std::size_t code = 0; code < bounds.size(); ++code) {
+      bound(code, kMaxCodedTf + 1, code == 0 ? 0 : bounds[code - 1], bounds[code]);  // all windows have kUnboundedTf
+    }
     return;
   }
   const CodeRanges& ranges = segment.code_ranges();
   for (std::size_t code = 0; code < kCodeCount; ++code) {
     const CodeRange& range = ranges[code];
     if (range.tf_high == 0) continue;
-    upper_[code] = static_cast<float>(scorer.gain(range.tf_high, range.min_length) * (1 + kTableSlack));
-    lower_[code] = static_cast<float>(scorer.gain(range.tf_low, range.max_length) * (1 - kTableSlack));
-    if (code != kLargeTfCode) {
-      std::fill(code_limits_.begin() + range.tf_high, code_limits_.end(), static_cast<std::uint16_t>(code + 1));
-    }
-    greatest_ = std::max(greatest_, upper_[code]);
+    const double upper = scorer.gain(range.tf_high, range.min_length) * (1 + kTableSlack);
+    const double lower = scorer.gain(range.tf_low, range.max_length) * (1 - kTableSlack);
+    bound(code, reach(range.tf_high), static_cast<float>(lower), static_cast<float>(upper));
   }
   if (!with_exact) return;
   stride_ = static_cast<std::uint32_t>(std::min<std::uint64_t>(std::uint64_t{segment.max_length()} + 1, kTableLengths));
@@ -35,13 +34,13 @@ SegmentGains::SegmentGains(const Scorer& scorer, const Segment& segment, bool wi
   }
 }
 
-void SegmentGains::bound_values(std::span<const float> bounds) {
-  for (std::size_t code = 0; code < bounds.size(); ++code) {
-    upper_[code] = bounds[code];
-    lower_[code] = code == 0 ? 0 : bounds[code - 1];
+void SegmentGains::bound(std::size_t code, std::size_t first_reach, float lower, float upper) {
+  upper_[code] = upper;
+  for (std::size_t i = first_reach; i < reaches_.size(); ++i) {
+    reaches_[i].code_limit = std::max(reaches_[i].code_limit, static_cast<std::uint16_t>(code + 1));
+    reaches_[i].greatest = std::max(reaches_[i].greatest, upper);
+    reaches_[i].widest = std::max(reaches_[i].widest, upper - lower);
   }
-  greatest_ = bounds.back();
-  code_limits_.back() = static_cast<std::uint16_t>(bounds.size());  // all windows have kUnboundedTf
 }
 
 }  // namespace sightline::lexical

@@ -18,10 +18,12 @@ class SegmentGains {
   SegmentGains(const Scorer& scorer, const Segment& segment, bool with_exact);
 
   const std::array<float, kCodeCount>& upper() const noexcept { return upper_; }
-  const std::array<float, kCodeCount>& lower() const noexcept { return lower_; }
-  // Codes of frequencies up to max_tf lie in [1, code_limit(max_tf)).
-  std::size_t code_limit(std::uint32_t max_tf) const noexcept { return code_limits_[max_tf < kMaxCodedTf ? max_tf : kMaxCodedTf]; }
-  float greatest() const noexcept { return greatest_; }
+  // Codes of frequencies up to max_tf are below code_limit(max_tf).
+  // kLargeTfCode is in use only beyond kMaxCodedTf.
+  std::size_t code_limit(std::uint32_t max_tf) const noexcept { return reaches_[reach(max_tf)].code_limit; }
+  // Over the codes of frequencies up to max_tf: the greatest upper bound, and the greatest distance between the two bounds.
+  float greatest(std::uint32_t max_tf) const noexcept { return reaches_[reach(max_tf)].greatest; }
+  float widest(std::uint32_t max_tf) const noexcept { return reaches_[reach(max_tf)].widest; }
 
   // The gain itself if it is in the table, else computed.
   double exact(const Scorer& scorer, std::uint32_t tf, std::uint32_t length) const noexcept {
@@ -30,15 +32,19 @@ class SegmentGains {
   }
 
  private:
-  void bound_values(std::span<const float> bounds);
+  struct Reach {
+    std::uint16_t code_limit = 1;
+    float greatest = 0;
+    float widest = 0;
+  };
+  static std::size_t reach(std::uint32_t max_tf) noexcept { return max_tf <= kMaxCodedTf ? max_tf : kMaxCodedTf + 1; }
+  void bound(std::size_t code, std::size_t first_reach, float lower, float upper);
 
   static constexpr std::uint32_t kTableTfs = 4;
   static constexpr std::uint32_t kTableLengths = 2048;
 
   std::array<float, kCodeCount> upper_{};
-  std::array<float, kCodeCount> lower_{};
-  std::array<std::uint16_t, kMaxCodedTf + 1> code_limits_;
-  float greatest_ = 0;
+  std::array<Reach, kMaxCodedTf + 2> reaches_;  // by greatest frequency; the last for all beyond the codes
   std::uint32_t stride_ = 0;
   std::vector<double> exact_;
 };
