@@ -280,6 +280,22 @@ class HybridIndex:
         table = self._state.table
         return len(table) if condition is None else int(np.count_nonzero(condition.mask(table.columns, table.live)))
 
+    def ids(self, where: Mapping[str, Any] | None = None) -> list[str]:
+        """Return the ids of all documents, or of those that match a filter, in the order of writing.
+
+        With ``get``, this reads an index without a search. O(N), and a pass over the filter's columns.
+
+        Parameters: where : filter, see sightline.filters; None means all
+        Returns:    list of str
+        Raises:     InvalidInputError if the filter is malformed or its kinds clash with what a field holds
+        """
+        condition = None if where is None else parse_filter(where)
+        self._check_open()
+        table = self._state.table
+        selected = table.select(condition)
+        rows = range(len(table.row_ids)) if selected is None else np.flatnonzero(selected).tolist()
+        return [table.document(row).id for row in rows]
+
     @overload
     def search(
         self,
