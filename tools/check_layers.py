@@ -92,6 +92,7 @@ PYTHON_INSTALLED = {"numpy", "Stemmer"}
 PYTHON_OPTIONAL: dict[str, set[str]] = {
     "cli": {"typer", "rich"},
     "integrations.langchain": {"langchain_core", "pydantic"},
+    "integrations.haystack": {"haystack"},
 }
 # The modules that may print.
 PYTHON_PRINTING = {"cli", "demo", "__main__"}
