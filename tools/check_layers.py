@@ -93,6 +93,7 @@ PYTHON_OPTIONAL: dict[str, set[str]] = {
     "cli": {"typer", "rich"},
     "integrations.langchain": {"langchain_core", "pydantic"},
     "integrations.haystack": {"haystack"},
+    "integrations.llama_index": {"llama_index"},
 }
 # The modules that may print.
 PYTHON_PRINTING = {"cli", "demo", "__main__"}
