@@ -71,14 +71,14 @@ CPP_RESERVED: list[tuple[str, str, tuple[str, ...]]] = [
 # not there yet have their place already.
 PYTHON_LEVELS: list[set[str]] = [
     {"errors", "_version"},
-    {"_arrays", "runtime", "analyzer", "columns", "documents", "fusion", "selection"},
+    {"_arrays", "runtime", "analyzer", "columns", "context_metrics", "datasets", "documents", "fusion", "selection"},
     {"vector_index", "bm25_index", "sparse_index", "filters", "store"},
-    {"table", "embed", "rerank", "chunk", "evaluate", "answer", "route"},
+    {"table", "embed", "rerank", "chunking", "evaluation", "answer", "route"},
     {"ingest", "request"},
     {"retrieval", "scoped"},
     {"hybrid_index"},
     {"demo_corpus"},
-    {"demo", "integrations", "distributed"},
+    {"demo", "eval_command", "integrations", "distributed"},
     {"cli"},
     {"__main__"},
 ]
@@ -96,7 +96,7 @@ PYTHON_OPTIONAL: dict[str, set[str]] = {
     "integrations.llama_index": {"llama_index"},
 }
 # The modules that may print.
-PYTHON_PRINTING = {"cli", "demo", "__main__"}
+PYTHON_PRINTING = {"cli", "demo", "eval_command", "__main__"}
 
 # --- C++ ----------------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from sightline._version import __version__ as __version__
     from sightline.analyzer import Analyzer as Analyzer
     from sightline.bm25_index import BM25Index as BM25Index
+    from sightline.context_metrics import context_precision as context_precision
+    from sightline.context_metrics import context_recall as context_recall
+    from sightline.context_metrics import text_context_precision as text_context_precision
+    from sightline.context_metrics import text_context_recall as text_context_recall
     from sightline.documents import Document as Document
     from sightline.documents import Hit as Hit
     from sightline.embed import LatentSemanticEmbedder as LatentSemanticEmbedder
@@ -25,6 +29,10 @@ if TYPE_CHECKING:
     from sightline.errors import NotFoundError as NotFoundError
     from sightline.errors import SightlineError as SightlineError
     from sightline.errors import StorageError as StorageError
+    from sightline.evaluation import Comparison as Comparison
+    from sightline.evaluation import Evaluation as Evaluation
+    from sightline.evaluation import evaluate as evaluate
+    from sightline.evaluation import split_queries as split_queries
     from sightline.fusion import RRF as RRF
     from sightline.fusion import Convex as Convex
     from sightline.hybrid_index import HybridIndex as HybridIndex
@@ -38,11 +46,13 @@ if TYPE_CHECKING:
 _MODULE_OF = {
     "Analyzer": "analyzer",
     "BM25Index": "bm25_index",
+    "Comparison": "evaluation",
     "Convex": "fusion",
     "CorruptIndexError": "errors",
     "Document": "documents",
     "DuplicateIdError": "errors",
     "Hit": "documents",
+    "Evaluation": "evaluation",
     "HybridIndex": "hybrid_index",
     "IncompatibleIndexError": "errors",
     "IndexLockedError": "errors",
@@ -58,9 +68,15 @@ _MODULE_OF = {
     "StorageError": "errors",
     "VectorIndex": "vector_index",
     "__version__": "_version",
+    "context_precision": "context_metrics",
+    "context_recall": "context_metrics",
     "cpu_info": "runtime",
+    "evaluate": "evaluation",
     "get_num_threads": "runtime",
     "set_num_threads": "runtime",
+    "split_queries": "evaluation",
+    "text_context_precision": "context_metrics",
+    "text_context_recall": "context_metrics",
 }
 
 __all__ = list(_MODULE_OF)
