@@ -71,8 +71,19 @@ CPP_RESERVED: list[tuple[str, str, tuple[str, ...]]] = [
 # not there yet have their place already.
 PYTHON_LEVELS: list[set[str]] = [
     {"errors", "_version"},
-    {"_arrays", "runtime", "analyzer", "columns", "context_metrics", "datasets", "documents", "fusion", "selection"},
-    {"vector_index", "bm25_index", "sparse_index", "filters", "store"},
+    {
+        "_arrays",
+        "runtime",
+        "analyzer",
+        "columns",
+        "context_metrics",
+        "datasets",
+        "documents",
+        "fusion",
+        "selection",
+        "sentences",
+    },
+    {"vector_index", "bm25_index", "sparse_index", "filters", "store", "blocks"},
     {"table", "embed", "rerank", "chunking", "evaluation", "answer", "route"},
     {"ingest", "request"},
     {"retrieval", "scoped"},

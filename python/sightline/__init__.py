@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from sightline._version import __version__ as __version__
     from sightline.analyzer import Analyzer as Analyzer
     from sightline.bm25_index import BM25Index as BM25Index
+    from sightline.chunking import Chunk as Chunk
+    from sightline.chunking import chunk as chunk
+    from sightline.chunking import chunk_documents as chunk_documents
     from sightline.context_metrics import context_precision as context_precision
     from sightline.context_metrics import context_recall as context_recall
     from sightline.context_metrics import text_context_precision as text_context_precision
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
 _MODULE_OF = {
     "Analyzer": "analyzer",
     "BM25Index": "bm25_index",
+    "Chunk": "chunking",
     "Comparison": "evaluation",
     "Convex": "fusion",
     "CorruptIndexError": "errors",
@@ -68,6 +72,8 @@ _MODULE_OF = {
     "StorageError": "errors",
     "VectorIndex": "vector_index",
     "__version__": "_version",
+    "chunk": "chunking",
+    "chunk_documents": "chunking",
     "context_precision": "context_metrics",
     "context_recall": "context_metrics",
     "cpu_info": "runtime",
