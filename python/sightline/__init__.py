@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from sightline._version import __version__ as __version__
     from sightline.analyzer import Analyzer as Analyzer
     from sightline.bm25_index import BM25Index as BM25Index
+    from sightline.catalog import Catalog as Catalog
+    from sightline.catalog import CatalogHit as CatalogHit
     from sightline.chunking import Chunk as Chunk
     from sightline.chunking import chunk as chunk
     from sightline.chunking import chunk_documents as chunk_documents
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
     from sightline.hybrid_index import HybridIndex as HybridIndex
     from sightline.rerank import RerankersReranker as RerankersReranker
     from sightline.rerank import SentenceTransformersReranker as SentenceTransformersReranker
+    from sightline.routing import CentroidRouter as CentroidRouter
+    from sightline.routing import ExampleRouter as ExampleRouter
+    from sightline.routing import Route as Route
     from sightline.runtime import cpu_info as cpu_info
     from sightline.runtime import get_num_threads as get_num_threads
     from sightline.runtime import set_num_threads as set_num_threads
@@ -49,6 +54,9 @@ if TYPE_CHECKING:
 _MODULE_OF = {
     "Analyzer": "analyzer",
     "BM25Index": "bm25_index",
+    "Catalog": "catalog",
+    "CatalogHit": "catalog",
+    "CentroidRouter": "routing",
     "Chunk": "chunking",
     "Comparison": "evaluation",
     "Convex": "fusion",
@@ -57,6 +65,7 @@ _MODULE_OF = {
     "DuplicateIdError": "errors",
     "Hit": "documents",
     "Evaluation": "evaluation",
+    "ExampleRouter": "routing",
     "HybridIndex": "hybrid_index",
     "IncompatibleIndexError": "errors",
     "IndexLockedError": "errors",
@@ -66,6 +75,7 @@ _MODULE_OF = {
     "NotFoundError": "errors",
     "RRF": "fusion",
     "RerankersReranker": "rerank",
+    "Route": "routing",
     "SentenceTransformersEmbedder": "embed",
     "SentenceTransformersReranker": "rerank",
     "SightlineError": "errors",
