@@ -11,6 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sightline._version import __version__ as __version__
     from sightline.analyzer import Analyzer as Analyzer
+    from sightline.answering import Answer as Answer
+    from sightline.answering import Answerer as Answerer
+    from sightline.answering import Citation as Citation
+    from sightline.answering import Source as Source
+    from sightline.answering import answer as answer
     from sightline.bm25_index import BM25Index as BM25Index
     from sightline.catalog import Catalog as Catalog
     from sightline.catalog import CatalogHit as CatalogHit
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
     from sightline.errors import IndexLockedError as IndexLockedError
     from sightline.errors import InvalidInputError as InvalidInputError
     from sightline.errors import MissingExtraError as MissingExtraError
+    from sightline.errors import ModelError as ModelError
     from sightline.errors import NotFoundError as NotFoundError
     from sightline.errors import SightlineError as SightlineError
     from sightline.errors import StorageError as StorageError
@@ -41,6 +47,7 @@ if TYPE_CHECKING:
     from sightline.fusion import RRF as RRF
     from sightline.fusion import Convex as Convex
     from sightline.hybrid_index import HybridIndex as HybridIndex
+    from sightline.openai_chat import OpenAIChat as OpenAIChat
     from sightline.rerank import RerankersReranker as RerankersReranker
     from sightline.rerank import SentenceTransformersReranker as SentenceTransformersReranker
     from sightline.routing import CentroidRouter as CentroidRouter
@@ -52,12 +59,15 @@ if TYPE_CHECKING:
     from sightline.vector_index import VectorIndex as VectorIndex
 
 _MODULE_OF = {
+    "Answer": "answering",
+    "Answerer": "answering",
     "Analyzer": "analyzer",
     "BM25Index": "bm25_index",
     "Catalog": "catalog",
     "CatalogHit": "catalog",
     "CentroidRouter": "routing",
     "Chunk": "chunking",
+    "Citation": "answering",
     "Comparison": "evaluation",
     "Convex": "fusion",
     "CorruptIndexError": "errors",
@@ -72,18 +82,22 @@ _MODULE_OF = {
     "InvalidInputError": "errors",
     "LatentSemanticEmbedder": "embed",
     "MissingExtraError": "errors",
+    "ModelError": "errors",
     "NotFoundError": "errors",
+    "OpenAIChat": "openai_chat",
     "RRF": "fusion",
     "RerankersReranker": "rerank",
     "Route": "routing",
     "SentenceTransformersEmbedder": "embed",
     "SentenceTransformersReranker": "rerank",
     "SightlineError": "errors",
+    "Source": "answering",
     "StorageError": "errors",
     "VectorIndex": "vector_index",
     "__version__": "_version",
     "chunk": "chunking",
     "chunk_documents": "chunking",
+    "answer": "answering",
     "context_precision": "context_metrics",
     "context_recall": "context_metrics",
     "cpu_info": "runtime",

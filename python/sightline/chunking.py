@@ -16,7 +16,7 @@ from sightline.blocks import Section, code_sections, enclosing_lines, line_spans
 from sightline.documents import Document, read_documents
 from sightline.errors import InvalidInputError, checked_integer
 
-__all__ = ["Chunk", "Format", "chunk", "chunk_documents", "count_tokens"]
+__all__ = ["Chunk", "Format", "chunk", "chunk_documents", "count_tokens", "token_counter"]
 
 Format: TypeAlias = Literal["text", "markdown", "code"]
 _Span: TypeAlias = "tuple[int, int]"
@@ -80,7 +80,7 @@ def chunk(
     shared = checked_integer("overlap", overlap, 0, limit - 1)
     if format not in _SECTIONS:
         raise InvalidInputError(f"format: expected 'text', 'markdown' or 'code', got {format!r}")
-    packer = _Packer(text, _counter(tokenizer), limit, shared)
+    packer = _Packer(text, token_counter(tokenizer), limit, shared)
     chunks: list[Chunk] = []
     for section in _SECTIONS[format](text):
         for start, end in packer.pack(section):
@@ -127,7 +127,8 @@ def chunk_documents(
             )
 
 
-def _counter(tokenizer: Any) -> Callable[[str], int]:
+def token_counter(tokenizer: Any) -> Callable[[str], int]:
+    """Return what counts tokens, as ``chunk`` takes tokenizers; ``count_tokens`` for None."""
     if tokenizer is None:
         return count_tokens
     encode = getattr(tokenizer, "encode", None)

@@ -17,6 +17,7 @@ __all__ = [
     "IndexLockedError",
     "InvalidInputError",
     "MissingExtraError",
+    "ModelError",
     "NotFoundError",
     "SightlineError",
     "StorageError",
@@ -61,6 +62,10 @@ class StorageError(SightlineError, OSError):
 
 class MissingExtraError(SightlineError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""
+
+
+class ModelError(SightlineError):
+    """A language model's endpoint cannot be reached, refused, or answered something that is no answer."""
 
 
 def checked_integer(name: str, value: Any, least: int, most: int | None = None) -> int:

@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["group_count", "limit_groups", "mmr"]
+__all__ = ["group_count", "limit_groups", "mmr", "value_at"]
 
 
-def _value_at(metadata: Mapping[str, Any], path: str) -> Any:
+def value_at(metadata: Mapping[str, Any], path: str) -> Any:
     """Return the value at a dotted path, None if there is none; keys that themselves have dots count too."""
     if metadata.get(path) is not None:
         return metadata[path]
     for key, value in metadata.items():
         if isinstance(value, dict) and path.startswith(key + "."):
-            found = _value_at(value, path[len(key) + 1 :])
+            found = value_at(value, path[len(key) + 1 :])
             if found is not None:
                 return found
     return None
@@ -36,7 +36,7 @@ def limit_groups(metadatas: Sequence[Mapping[str, Any]], path: str, per_group: i
     seen: Counter[str] = Counter()
     kept = []
     for position, metadata in enumerate(metadatas):
-        value = _value_at(metadata, path)
+        value = value_at(metadata, path)
         if value is not None:
             key = json.dumps(value, sort_keys=True)
             seen[key] += 1
