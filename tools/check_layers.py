@@ -85,7 +85,7 @@ PYTHON_LEVELS: list[set[str]] = [
     },
     {"vector_index", "bm25_index", "sparse_index", "filters", "store", "blocks"},
     {"table", "embed", "rerank", "chunking", "evaluation", "openai_chat"},
-    {"answering", "ingest", "request", "routing"},
+    {"adapter", "answering", "ingest", "request", "routing"},
     {"retrieval", "scoped"},
     {"hybrid_index"},
     {"demo_corpus", "catalog"},

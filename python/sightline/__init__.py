@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sightline._version import __version__ as __version__
+    from sightline.adapter import LowRankAdapter as LowRankAdapter
     from sightline.analyzer import Analyzer as Analyzer
     from sightline.answering import Answer as Answer
     from sightline.answering import Answerer as Answerer
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from sightline.errors import MissingExtraError as MissingExtraError
     from sightline.errors import ModelError as ModelError
     from sightline.errors import NotFoundError as NotFoundError
+    from sightline.errors import NotImprovedError as NotImprovedError
     from sightline.errors import SightlineError as SightlineError
     from sightline.errors import StorageError as StorageError
     from sightline.evaluation import Comparison as Comparison
@@ -81,9 +83,11 @@ _MODULE_OF = {
     "IndexLockedError": "errors",
     "InvalidInputError": "errors",
     "LatentSemanticEmbedder": "embed",
+    "LowRankAdapter": "adapter",
     "MissingExtraError": "errors",
     "ModelError": "errors",
     "NotFoundError": "errors",
+    "NotImprovedError": "errors",
     "OpenAIChat": "openai_chat",
     "RRF": "fusion",
     "RerankersReranker": "rerank",

@@ -19,6 +19,7 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "NotFoundError",
+    "NotImprovedError",
     "SightlineError",
     "StorageError",
     "checked_integer",
@@ -66,6 +67,10 @@ class MissingExtraError(SightlineError, ImportError):
 
 class ModelError(SightlineError):
     """A language model's endpoint cannot be reached, refused, or answered something that is no answer."""
+
+
+class NotImprovedError(SightlineError):
+    """What was fitted does not help on data that it was not fitted on; the message has the figures."""
 
 
 def checked_integer(name: str, value: Any, least: int, most: int | None = None) -> int:
