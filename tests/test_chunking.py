@@ -212,6 +212,23 @@ def test_code_is_cut_at_its_top_level_and_carries_what_encloses_it():
     assert inner.headings == ("class Reader:", "def open(self, path):")
 
 
+@pytest.mark.parametrize("run", [".", "。", " ", "\n", "\n ", "a.", "#", "# ", "-", "|", "`", "(", "日", "x"])
+@pytest.mark.parametrize("format", ["text", "markdown", "code"])
+def test_long_runs_of_one_character_take_linear_time(run, format):
+    text = run * 20_000 + "x"
+    chunks = chunk(text, max_tokens=5_000, format=format)  # quadratic work would take minutes
+    assert sum(len(c.text.split()) for c in chunks) >= 1
+    assert chunks[-1].end == len(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "title"),
+    [("# A #", "A"), ("# A#", "A#"), ("## A ## B ###  ", "A ## B"), ("#", ""), ("# ##", ""), ("  ### C\t#", "C")],
+)
+def test_headings_of_markdown(line, title):
+    assert chunk(f"{line}\ntext", format="markdown")[0].headings == (title,)
+
+
 def test_tokenizers_of_every_kind():
     class Encoder:
         def encode(self, text):

@@ -13,12 +13,13 @@ from sightline.sentences import sentence_spans
 
 __all__ = ["Section", "code_sections", "enclosing_lines", "line_spans", "markdown_sections", "text_sections"]
 
-_HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
+_HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]|$)")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _MARKED = re.compile(r"(?: {4}|\t| {0,3}(?:[-*+>|]|\d{1,9}[.)])(?:\s|$))")  # list items, quotes, indented code
 _FRONT_MATTER = re.compile(r"---[ \t]*\r?\n.*?\n---[ \t]*(?:\r?\n|$)", re.DOTALL)
 _MOST_ENCLOSING = 8
+_MOST_LINES_BACK = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ def _markdown_blocks(text: str) -> Iterator[tuple[int, int, str, tuple[int, str]
         underline = None if heading or fence else _underline(text, lines, position)
         count = 1
         if heading:
-            yield start, stop, "prose", (len(heading[1]), (heading[2] or "").strip())
+            yield start, stop, "prose", (len(heading[1]), _title(line[heading.end(1) :]))
         elif underline:
             count = 2
             yield start, lines[position + 1][1], "prose", (1 if underline[1][0] == "=" else 2, line.strip())
@@ -131,6 +132,13 @@ def _markdown_blocks(text: str) -> Iterator[tuple[int, int, str, tuple[int, str]
                 count += 1
             yield start, lines[position + count - 1][1], "prose", None
         position += count
+
+
+def _title(text: str) -> str:
+    """Return what a heading says, without the closing #s that it may have."""
+    text = text.strip()
+    bare = text.rstrip("#")
+    return bare.rstrip() if not bare or bare[-1] in " \t" else text
 
 
 def _is_table(line: str) -> bool:
@@ -175,13 +183,15 @@ def code_sections(text: str) -> list[Section]:
 def enclosing_lines(text: str, position: int) -> tuple[str, ...]:
     """Return the lines that a line is nested in by indentation, outermost first: its class, its function.
 
-    At most 8 of them, without what follows the first line of a statement. O(position).
+    At most 8 of them, none more than 2,000 lines above, without what follows the first line of a statement.
     """
     start = text.rfind("\n", 0, position) + 1
     stop = text.find("\n", position)
     indent = _indent(text[start : len(text) if stop < 0 else stop])
     found: list[str] = []
-    while indent and start and len(found) < _MOST_ENCLOSING:
+    for _ in range(_MOST_LINES_BACK):
+        if not indent or not start or len(found) == _MOST_ENCLOSING:
+            break
         start, stop = text.rfind("\n", 0, start - 1) + 1, start - 1
         line = text[start:stop]
         if line.strip() and line.strip()[0] not in ")]}" and _indent(line) < indent:

@@ -26,8 +26,11 @@ _NUMBERED = frozenset(_BEFORE_NUMBERS.split())
 _CLOSERS = "\"'”’»›)]}）］｝」』】》〉〕"
 _SPACED = ".!?…‥؟۔।॥።"  # what ends a sentence where white space follows
 _CJK = "。！？｡．"  # what ends one by itself
+# Every alternative is linear also on long runs of marks or of white space.
 _END = re.compile(
-    rf"[{re.escape(_CJK)}]+[{re.escape(_CLOSERS)}]*\s*|[{re.escape(_SPACED)}]+[{re.escape(_CLOSERS)}]*(?:\s+|$)|\s*\n\s*\n\s*"
+    rf"[{re.escape(_CJK)}]+[{re.escape(_CLOSERS)}]*\s*"
+    rf"|(?<![{re.escape(_SPACED)}])[{re.escape(_SPACED)}]+[{re.escape(_CLOSERS)}]*(?:\s+|$)"
+    r"|\n[^\S\n]*\n\s*"
 )
 _WORD_BEFORE = re.compile(r"[^\W\d_]+(?:\.[^\W\d_]+)*$")
 _ENUMERATOR = re.compile(r"[ \t>*-]*(?:\d{1,3}|[A-Za-z])")
