@@ -19,6 +19,11 @@ settings.register_profile("reduced", deadline=None, derandomize=True, max_exampl
 settings.load_profile(os.environ.get("SIGHTLINE_HYPOTHESIS_PROFILE") or ("ci" if IN_CI else "default"))
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    # The suites of some frameworks hold bare ``async def`` tests; without pytest-asyncio nobody reads this.
+    config.option.asyncio_mode = "auto"
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of data sets beside the repository. Skips the test where there is none, and fails it in CI."""

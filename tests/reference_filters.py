@@ -133,6 +133,10 @@ def _field(metadata: dict[str, Any], path: str, operators: dict[str, Any], every
                 result = isinstance(operand, str) and operand in value
             else:
                 result = isinstance(value, list) and any(equal(element, operand) for element in _elements(value))
+        elif operator == "$icontains":
+            check_kinds(everything, path, operator, operand)
+            texts = [element for element in _elements(value) if isinstance(element, str)]
+            result = any(operand.casefold() in text.casefold() for text in texts)
         else:
             check_kinds(everything, path, operator, operand)
             result = any(ordered(element, operator, operand) for element in _elements(value))

@@ -10,7 +10,7 @@ import numpy as np
 from reference_filters import matches
 from sightline.analyzer import Analyzer
 
-WORDS = 5.0  # Convex's documented default scale is 5 ln(1 + N)
+WORDS = 5.5  # Convex's documented default scale is 5.5 ln(1 + N)
 
 
 class ReferenceHybrid:

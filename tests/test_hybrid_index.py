@@ -201,6 +201,7 @@ def test_upsert_replaces_everything(kb):
     assert kb.search("animals", mode="lexical") == []
     assert kb.get("cats")[0].metadata == {"kind": "x"}
     assert kb.count({"year": 2020}) == 0
+    assert kb.ids() == ["dogs", "boats", "cats"]
 
 
 def test_delete(kb):
@@ -434,6 +435,7 @@ def _embedder_with(name, value):
         (lambda: HybridIndex().delete([5]), r"ids\[0\]: expected a str"),
         (lambda: HybridIndex().get(5), "ids: expected a str or an iterable"),
         (lambda: HybridIndex().count(where=[]), "where: expected a dict"),
+        (lambda: HybridIndex().ids(where=[]), "where: expected a dict"),
         (lambda: HybridIndex().add("text"), "wrap a single document in a list"),
         (lambda: HybridIndex().add([], progress="yes"), "progress: expected a bool"),
     ],
@@ -449,7 +451,7 @@ def test_closing():
         view = index.scoped({})
     index.close()
     for call in (lambda: index.search("x"), lambda: index.add(["x"]), lambda: index.upsert(["x"]),
-                 lambda: index.get("x"), lambda: index.count(), lambda: index.delete("x"), index.stats,
+                 lambda: index.get("x"), index.count, index.ids, lambda: index.delete("x"), index.stats,
                  lambda: len(index), lambda: "x" in index, lambda: index.scoped({}), index.__enter__,
                  lambda: asyncio.run(index.asearch("x")), lambda: view.search("x"), lambda: len(view)):  # fmt: skip
         with pytest.raises(SightlineError, match="closed"):

@@ -110,6 +110,7 @@ class Machine(RuleBasedStateMachine):
     @rule(where=WHERES)
     def count(self, where):
         assert self.index.count(where) == len(self.model.selected(where))
+        assert self.index.ids(where) == self.model.selected(where)  # in the order of writing
 
     @invariant()
     def same_documents(self):

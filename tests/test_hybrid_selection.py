@@ -191,6 +191,7 @@ def test_a_scope_confines_reading(tenants):
         assert sorted(hit.id for hit in hits) == ["a0", "a1", "a2"]
         assert [h.id for h in scope.search("shared", mode=mode, vector=vector, where={"n": {"$gt": 1}})] == ["a2"]
     assert [None if d is None else d.id for d in scope.get(["a1", "b1", "nope"])] == ["a1", None, None]
+    assert (scope.ids(), scope.ids({"n": {"$gt": 0}})) == (["a0", "a1", "a2"], ["a1", "a2"])
     assert scope.count({"n": 0}) == 1
     assert scope.count({"$or": [{"n": 0}, {"tenant": "b"}]}) == 1
     assert [hit.id for hit in asyncio.run(scope.asearch("shared", mode="lexical", where={"n": 1}))] == ["a1"]

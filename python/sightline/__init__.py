@@ -10,8 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sightline._version import __version__ as __version__
+    from sightline.adapter import LowRankAdapter as LowRankAdapter
     from sightline.analyzer import Analyzer as Analyzer
+    from sightline.answering import Answer as Answer
+    from sightline.answering import Answerer as Answerer
+    from sightline.answering import Citation as Citation
+    from sightline.answering import Source as Source
+    from sightline.answering import answer as answer
     from sightline.bm25_index import BM25Index as BM25Index
+    from sightline.catalog import Catalog as Catalog
+    from sightline.catalog import CatalogHit as CatalogHit
+    from sightline.chunking import Chunk as Chunk
+    from sightline.chunking import chunk as chunk
+    from sightline.chunking import chunk_documents as chunk_documents
+    from sightline.context_metrics import context_precision as context_precision
+    from sightline.context_metrics import context_recall as context_recall
+    from sightline.context_metrics import text_context_precision as text_context_precision
+    from sightline.context_metrics import text_context_recall as text_context_recall
     from sightline.documents import Document as Document
     from sightline.documents import Hit as Hit
     from sightline.embed import LatentSemanticEmbedder as LatentSemanticEmbedder
@@ -24,13 +39,19 @@ if TYPE_CHECKING:
     from sightline.errors import MissingExtraError as MissingExtraError
     from sightline.errors import ModelError as ModelError
     from sightline.errors import NotFoundError as NotFoundError
+    from sightline.errors import NotImprovedError as NotImprovedError
     from sightline.errors import SightlineError as SightlineError
     from sightline.errors import StorageError as StorageError
+    from sightline.evaluation import Comparison as Comparison
+    from sightline.evaluation import Evaluation as Evaluation
+    from sightline.evaluation import evaluate as evaluate
+    from sightline.evaluation import split_queries as split_queries
     from sightline.fields import Field as Field
     from sightline.fusion import DBSF as DBSF
     from sightline.fusion import RRF as RRF
     from sightline.fusion import Convex as Convex
     from sightline.hybrid_index import HybridIndex as HybridIndex
+    from sightline.openai_chat import OpenAIChat as OpenAIChat
     from sightline.openai_embed import OpenAIEmbedder as OpenAIEmbedder
     from sightline.query import Clause as Clause
     from sightline.query import Query as Query
@@ -38,6 +59,9 @@ if TYPE_CHECKING:
     from sightline.rerank import CachedReranker as CachedReranker
     from sightline.rerank import RerankersReranker as RerankersReranker
     from sightline.rerank import SentenceTransformersReranker as SentenceTransformersReranker
+    from sightline.routing import CentroidRouter as CentroidRouter
+    from sightline.routing import ExampleRouter as ExampleRouter
+    from sightline.routing import Route as Route
     from sightline.runtime import cpu_info as cpu_info
     from sightline.runtime import get_num_threads as get_num_threads
     from sightline.runtime import set_num_threads as set_num_threads
@@ -46,10 +70,18 @@ if TYPE_CHECKING:
     from sightline.vector_index import VectorIndex as VectorIndex
 
 _MODULE_OF = {
+    "Answer": "answering",
+    "Answerer": "answering",
     "Analyzer": "analyzer",
     "BM25Index": "bm25_index",
     "CachedReranker": "rerank",
     "Clause": "query",
+    "Catalog": "catalog",
+    "CatalogHit": "catalog",
+    "CentroidRouter": "routing",
+    "Chunk": "chunking",
+    "Citation": "answering",
+    "Comparison": "evaluation",
     "Convex": "fusion",
     "CorruptIndexError": "errors",
     "Document": "documents",
@@ -57,30 +89,46 @@ _MODULE_OF = {
     "DuplicateIdError": "errors",
     "Field": "fields",
     "Hit": "documents",
+    "Evaluation": "evaluation",
+    "ExampleRouter": "routing",
     "HybridIndex": "hybrid_index",
     "IncompatibleIndexError": "errors",
     "IndexLockedError": "errors",
     "InvalidInputError": "errors",
     "LatentSemanticEmbedder": "embed",
+    "LowRankAdapter": "adapter",
     "MissingExtraError": "errors",
     "ModelError": "errors",
     "NotFoundError": "errors",
     "OpenAIEmbedder": "openai_embed",
     "Query": "query",
+    "NotImprovedError": "errors",
+    "OpenAIChat": "openai_chat",
     "RRF": "fusion",
     "RerankersReranker": "rerank",
+    "Route": "routing",
     "SentenceTransformersEmbedder": "embed",
     "SentenceTransformersReranker": "rerank",
     "SightlineError": "errors",
+    "Source": "answering",
     "StorageError": "errors",
     "Tuning": "tuning",
     "SparseIndex": "sparse_index",
     "VectorIndex": "vector_index",
     "__version__": "_version",
+    "chunk": "chunking",
+    "chunk_documents": "chunking",
+    "answer": "answering",
+    "context_precision": "context_metrics",
+    "context_recall": "context_metrics",
     "cpu_info": "runtime",
+    "evaluate": "evaluation",
     "get_num_threads": "runtime",
     "parse_query": "query",
     "set_num_threads": "runtime",
+    "split_queries": "evaluation",
+    "text_context_precision": "context_metrics",
+    "text_context_recall": "context_metrics",
 }
 
 __all__ = list(_MODULE_OF)

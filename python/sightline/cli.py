@@ -21,6 +21,10 @@ _EXTRAS = {
     "lsa": ("sklearn",),
     "embed": ("sentence_transformers",),
     "rerank": ("sentence_transformers", "rerankers"),
+    "eval": ("ir_measures",),
+    "langchain": ("langchain_core",),
+    "llama-index": ("llama_index",),
+    "haystack": ("haystack",),
 }
 
 
@@ -77,6 +81,47 @@ def _app(typer: Any) -> Any:
         """Show the CPU's features, the kernels chosen and why, threads and versions."""
         _doctor(as_json)
 
+    setting = typer.Option(
+        [],
+        help='lexical, dense, hybrid, or NAME={"mode": "hybrid", "alpha": 0.3}; also where, rrf, diversity, group_by. '
+        "Repeat to compare with the first. Default: all three modes.",
+    )
+    measure = typer.Option([], help="As ir-measures names them. Repeat for more. Default: nDCG@10, R@100, P@10 ...")
+
+    def eval(
+        collection: str = typer.Argument(help="Folder with corpus.jsonl[.gz], as BEIR has them."),
+        queries: str = typer.Option(None, help="BEIR JSON lines, TREC topics or id-tab-text; default queries.jsonl."),
+        qrels: str = typer.Option(None, help="Judgments, BEIR or TREC; default qrels/test.tsv there."),
+        vectors: str = typer.Option(None, help="Documents' vectors (.npy), a row a line; default docs.npy there."),
+        query_vectors: str = typer.Option(None, help="Queries' vectors (.npy); default queries.npy there."),
+        setting: list[str] = setting,
+        measure: list[str] = measure,
+        k: int = typer.Option(100, help="Hits to retrieve."),
+        held_out: float = typer.Option(
+            None, help="Choose the setting on the other queries and report it on this share of them."
+        ),
+        runs: str = typer.Option(None, help="Folder to write the ranked lists to, in TREC's form."),
+        show: int = typer.Option(0, help="Show so many queries that gained most, and that lost most."),
+        as_json: bool = as_json,
+    ) -> None:
+        """Measure search quality on a judged collection, and compare settings."""
+        from sightline.eval_command import run
+
+        run(
+            collection,
+            queries=queries,
+            qrels=qrels,
+            vectors=vectors,
+            query_vectors=query_vectors,
+            settings=setting,
+            measures=measure,
+            k=k,
+            held_out=held_out,
+            runs=runs,
+            show=show,
+            as_json=as_json,
+        )
+
     def show_version(wanted: bool) -> None:
         if wanted:
             print(f"sightline {version('sightline')}")
@@ -93,6 +138,7 @@ def _app(typer: Any) -> Any:
     app.command()(demo)
     app.command()(doctor)
     add_commands(app, typer, as_json)
+    app.command()(eval)
     return app
 
 

@@ -285,7 +285,10 @@ class StringStream(Stream):
             mask &= self._instants.view != _NO_INSTANT
         return mask
 
-    def contains(self, part: str) -> Mask:
+    def contains(self, part: str, *, ignore_case: bool = False) -> Mask:
+        if ignore_case:
+            part = part.casefold()
+            return self._has_code({code for code, text in enumerate(self._strings) if part in text.casefold()})
         return self._has_code({code for code, text in enumerate(self._strings) if part in text})
 
     def _has_code(self, codes: set[int]) -> Mask:

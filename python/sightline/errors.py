@@ -20,6 +20,7 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "NotFoundError",
+    "NotImprovedError",
     "SightlineError",
     "StorageError",
     "checked_integer",
@@ -68,6 +69,10 @@ class MissingExtraError(SightlineError, ImportError):
 
 class ModelError(SightlineError):
     """A model's endpoint cannot be reached, refused, or answered something that is no answer."""
+
+
+class NotImprovedError(SightlineError):
+    """What was fitted does not help on data that it was not fitted on; the message has the figures."""
 
 
 def checked_integer(name: str, value: Any, least: int, most: int | None = None) -> int:

@@ -3,7 +3,8 @@
 Semantics, where RAG users' habits leave them open:
 - ``{"field": value}`` means ``$eq``. Several fields, or several operators on one field, must all hold. ``{}`` matches
   all.
-- A list matches if any of its elements does. ``$contains`` asks for an element of a list, or a part of a string.
+- A list matches if any of its elements does. ``$contains`` asks for an element of a list, or a part of a string;
+  ``$icontains`` for a part of a string, or of any string of a list, letter case aside.
 - A missing value and None are the same. ``$eq: None`` and ``$exists: False`` find them; ``$ne``, ``$nin`` and ``$not``
   are plain negations, so they match documents without the field; nothing is greater or less than a missing value.
 - Two ISO dates compare as instants, in whatever notation. Other strings compare by code points.
@@ -31,7 +32,7 @@ __all__ = ["Filter", "parse_filter", "within"]
 
 Scalar: TypeAlias = "str | float | bool"
 
-_OPERATORS = ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin", "$exists", "$contains", "$not")
+_OPERATORS = ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin", "$exists", "$contains", "$icontains", "$not")
 _MAX_DEPTH = 64
 _MAX_NUMBER = sys.float_info.max
 _PLURAL = {"string": "strings", "number": "numbers", "boolean": "booleans", "object": "objects"}
@@ -176,8 +177,11 @@ class _Compare(_OneOperand):
 @dataclass(frozen=True, slots=True)
 class _Contains(_OneOperand):
     def _matches(self, field: Field, stream: Stream, operand: Any) -> Mask:
-        if stream is field.scalars.get("string") and isinstance(stream, StringStream):
-            return stream.contains(operand)
+        if isinstance(stream, StringStream):
+            if self.operator == "$icontains":
+                return stream.contains(operand, ignore_case=True)
+            if stream is field.scalars.get("string"):
+                return stream.contains(operand)
         return stream.equals_any([operand])
 
 
@@ -287,7 +291,9 @@ def _parse_operator(path: str, name: str, operand: object, at: str) -> Filter:
         found = _equals_any(path, name, [operand], at)
         return found if name == "$eq" else _Not(found)
     kind, value = _parse_operand(operand, at)
-    if name == "$contains":
+    if name == "$icontains" and kind != "string":
+        raise InvalidInputError(f"{at}: expected a str, got {operand!r}")
+    if name in ("$contains", "$icontains"):
         return _Contains(path, name, kind, value)
     if kind == "boolean":
         raise InvalidInputError(f"{at}: booleans have no order; use $eq")

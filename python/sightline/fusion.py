@@ -88,8 +88,9 @@ class Convex:
     makes the answer exact.
 
     Parameters: alpha : 0 (lexical only) to 1 (dense only); lexical_scale : the BM25 score that counts as much as cosine
-                1, default 5 ln(1 + N) times the largest term-frequency factor of the BM25 variant: what five words that
-                occur in one of the N documents each would score. It follows the size of the collection as BM25 does.
+                1, default 5.5 ln(1 + N) times the largest term-frequency factor of the BM25 variant: what 5.5 words
+                that occur in one of the N documents each would score. It follows the size of the collection as BM25
+                does.
     Raises:     InvalidInputError for an alpha outside 0 to 1 or a lexical_scale outside 1e-30 to 1e30
     """
 

@@ -47,6 +47,8 @@ __all__ = ["HybridIndex"]
 
 _Result = TypeVar("_Result")
 _ATTEMPTS = 20  # at a read, while a writer purges what the state it began with names
+# Documents read at once to list their ids.
+_IDS_AT_ONCE = 1024
 
 
 class HybridIndex:
@@ -332,6 +334,27 @@ class HybridIndex:
             return len(state.table)
         return self._on_newest(lambda state: state.table.count(condition), state)
 
+    def ids(self, where: Mapping[str, Any] | None = None) -> list[str]:
+        """Return the ids of all documents, or of those that match a filter, in the order of writing.
+
+        With ``get``, this reads an index without a search. O(N), and a pass over the filter's columns.
+
+        Parameters: where : filter, see sightline.filters; None means all
+        Returns:    list of str
+        Raises:     InvalidInputError if the filter is malformed or its kinds clash with what a field holds
+        """
+        condition = None if where is None else parse_filter(where)
+        self._check_open()
+
+        def read(state: State) -> list[str]:
+            table = state.table
+            selected = table.select(condition)
+            rows = np.arange(len(table.row_ids)) if selected is None else np.flatnonzero(selected)
+            parts = (rows[first : first + _IDS_AT_ONCE] for first in range(0, len(rows), _IDS_AT_ONCE))
+            return [document.id for part in parts for document in table.documents(part)]
+
+        return self._on_newest(read, self._keeper.current())
+
     @overload
     def search(self, query: str | Query | None, k: int = ..., **options: Unpack[SearchOptions]) -> list[Hit]: ...
 
@@ -373,9 +396,9 @@ class HybridIndex:
         is never parsed.
 
         Parameters: query : str, ``sl.Query`` or a list of them; None with ``vector`` in dense mode; mode : "hybrid",
-                    "dense" or "lexical", default hybrid, and lexical for an index without embedder and vectors; vector : (dim,),
-                    or (q, dim) for a list, default the embedder's; where : filter, see sightline.filters; fusion :
-                    Convex() by default, RRF(), DBSF(), or a callable (dense, lexical) -> scores over the documents that
+                    "dense" or "lexical", default hybrid, and lexical for an index without embedder and vectors;
+                    vector : (dim,), or (q, dim) for a list, default the embedder's; where : filter, see
+                    sightline.filters; fusion : Convex() by default, RRF(), DBSF(), or a callable (dense, lexical) -> scores over the documents that
                     either engine lists among its best 100; rerank : ``(query, texts) -> scores``, reorders the best
                     ``rerank_depth``; rerank_budget : seconds, for all queries, after which the order of retrieval is
                     kept; on_rerank_error : "raise", or "keep" that order (``Hit.degraded`` then says why);

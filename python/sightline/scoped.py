@@ -24,6 +24,8 @@ class _Index(Protocol):
 
     def count(self, where: Any = None) -> int: ...
 
+    def ids(self, where: Any = None) -> list[str]: ...
+
     def delete(self, ids: Any = None, where: Any = None) -> int: ...
 
     def _get(self, ids: object, scope: Filter | None) -> list[Document | None]: ...
@@ -119,6 +121,15 @@ class ScopedIndex:
         Raises:     as ``HybridIndex.count``
         """
         return self._index.count(self._within(where))
+
+    def ids(self, where: Mapping[str, Any] | None = None) -> list[str]:
+        """Return the ids of the scope's documents, or of those of them that match a filter, in the order of writing.
+
+        Parameters: where : filter inside the scope; None means all of it
+        Returns:    list of str
+        Raises:     as ``HybridIndex.ids``
+        """
+        return self._index.ids(self._within(where))
 
     def scoped(self, where: Mapping[str, Any]) -> ScopedIndex:
         """Return a view confined further.

@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from sightline.columns import parse_instant
 from sightline.errors import InvalidInputError
 
-__all__ = ["distinct", "limit_groups", "mmr"]
+__all__ = ["distinct", "limit_groups", "mmr", "value_at"]
 
 
-def _value_at(metadata: Mapping[str, Any], path: str) -> Any:
+def value_at(metadata: Mapping[str, Any], path: str) -> Any:
     """Return the value at a dotted path, None if there is none; keys that themselves have dots count too."""
     if metadata.get(path) is not None:
         return metadata[path]
     for key, value in metadata.items():
         if isinstance(value, dict) and path.startswith(key + "."):
-            found = _value_at(value, path[len(key) + 1 :])
+            found = value_at(value, path[len(key) + 1 :])
             if found is not None:
                 return found
     return None
@@ -44,7 +44,7 @@ def limit_groups(
     groups: dict[str, list[int]] = {}
     kept = []
     for position, metadata in enumerate(metadatas):
-        value = _value_at(metadata, path)
+        value = value_at(metadata, path)
         if value is None:
             kept.append(position)
         else:
@@ -53,7 +53,7 @@ def limit_groups(
         if latest_by is None or len(members) <= per_group:
             kept += members[:per_group]
         else:
-            ages = _comparable([_value_at(metadatas[position], latest_by) for position in members], latest_by)
+            ages = _comparable([value_at(metadatas[position], latest_by) for position in members], latest_by)
             newest = sorted(range(len(members)), key=ages.__getitem__, reverse=True)  # stable: equals keep their order
             kept += [members[i] for i in newest[:per_group]]
     return sorted(kept)
