@@ -256,9 +256,16 @@ class _Statistics:
                 scale *= math.log1p(self._documents) / math.log1p(lexical["document_count"])
             score = fused["alpha"] * (hit.dense_score or 0.0) + (1 - fused["alpha"]) * (lexical_score or 0.0) / scale
         return CatalogHit(
-            hit.id, hit.text, hit.title, hit.metadata, score, hit.rank, hit.dense_score, lexical_score,
-            None, None, name,
-        )  # fmt: skip
+            hit.id,
+            hit.text,
+            hit.title,
+            hit.metadata,
+            score,
+            hit.rank,
+            dense_score=hit.dense_score,
+            lexical_score=lexical_score,
+            collection=name,
+        )
 
 
 def _lexical_part(hit: Hit) -> dict[str, Any] | None:
