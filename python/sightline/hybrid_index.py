@@ -398,8 +398,8 @@ class HybridIndex:
         Parameters: query : str, ``sl.Query`` or a list of them; None with ``vector`` in dense mode; mode : "hybrid",
                     "dense" or "lexical", default hybrid, and lexical for an index without embedder and vectors;
                     vector : (dim,), or (q, dim) for a list, default the embedder's; where : filter, see
-                    sightline.filters; fusion : Convex() by default, RRF(), DBSF(), or a callable (dense, lexical) -> scores over the documents that
-                    either engine lists among its best 100; rerank : ``(query, texts) -> scores``, reorders the best
+                    sightline.filters; fusion : Convex() by default, RRF(), DBSF(), or a callable (dense, lexical) ->
+                    scores over the documents that either engine lists among its best 100; rerank : ``(query, texts) -> scores``, reorders the best
                     ``rerank_depth``; rerank_budget : seconds, for all queries, after which the order of retrieval is
                     kept; on_rerank_error : "raise", or "keep" that order (``Hit.degraded`` then says why);
                     diversity : 0 to 1, trades relevance for hits that differ from those above them (maximal marginal
