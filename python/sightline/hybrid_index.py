@@ -396,17 +396,17 @@ class HybridIndex:
         is never parsed.
 
         Parameters: query : str, ``sl.Query`` or a list of them; None with ``vector`` in dense mode; mode : "hybrid",
-                    "dense" or "lexical", default hybrid, and lexical for an index without embedder and vectors;
-                    vector : (dim,), or (q, dim) for a list, default the embedder's; where : filter, see
-                    sightline.filters; fusion : Convex() by default, RRF(), DBSF(), or a callable (dense, lexical) ->
-                    scores over the documents that either engine lists among its best 100; rerank : ``(query, texts) -> scores``, reorders the best
-                    ``rerank_depth``; rerank_budget : seconds, for all queries, after which the order of retrieval is
-                    kept; on_rerank_error : "raise", or "keep" that order (``Hit.degraded`` then says why);
-                    diversity : 0 to 1, trades relevance for hits that differ from those above them (maximal marginal
-                    relevance over the best 50 or 4 k); near_duplicates : cosine from which a hit that resembles one
-                    above it is dropped, as is one of the same text; group_by : metadata field, at most ``per_group``
-                    hits of each of its values; latest_by : metadata field: of the best 50 or 4 k that share
-                    ``group_by``, those with its greatest value stay, not the most relevant; min_score : the least
+                    "dense" or "lexical", default hybrid, and lexical for an index without embedder and vectors; vector
+                    : (dim,), or (q, dim) for a list, default the embedder's; where : filter, see sightline.filters;
+                    fusion : Convex() by default, RRF(), DBSF(), or a callable (dense, lexical) -> scores over the
+                    documents that either engine lists among its best 100; rerank : ``(query, texts) -> scores``,
+                    reorders the best ``rerank_depth``; rerank_budget : seconds, for all queries, after which the order
+                    of retrieval is kept; on_rerank_error : "raise", or "keep" that order (``Hit.degraded`` then says
+                    why); diversity : 0 to 1, trades relevance for hits that differ from those above them (maximal
+                    marginal relevance over the best 50 or 4 k); near_duplicates : cosine from which a hit that
+                    resembles one above it is dropped, as is one of the same text; group_by : metadata field, at most
+                    ``per_group`` hits of each of its values; latest_by : metadata field: of the best 50 or 4 k that
+                    share ``group_by``, those with its greatest value stay, not the most relevant; min_score : the least
                     ``Hit.score``; offset : hits to skip, for the next page; explain : fill ``Hit.explanation``
         Returns:    at most k hits, fewer if fewer documents take part
         Raises:     InvalidInputError on any argument that does not fit, such as a dense query without an embedder
