@@ -115,12 +115,13 @@ py::tuple search(const VectorIndex& index, const py::array& queries, std::size_t
     py::gil_scoped_release release;
     snapshot = index.snapshot();
     const std::vector<RowFilter> filters = mask.resolve(*snapshot);
+    std::size_t told_of = matrix.rows;  // queries that stats tell of
     if (stats_wanted || !filters.empty()) {
       dense::search(*snapshot, matrix.data, matrix.rows, k, filters, score_data, id_data, stats);
     } else {
-      index.combined().search(*snapshot, matrix.data, matrix.rows, k, score_data, id_data, stats);
+      told_of = index.combined().search(*snapshot, matrix.data, matrix.rows, k, score_data, id_data, stats);
     }
-    snapshot->note_vectors_read(stats.rows_exact, matrix.rows);
+    snapshot->note_vectors_read(stats.rows_exact, told_of);
   }
   return py::make_tuple(scores, ids, stats_dict(stats, *snapshot));
 }

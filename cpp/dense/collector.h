@@ -44,6 +44,8 @@ class Collector {
  public:
   // Exact scores beyond the k-th that are tried at once for a better threshold.
   static constexpr std::size_t kScoresAhead = 16;
+  // Candidates that a list may grow to for a small k.
+  static constexpr std::size_t kMostIfFew = 512;
 
   // k: how many hits to keep. Hits below `least_score` are not kept.
   Collector(std::size_t k, float least_score)
@@ -51,7 +53,12 @@ class Collector {
         k_(k),
         least_score_(least_score),
         capacity_(std::max<std::size_t>(128, std::min<std::size_t>(k, 1 << 20) * 3)),
-        most_(std::max<std::size_t>(1024, capacity_)) {}
+        most_(std::max(kMostIfFew, capacity_)) {}
+
+  // What one may come to hold.
+  static std::size_t most_bytes(std::size_t k) {
+    return std::max(kMostIfFew, 3 * k) * (sizeof(Candidate) + sizeof(float)) + k * sizeof(Hit);
+  }
 
   void push_exact(Hit hit, SharedThreshold& threshold) {
     if (hit.score < least_score_) return;

@@ -19,11 +19,14 @@ using Clock = std::chrono::steady_clock;
 // How long a leader waits for those who were in the last pass to come again, as a share of that pass: threads that search in
 // a loop would else fall into two groups, a large one and one that is left out every other time.
 constexpr int kPatience = 8;
+constexpr Clock::duration kMostPatience = std::chrono::milliseconds(2);
 // A pass over fewer bytes of codes is over before others arrive, and may leave threads idle that others could use.
 constexpr std::size_t kLeastCodeBytes = std::size_t{8} << 20;
 // A caller with more queries makes good use of a pass alone.
 constexpr std::size_t kMostQueriesACaller = 16;
 constexpr std::size_t kMostQueries = 64;
+// Results of a shared pass are copied to the callers; where they are many, that and its memory are not worth it.
+constexpr std::size_t kMostPlacesACaller = std::size_t{1} << 14;
 
 bool is_large(const Snapshot& snapshot) {
   std::size_t bytes = 0;
@@ -41,10 +44,10 @@ struct CombinedSearch::Request {
   float* scores;
   DocId* ids;
   SearchStats* stats;
+  std::exception_ptr failure{};  // written by the leader before `done`
   // Guarded by Queue::mutex:
   bool leads = false;
   bool done = false;
-  std::exception_ptr failure{};
   std::condition_variable woken{};
 };
 
@@ -61,7 +64,11 @@ struct CombinedSearch::Queue {
   std::deque<Request*> waiting;  // live on the stacks of their callers, who leave when they are done
 };
 
-CombinedSearch::~CombinedSearch() { delete queue_.load(); }
+CombinedSearch::~CombinedSearch() {
+  // A parent's queue may be in use for ever, as its child sees it: destroying it there would wait for the parent's threads.
+  const Queue* const queue = queue_.load();
+  if (queue != nullptr && queue->fork_generation == parallel::fork_generation()) delete queue;
+}
 
 CombinedSearch::Queue& CombinedSearch::queue() {
   const unsigned generation = parallel::fork_generation();
@@ -73,16 +80,18 @@ CombinedSearch::Queue& CombinedSearch::queue() {
   return *current;  // another thread was faster
 }
 
-void CombinedSearch::search(const Snapshot& snapshot, const float* queries, std::size_t query_count, std::size_t k, float* scores,
-                            DocId* ids, SearchStats& stats) {
-  if (query_count == 0 || query_count > kMostQueriesACaller || !is_large(snapshot)) {
+std::size_t CombinedSearch::search(const Snapshot& snapshot, const float* queries, std::size_t query_count, std::size_t k, float* scores,
+                                   DocId* ids, SearchStats& stats) {
+  const bool few = query_count != 0 && query_count <= kMostQueriesACaller && k <= kMostPlacesACaller / query_count;
+  if (!few || !is_large(snapshot)) {
     dense::search(snapshot, queries, query_count, k, {}, scores, ids, stats);
-    return;
+    return query_count;
   }
   // A bad query is the concern of its caller alone.
   for (std::size_t q = 0; q < query_count; ++q) check_query(snapshot.metric(), queries + q * snapshot.dim(), snapshot.dim(), q);
   Queue& q = queue();
   Request mine{&snapshot, queries, query_count, k, scores, ids, &stats};
+  std::size_t told_of = 0;
   std::unique_lock lock(q.mutex);
   if (q.running) {
     q.waiting.push_back(&mine);
@@ -91,7 +100,7 @@ void CombinedSearch::search(const Snapshot& snapshot, const float* queries, std:
   }
   if (!mine.done) {
     q.running = true;
-    const Clock::time_point until = q.last_end + q.last_duration / kPatience;
+    const Clock::time_point until = q.last_end + std::min(q.last_duration / kPatience, kMostPatience);
     q.arrived.wait_until(lock, until, [&] { return q.waiting.size() + 1 >= q.last_count; });
     Request* batch[kMostQueries] = {&mine};
     std::size_t count = 1;
@@ -104,13 +113,18 @@ void CombinedSearch::search(const Snapshot& snapshot, const float* queries, std:
     });
     lock.unlock();
     const Clock::time_point begin = Clock::now();
-    run(count, batch);
+    try {
+      run_together(count, batch);
+    } catch (...) {
+      // Memory for all at once, say, or an array that its owner changed meanwhile: nobody fails for another's sake.
+      for (std::size_t i = 0; i < count; ++i) run_alone(*batch[i]);
+    }
     lock.lock();
+    told_of = total;
     q.last_count = count;
     q.last_end = Clock::now();
     q.last_duration = q.last_end - begin;
     for (std::size_t i = 1; i < count; ++i) {
-      batch[i]->failure = mine.failure;
       batch[i]->done = true;
       batch[i]->woken.notify_one();
     }
@@ -124,33 +138,37 @@ void CombinedSearch::search(const Snapshot& snapshot, const float* queries, std:
   }
   lock.unlock();
   if (mine.failure) std::rethrow_exception(mine.failure);
+  return told_of;
 }
 
-// Searches for all; a failure is the leader's to share.
-void CombinedSearch::run(std::size_t count, Request* const* batch) noexcept {
-  Request& leader = *batch[0];
+void CombinedSearch::run_alone(Request& request) noexcept {
   try {
-    const std::size_t dim = leader.snapshot->dim();
-    const std::size_t k = leader.k;
-    if (count == 1) {
-      dense::search(*leader.snapshot, leader.queries, leader.query_count, k, {}, leader.scores, leader.ids, *leader.stats);
-      return;
-    }
-    std::vector<float> queries;
-    for (std::size_t i = 0; i < count; ++i) queries.insert(queries.end(), batch[i]->queries, batch[i]->queries + batch[i]->query_count * dim);
-    const std::size_t total = queries.size() / dim;
-    std::vector<float> scores(total * k);
-    std::vector<DocId> ids(total * k);
-    dense::search(*leader.snapshot, queries.data(), total, k, {}, scores.data(), ids.data(), *leader.stats);
-    std::size_t from = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::size_t places = batch[i]->query_count * k;
-      std::copy_n(scores.data() + from, places, batch[i]->scores);
-      std::copy_n(ids.data() + from, places, batch[i]->ids);
-      from += places;
-    }
+    dense::search(*request.snapshot, request.queries, request.query_count, request.k, {}, request.scores, request.ids, *request.stats);
   } catch (...) {
-    leader.failure = std::current_exception();
+    request.failure = std::current_exception();
+  }
+}
+
+void CombinedSearch::run_together(std::size_t count, Request* const* batch) {
+  const Request& leader = *batch[0];
+  if (count == 1) {
+    run_alone(*batch[0]);
+    return;
+  }
+  const std::size_t dim = leader.snapshot->dim();
+  const std::size_t k = leader.k;
+  std::vector<float> queries;
+  for (std::size_t i = 0; i < count; ++i) queries.insert(queries.end(), batch[i]->queries, batch[i]->queries + batch[i]->query_count * dim);
+  const std::size_t total = queries.size() / dim;
+  std::vector<float> scores(total * k);
+  std::vector<DocId> ids(total * k);
+  dense::search(*leader.snapshot, queries.data(), total, k, {}, scores.data(), ids.data(), *leader.stats);
+  std::size_t from = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t places = batch[i]->query_count * k;
+    std::copy_n(scores.data() + from, places, batch[i]->scores);
+    std::copy_n(ids.data() + from, places, batch[i]->ids);
+    from += places;
   }
 }
 

@@ -36,7 +36,7 @@ void search(const Snapshot& snapshot, const float* queries, std::size_t query_co
   const std::size_t dim = snapshot.dim();
   // More places than rows only need padding.
   const std::size_t kept = std::max<std::size_t>(1, std::min(k, snapshot.live_count()));
-  const std::size_t bytes_per_query = parallel::num_threads() * kept * (3 * sizeof(Candidate) + sizeof(Hit));
+  const std::size_t bytes_per_query = parallel::num_threads() * Collector::most_bytes(kept);
   const std::size_t batch = std::clamp<std::size_t>(kCollectorBytes / bytes_per_query, 1, kMaxBatch);
   std::vector<bool> sparse(filters.size());
   for (std::size_t f = 0; f < filters.size(); ++f) sparse[f] = count_allowed(filters[f]) < snapshot.live_count() / kSparseFilter;
