@@ -314,3 +314,22 @@ def test_one_vector_or_many() -> None:
     assert index.search([1, 2, 3], 2)[1].tolist() == [0, 1]
     assert index.search([[1, 2, 3]], 2)[1].tolist() == [[0, 1]]
     assert index.add([]).tolist() == index.add(np.zeros(0, np.float32)).tolist() == []
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("metric", METRICS)
+def test_rows_that_repeat_are_scored_alike_in_a_batch(metric, dtype):
+    """Where bounds are not used, rows equal to the one before share its scores; also across blocks, masks and tiles."""
+    rng = np.random.default_rng(11)
+    rows = np.repeat(rng.standard_normal((40, 20)).astype(np.float32), rng.integers(1, 9, 40), axis=0)
+    rows[5, 3] += np.float32(0.5)
+    index = sl.VectorIndex(20, metric, dtype=dtype)
+    index.add(rows)
+    queries = rng.standard_normal((70, 20)).astype(np.float32)
+    for mask in (None, rng.random(len(rows)) < 0.04, rng.random((70, len(rows))) < 0.5):
+        scores, ids = index.search(queries, len(rows), mask=mask)
+        for q in (0, 31, 32, 69):
+            own = mask[q] if mask is not None and mask.ndim == 2 else mask
+            alone_scores, alone_ids = index.search(queries[q], len(rows), mask=own)
+            np.testing.assert_array_equal(scores[q], alone_scores)
+            np.testing.assert_array_equal(ids[q], alone_ids)

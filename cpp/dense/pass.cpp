@@ -24,6 +24,9 @@ constexpr std::size_t kWindowBlocks = 16;
 constexpr std::size_t kMaxRestWindows = 16;
 // Queries for which comparing a row with the one before costs little beside scoring it.
 constexpr std::size_t kMinQueriesRepeated = 4;
+// Rows and queries that are scored together.
+constexpr std::size_t kRowsAtOnce = 16;
+constexpr std::size_t kQueriesAtOnce = 32;
 // How far ahead of scoring a row it is asked for, and how much of it; the hardware prefetcher follows.
 constexpr std::size_t kPrefetchRows = 4;
 constexpr std::size_t kPrefetchBytes = 1536;
@@ -180,8 +183,8 @@ void Pass::scan_block(std::uint32_t s, std::size_t block, Worker& worker) {
   if (rows_full != 0) worker.stats.bytes += (rows_high != 0 ? plane_bytes : 2 * plane_bytes) + constant_bytes;
 }
 
-// Scores the allowed rows of some blocks without their bounds, row by row for all queries, so that a row is read once. Rows
-// equal to the one before are not scored again: nothing separates them, so there may be very many.
+// Scores the allowed rows of some blocks without their bounds. Rows equal to the one before are not scored again: nothing
+// separates them, so there may be very many.
 void Pass::score_blocks(std::uint32_t s, std::size_t first_block, std::size_t end_block, Worker& worker) {
   const Segment& segment = segment_at(s);
   worker.rows.clear();
@@ -191,20 +194,36 @@ void Pass::score_blocks(std::uint32_t s, std::size_t first_block, std::size_t en
     }
   }
   worker.scores.resize(query_count_);
-  for (std::size_t i = 0; i < worker.rows.size(); ++i) {
-    if (i + kPrefetchRows < worker.rows.size()) prefetch(segment, worker.rows[i + kPrefetchRows]);
-    const RowIndex row = worker.rows[i];
-    const bool repeated = i > 0 && query_count_ >= kMinQueriesRepeated && filters_.size() <= 1 &&
-                          std::memcmp(segment.stored_row(row).data, segment.stored_row(worker.rows[i - 1]).data, segment.row_bytes()) == 0;
-    for (std::size_t q = 0; q < query_count_; ++q) {
-      if (filters_.size() > 1 && !(*filters_[q])[s].test(row)) continue;
-      if (!repeated) {
-        worker.scores[q] = exact_score(snapshot_.metric(), kernels_, queries_[q], segment, row);
-        ++worker.stats.rows_exact;
-      }
-      worker.collectors[q].push_exact({worker.scores[q], segment.ids()[row]}, thresholds_[q]);
+  // Some rows and some queries at a time, so that both stay in the first caches.
+  for (std::size_t first = 0; first < worker.rows.size(); first += kRowsAtOnce) {
+    const std::span<const RowIndex> rows = std::span(worker.rows).subspan(first, std::min(kRowsAtOnce, worker.rows.size() - first));
+    bool repeated[kRowsAtOnce];
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      repeated[i] = first + i > 0 && query_count_ >= kMinQueriesRepeated && filters_.size() <= 1 &&
+                    std::memcmp(segment.stored_row(rows[i]).data, segment.stored_row(worker.rows[first + i - 1]).data, segment.row_bytes()) == 0;
     }
-    worker.stats.bytes += segment.row_bytes();
+    for (std::size_t q = 0; q < query_count_; q += kQueriesAtOnce) {
+      const std::size_t end = std::min(query_count_, q + kQueriesAtOnce);
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        const std::size_t ahead = first + i + kPrefetchRows;
+        if (q == 0 && ahead < worker.rows.size()) prefetch(segment, worker.rows[ahead]);
+        score_row(s, rows[i], repeated[i], q, end, worker);
+      }
+    }
+    worker.stats.bytes += rows.size() * segment.row_bytes();
+  }
+}
+
+// repeated: the row equals the one before, whose scores worker.scores holds.
+void Pass::score_row(std::uint32_t s, RowIndex row, bool repeated, std::size_t first_query, std::size_t end_query, Worker& worker) {
+  const Segment& segment = segment_at(s);
+  for (std::size_t q = first_query; q < end_query; ++q) {
+    if (filters_.size() > 1 && !(*filters_[q])[s].test(row)) continue;
+    if (!repeated) {
+      worker.scores[q] = exact_score(snapshot_.metric(), kernels_, queries_[q], segment, row);
+      ++worker.stats.rows_exact;
+    }
+    worker.collectors[q].push_exact({worker.scores[q], segment.ids()[row]}, thresholds_[q]);
   }
 }
 

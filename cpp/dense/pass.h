@@ -100,6 +100,7 @@ class Pass {
 
   void scan(const Task& task, Worker& worker);
   void score_blocks(std::uint32_t segment, std::size_t first_block, std::size_t end_block, Worker& worker);
+  void score_row(std::uint32_t segment, RowIndex row, bool repeated, std::size_t first_query, std::size_t end_query, Worker& worker);
   void scan_block(std::uint32_t segment, std::size_t block, Worker& worker);
   bool scan_tile_high(std::uint32_t segment, std::size_t block, std::size_t first, std::size_t width, Worker& worker);
   void scan_tile_full(std::uint32_t segment, std::size_t block, std::size_t first, std::size_t width, Worker& worker);
