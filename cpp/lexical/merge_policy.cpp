@@ -14,7 +14,9 @@ constexpr std::size_t kRemovedShareToRewrite = 4;  // a quarter
 
 SegmentView merged(std::span<const SegmentView> inputs) {
   SegmentData data = merge_segments(inputs);
-  if (inputs.front().segment->arrays().tokens.present()) data.tokens = merge_tokens(inputs, data.arrays());
+  // Indexes with and without positions are not joined above this layer; were they, the order of words is not to be had.
+  const auto has_tokens = [](const SegmentView& view) { return view.segment->arrays().tokens.present(); };
+  if (std::all_of(inputs.begin(), inputs.end(), has_tokens)) data.tokens = merge_tokens(inputs, data.arrays());
   return {std::make_shared<const Segment>(std::move(data)), nullptr};
 }
 

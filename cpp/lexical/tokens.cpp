@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/error.h"
 #include "lexical/analyzer.h"
 #include "lexical/segment.h"
 #include "lexical/snapshot.h"
@@ -14,10 +15,18 @@ std::string_view term_at(const SegmentArrays& a, std::size_t t) {
   return {a.term_bytes.data() + a.term_offsets[t], a.term_offsets[t + 1] - a.term_offsets[t]};
 }
 
-// Precondition: the segment has the term.
+// Throws if the segment lacks the term. It never does for what was built here; but tokens that came from a file are known
+// only to be terms of their segment, not those of their document, and merging leaves out terms that no live document has.
 std::uint32_t number_of(const SegmentArrays& a, std::string_view term, std::uint64_t hash) {
   auto at = static_cast<std::size_t>(std::lower_bound(a.term_hashes.begin(), a.term_hashes.end(), hash) - a.term_hashes.begin());
-  while (term_at(a, at) != term) ++at;
+  for (;; ++at) {
+    if (at == a.term_hashes.size() || a.term_hashes[at] != hash) {
+      throw Error(ErrorKind::kCorruptIndex,
+                  "the index is damaged: a document's order of words has a word that its postings lack; restore the file that it "
+                  "was loaded from, or build it again");
+    }
+    if (term_at(a, at) == term) break;
+  }
   return static_cast<std::uint32_t>(at);
 }
 

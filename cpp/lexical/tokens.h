@@ -45,6 +45,7 @@ std::size_t token_width(std::size_t term_count) noexcept;
 TokenData build_tokens(const AnalyzedDocuments& documents, const SegmentArrays& segment);
 
 // The tokens of a segment that was merged from `inputs`, which all have them. O(tokens + t log t).
+// Throws CorruptIndexError where the tokens of an input contradict its postings.
 TokenData merge_tokens(std::span<const SegmentView> inputs, const SegmentArrays& merged);
 
 // Whether the words stand side by side in a document. `terms` are numbers of the segment's terms, at least one.

@@ -1,10 +1,12 @@
 // Tokens, fields and parts that add up, below Python, where the sanitizers can watch.
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "core/error.h"
 #include "lexical/bm25_index.h"
 #include "lexical/exact_parts.h"
 #include "lexical/field_index.h"
@@ -81,6 +83,45 @@ TEST(phrases_survive_merging_with_removed_documents) {
     CHECK(!found(segment, at->row, {"middle", "middle"}));
     CHECK(!found(segment, at->row, Tokens(3, word(i))));
   }
+}
+
+TEST(merging_with_a_segment_without_tokens_leaves_none) {
+  const auto index_of = [](const Tokens& tokens, DocId id, bool with_tokens) {
+    auto index = std::make_unique<Bm25Index>();
+    std::vector<SegmentData> segments;
+    segments.push_back(segment_of({tokens}, id, with_tokens));
+    index->add(std::move(segments), OnExisting::kFail);
+    return index;
+  };
+  for (const bool first_has_tokens : {false, true}) {
+    const auto index = index_of({"a", "b"}, 0, first_has_tokens);
+    index->attach(*index_of({"b", "a"}, 1, !first_has_tokens));
+    index->compact();
+    const auto snapshot = index->snapshot();
+    CHECK_EQ(snapshot->segments().size(), 1U);
+    CHECK(!snapshot->segments().front().segment->arrays().tokens.present());
+  }
+}
+
+TEST(merging_refuses_tokens_that_contradict_the_postings) {
+  // As from a crafted file: the first document's only token is "b", which by the postings only the second has.
+  SegmentData crafted = segment_of({{"a"}, {"b"}}, 0, true);
+  CHECK_EQ(crafted.tokens.bytes.size(), 2U);
+  crafted.tokens.bytes[0] = crafted.tokens.bytes[1];
+  CHECK(broken_tokens(crafted.arrays()) == nullptr);
+  Bm25Index index;
+  std::vector<SegmentData> segments;
+  segments.push_back(std::move(crafted));
+  index.add(std::move(segments), OnExisting::kFail);
+  const DocId second = 1;
+  ErrorKind kind = ErrorKind::kInvalidInput;
+  try {
+    index.remove({&second, 1});  // rewrites the segment without the term "b"
+  } catch (const Error& error) {
+    kind = error.kind();
+  }
+  CHECK(kind == ErrorKind::kCorruptIndex);
+  CHECK_EQ(index.snapshot()->statistics().document_count, 2U);  // nothing changed
 }
 
 TEST(tokens_of_a_file_are_checked) {
