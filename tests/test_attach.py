@@ -90,3 +90,14 @@ def test_attach_refuses_what_does_not_fit_and_changes_nothing() -> None:
         lexical.attach(dense)  # type: ignore[arg-type]
     assert len(dense) == 3
     assert len(lexical) == 2
+
+
+@pytest.mark.parametrize("positions", [False, True])
+def test_indexes_with_and_without_positions_are_not_joined(positions: bool) -> None:
+    index, other = sl.BM25Index(positions=positions), sl.BM25Index(positions=not positions)
+    index.add(["alpha beta"], [0])
+    other.add(["beta alpha"], [1])
+    with pytest.raises(sl.InvalidInputError, match=f"positions={positions}.* got one with positions={not positions}"):
+        index.attach(other)
+    index.compact()
+    assert index.ids.tolist() == [0]

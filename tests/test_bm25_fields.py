@@ -261,3 +261,14 @@ def test_an_index_without_fields_says_so():
     index.add(["text"])
     with pytest.raises(sl.InvalidInputError, match="fields: expected None, because the index has no fields"):
         index.search("text", fields={"title": 1.0})
+
+
+def test_an_index_with_fields_is_not_attached():
+    plain, fielded, other = sl.BM25Index(), sl.BM25Index(fields=["title"]), sl.BM25Index(fields=["title"])
+    plain.add(["a"], [0])
+    fielded.add([{"title": "a"}], [1])
+    other.add([{"title": "a"}], [2])
+    for index, part in ((plain, fielded), (fielded, plain), (fielded, other)):
+        with pytest.raises(sl.InvalidInputError, match="other: expected indexes without fields"):
+            index.attach(part)
+        assert len(index) == 1

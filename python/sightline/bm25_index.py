@@ -254,11 +254,21 @@ class BM25Index:
         the ids of both interleave.
 
         Parameters: other : BM25Index whose texts were analysed alike, which the caller answers for
-        Raises:     InvalidInputError if it is anything else; DuplicateIdError if an id is in both. The index is then as
-                    it was.
+        Raises:     InvalidInputError if it is anything else, if only one of both has positions, or if either has
+                    fields; DuplicateIdError if an id is in both. The index is then as it was.
         """
         if not isinstance(other, BM25Index):
             raise InvalidInputError(f"other: expected a BM25Index, got {type(other).__name__}")
+        if self._fields is not None or other._fields is not None:
+            raise InvalidInputError(
+                "other: expected indexes without fields, which alone can be attached to each other; add the documents "
+                "to an index with fields instead"
+            )
+        if self._positions != other._positions:
+            raise InvalidInputError(
+                f"other: expected an index with positions={self._positions}, as this one has, got one with "
+                f"positions={other._positions}; build both alike"
+            )
         self._core.attach(other._core)
 
     def compact(self) -> None:
