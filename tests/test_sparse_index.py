@@ -200,3 +200,12 @@ def test_a_fork_goes_its_own_way():
     assert (len(index), len(other)) == (1, 2)
     assert repr(other) == "SparseIndex() with 2 documents"
     assert set(other.memory()) == {"postings", "terms", "documents", "tombstones"}
+
+
+def test_tiny_weights_under_a_large_one_of_the_query():
+    weights = np.random.default_rng(8).uniform(1e-36, 2e-36, 20_000).astype(np.float32)
+    documents = {key: {"a": float(weight)} for key, weight in enumerate(weights)}
+    index = sl.SparseIndex()
+    index.add(list(documents.values()))
+    check(index, documents, {"a": 1e9}, 10)
+    check(index, documents, {"a": 1e9, "b": 1.0}, 10)

@@ -23,6 +23,9 @@ constexpr std::size_t kMaxTerms = 4096;  // each costs up to one unit of 65,535 
 // Where sums of weights are within these, no product overflows or loses its precision to denormal numbers.
 constexpr double kLeastSum = 1e-30;
 constexpr double kGreatestSum = 1e30;
+// A term's factor, from gains to units of the sums, is a float32: far below its greatest, or it could become infinite where a
+// weight is large and all gains are tiny, though their products are in range.
+constexpr double kGreatestFactor = 1e37;
 // Covers the roundings of a table's entry in float32 (each 2^-24).
 constexpr double kScaleSlack = 0x1p-20;
 
@@ -488,10 +491,15 @@ std::optional<std::vector<Hit>> search_coarsely(const BoundQuery& query, std::si
   double greatest_gain = 0;
   for (const SegmentGains& gains : tables.segments) greatest_gain = std::max(greatest_gain, double{gains.greatest(kUnboundedTf)});
   double greatest_sum = 0;
-  for (const BoundQuery::Term& term : query.terms()) greatest_sum += term.weight * greatest_gain;
+  double greatest_weight = 0;
+  for (const BoundQuery::Term& term : query.terms()) {
+    greatest_sum += term.weight * greatest_gain;
+    greatest_weight = std::max(greatest_weight, term.weight);
+  }
   const bool in_range = greatest_sum >= kLeastSum && greatest_sum <= kGreatestSum && query.base() <= kGreatestSum;
   if (!in_range || query.terms().size() > kMaxTerms || tables.segments.size() > kMaxSegments) return std::nullopt;
   const double scale = (65534.0 - static_cast<double>(query.terms().size())) / (greatest_sum * (1 + 2 * kScaleSlack));
+  if (!(greatest_weight * scale * (1 + kScaleSlack) <= kGreatestFactor)) return std::nullopt;
   return CoarseSearch(query, k, filter, tables, scale).run();
 }
 
