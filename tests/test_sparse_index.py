@@ -202,6 +202,17 @@ def test_a_fork_goes_its_own_way():
     assert set(other.memory()) == {"postings", "terms", "documents", "tombstones"}
 
 
+@pytest.mark.parametrize("weight", [1e-44, 3e-42, 1.2e-38])
+def test_denormal_weights_are_saved_and_loaded(tmp_path, weight):
+    documents = {0: {"a": weight}, 1: {"a": weight, "b": 1e-45}, 2: {"b": weight / 2}}
+    index = sl.SparseIndex()
+    index.add(list(documents.values()), ids=list(documents))
+    index.save(tmp_path / "index")
+    loaded = sl.SparseIndex.load(tmp_path / "index")
+    for query in ({"a": 1e15}, {"b": 1e10, "a": 3.0}):
+        check(loaded, documents, query, 3)
+
+
 def test_tiny_weights_under_a_large_one_of_the_query():
     weights = np.random.default_rng(8).uniform(1e-36, 2e-36, 20_000).astype(np.float32)
     documents = {key: {"a": float(weight)} for key, weight in enumerate(weights)}

@@ -137,6 +137,7 @@ std::vector<float> choose_value_bounds(std::span<const float> weights) {
   bounds.push_back(greatest);
   std::sort(bounds.begin(), bounds.end());
   bounds.erase(std::unique(bounds.begin(), bounds.end()), bounds.end());
+  if (bounds.front() == 0) bounds.erase(bounds.begin());  // a part of the greatest, where that is a denormal number
   return bounds;
 }
 
