@@ -263,6 +263,15 @@ def test_an_index_without_fields_says_so():
         index.search("text", fields={"title": 1.0})
 
 
+def test_numpy_numbers_as_settings_are_saved(tmp_path):
+    index = sl.BM25Index(fields={"title": np.float32(2), "text": sl.Field(np.int64(3), np.float64(0.5))})
+    index.add([{"title": "a", "text": "a b"}])
+    index.save(tmp_path / "index")
+    fields = sl.BM25Index.load(tmp_path / "index").fields
+    assert fields == {"title": sl.Field(2.0), "text": sl.Field(3.0, 0.5)}
+    assert {type(field.weight) for field in index.fields.values()} == {float}
+
+
 def test_an_index_with_fields_is_not_attached():
     plain, fielded, other = sl.BM25Index(), sl.BM25Index(fields=["title"]), sl.BM25Index(fields=["title"])
     plain.add(["a"], [0])

@@ -25,9 +25,10 @@ class Field:
     b: float | None = None
 
     def __post_init__(self) -> None:
-        checked_number("weight", self.weight, MIN_WEIGHT, MAX_WEIGHT)
+        # Python's float, whatever number was given: JSON, which settings are saved as, knows no NumPy.
+        object.__setattr__(self, "weight", checked_number("weight", self.weight, MIN_WEIGHT, MAX_WEIGHT))
         if self.b is not None:
-            checked_number("b", self.b, 0.0, 1.0)
+            object.__setattr__(self, "b", checked_number("b", self.b, 0.0, 1.0))
 
 
 FieldSettings: TypeAlias = "dict[str, Field]"  # in the order in which the index keeps them
