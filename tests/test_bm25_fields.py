@@ -272,6 +272,25 @@ def test_numpy_numbers_as_settings_are_saved(tmp_path):
     assert {type(field.weight) for field in index.fields.values()} == {float}
 
 
+def test_compact_rewrites_all_fields_alike():
+    random = np.random.default_rng(5)
+    index = sl.BM25Index(None, fields=FIELDS, positions=True)
+    live = {}
+    for key in range(75):
+        live[key] = {name: random.choice(list("abcdef"), size=random.integers(0, 6)).tolist() for name in NAMES}
+        index.add([live[key]], [key])
+    removed = [9, 18, 27]  # few of the largest segment, which therefore keeps them
+    index.remove(removed)
+    for key in removed:
+        del live[key]
+    assert index._core.segment_count() > 1
+    assert index.memory()["tombstones"] > 0
+    index.compact()
+    assert index._core.segment_count() == 1
+    assert index.memory()["tombstones"] == 0
+    assert_equals_fresh_build(index, live)
+
+
 def test_an_index_with_fields_is_not_attached():
     plain, fielded, other = sl.BM25Index(), sl.BM25Index(fields=["title"]), sl.BM25Index(fields=["title"])
     plain.add(["a"], [0])

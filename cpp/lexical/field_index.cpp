@@ -86,6 +86,7 @@ std::uint64_t FieldSnapshot::document_frequency(const std::string& term) const {
   }
   std::uint64_t count = 0;
   for (std::size_t s = 0; s < fields_.front()->segments().size(); ++s) count += count_documents(fields_, s, term);
+  if (count == 0) return 0;  // cheap to find again; words of queries that no document has would push out the others
   std::lock_guard lock(mutex_);
   if (frequencies_.size() >= kMaxRemembered) frequencies_.clear();
   frequencies_.emplace(term, count);
@@ -148,6 +149,11 @@ std::size_t FieldIndex::remove(std::span<const DocId> ids) {
   std::size_t removed = 0;
   change([&](std::size_t, Bm25Index& field) { removed = field.remove(ids); });
   return removed;
+}
+
+void FieldIndex::compact() {
+  std::lock_guard writer(writer_mutex_);
+  change([](std::size_t, Bm25Index& field) { field.compact(); });
 }
 
 }  // namespace sightline::lexical

@@ -38,7 +38,8 @@ class FieldSnapshot {
   const FieldSnapshots& fields() const noexcept { return fields_; }
   std::vector<const Snapshot*> pointers() const;
 
-  // Live documents that have the term in any field. O(its postings) the first time, then remembered.
+  // Live documents that have the term in any field. O(its postings) the first time, then remembered unless
+  // it is 0.
   std::uint64_t document_frequency(const std::string& term) const;
 
  private:
@@ -63,6 +64,7 @@ class FieldIndex {
   DocId add_with_next_ids(std::vector<std::vector<SegmentData>> segments);
   void check_absent(std::span<const DocId> ids) const;
   std::size_t remove(std::span<const DocId> ids);
+  void compact();
 
  private:
   template <typename Change>
