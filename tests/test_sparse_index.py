@@ -202,6 +202,28 @@ def test_a_fork_goes_its_own_way():
     assert set(other.memory()) == {"postings", "terms", "documents", "tombstones"}
 
 
+class Token(str):
+    """Equal to nothing but itself, so that a dict may have two of the same text."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+
+    def __eq__(self, other):
+        return self is other
+
+
+def test_a_term_comes_once_in_a_vector():
+    index = sl.SparseIndex()
+    index.add([{"a": 1.0, Token("b"): 2.0}], ids=[4])
+    assert index.search({Token("b"): 1.0})[1].tolist()[:2] == [4, -1]
+    twice = {Token("a"): 1.0, "b": 1.0, Token("a"): 3.0}
+    with pytest.raises(sl.InvalidInputError, match="vectors: expected each term once in the dict at position 1"):
+        index.add([{"a": 1.0}, twice])
+    with pytest.raises(sl.InvalidInputError, match="queries: expected each term once in the dict at position 0"):
+        index.search(twice)
+    assert index.ids.tolist() == [4]
+
+
 @pytest.mark.parametrize("weight", [1e-44, 3e-42, 1.2e-38])
 def test_denormal_weights_are_saved_and_loaded(tmp_path, weight):
     documents = {0: {"a": weight}, 1: {"a": weight, "b": 1e-45}, 2: {"b": weight / 2}}

@@ -8,6 +8,9 @@
 #include <algorithm>
 #include <numeric>
 #include <optional>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "bindings/arrays.h"
 #include "bindings/changes.h"
@@ -56,6 +59,14 @@ float checked_weight(const py::handle& value, const char* argument, std::size_t 
   return weight;
 }
 
+void check_distinct(std::span<const std::uint32_t> tokens, const char* argument, std::size_t position) {
+  std::vector<std::uint32_t> sorted(tokens.begin(), tokens.end());
+  std::sort(sorted.begin(), sorted.end());
+  if (std::adjacent_find(sorted.begin(), sorted.end()) == sorted.end()) return;
+  throw Error(ErrorKind::kInvalidInput, std::string(argument) + ": expected each term once in the dict at position " +
+                                            std::to_string(position) + ", got keys of equal text; use plain str as keys");
+}
+
 // Call with the GIL held.
 void append_vector(WeightedDocuments& to, const py::object& item, const char* argument, std::size_t position) {
   if (PyDict_Check(item.ptr()) == 0) {
@@ -63,15 +74,19 @@ void append_vector(WeightedDocuments& to, const py::object& item, const char* ar
                                               std::to_string(position) + ", got " + Py_TYPE(item.ptr())->tp_name);
   }
   py::list terms;
+  bool distinct = true;  // as the keys of a dict are by their own __eq__, which subclasses of str may define
   for (const auto& [term, weight] : py::reinterpret_borrow<py::dict>(item)) {
+    distinct = distinct && PyUnicode_CheckExact(term.ptr()) != 0;
     terms.append(term);
     to.weights.push_back(checked_weight(weight, argument, position));
   }
+  const std::size_t first_token = to.documents.tokens.size();
   append_tokens(to.documents, terms, argument, position);
   if (to.documents.tokens.size() != to.weights.size()) {
     throw Error(ErrorKind::kInvalidInput, std::string(argument) + ": the dict at position " + std::to_string(position) +
                                               " changed while it was read; pass a copy");
   }
+  if (!distinct) check_distinct(std::span(to.documents.tokens).subspan(first_token), argument, position);
 }
 
 std::vector<SegmentData> build_segments(const py::list& vectors, const std::vector<std::size_t>& order,
