@@ -22,8 +22,8 @@ struct Accumulators {
   void reserve(std::size_t rows) {
     if (sums.size() >= rows) return;
     frequencies.resize(rows);
-    sums.resize(rows);
     touched.resize((rows + 63) / 64);
+    sums.resize(rows);  // last: its size says that all are large enough, even after one could not be had
   }
 };
 
