@@ -43,9 +43,10 @@ void check_absent(const Index& index, const py::array& ids) {
 
 template <typename Index>
 std::size_t remove_ids(Index& index, const py::array& ids) {
-  const std::span<const DocId> view = id_vector(ids, "ids");
+  const std::span<const DocId> given = id_vector(ids, "ids");
+  const std::vector<DocId> copy(given.begin(), given.end());  // another thread may write to the array meanwhile
   const py::gil_scoped_release release;
-  return index.remove(view);
+  return index.remove(copy);
 }
 
 }  // namespace sightline::bindings
