@@ -41,6 +41,12 @@ constexpr float kMaxDeferredShare = 0.5F;
 // of it; when that was too little, which the exact scores show, the search runs again with the threshold they give.
 constexpr double kErrorShare = 3;
 
+// Where so many documents tie, or nearly, that no threshold parts them, reading every posting exactly is cheaper than to score
+// each candidate by look-ups: more candidates than all of these end the search.
+constexpr std::size_t kMaxCandidates = 4096;
+constexpr std::size_t kMaxCandidatesPerHit = 64;
+constexpr std::uint64_t kPostingsPerCandidate = 16;
+
 using Table = std::array<std::uint16_t, kCodeCount>;
 
 // Zero between searches, so that a query pays only for the windows it touches.
@@ -84,7 +90,13 @@ void add_block(const PostingBlock& block, const Table& table, std::uint16_t* sum
 class Candidates {
  public:
   Candidates(const BoundQuery& query, std::size_t k, double scale)
-      : query_(query), k_(k), scale_(scale), next_prune_(k + slack()), next_tighten_(2 * k + 8 * slack()) {}
+      : query_(query),
+        k_(k),
+        scale_(scale),
+        most_(std::max({kMaxCandidates, kMaxCandidatesPerHit * k,
+                        static_cast<std::size_t>(query.posting_count() / kPostingsPerCandidate)})),
+        next_prune_(k + slack()),
+        next_tighten_(2 * k + 8 * slack()) {}
 
   // A document whose upper bound is less is taken not to be among the k best; complete() tells in the end whether that was
   // right. At least 1, which every document with a term reaches.
@@ -118,9 +130,12 @@ class Candidates {
   void prune_if_due() {
     if (found_.size() < next_prune_) return;
     prune();
-    if (found_.size() >= next_tighten_) tighten();
-    next_prune_ = found_.size() + slack();
+    if (found_.size() >= next_tighten_ || found_.size() > most_) tighten();
+    overwhelmed_ = found_.size() > most_;
+    next_prune_ = found_.size() + std::max(slack(), found_.size() - k_);  // geometric: no pruning in vain again and again
   }
+  // Whether far more documents remain than k after all that could be done; the search is then to be given up.
+  bool overwhelmed() const noexcept { return overwhelmed_; }
   // The k best candidates, by exact scores.
   std::vector<Hit> finish() {
     prune();
@@ -210,6 +225,7 @@ class Candidates {
   const BoundQuery& query_;
   std::size_t k_;
   double scale_;
+  std::size_t most_;
   std::size_t next_prune_;
   std::size_t next_tighten_;
   std::uint32_t threshold_ = 0;
@@ -217,6 +233,7 @@ class Candidates {
   std::uint32_t exact_limit_ = 1;
   std::uint32_t greatest_limit_ = 1;  // that was ever applied
   bool certain_ = false;              // threshold_ is not used
+  bool overwhelmed_ = false;
   std::vector<std::uint64_t> found_;
   std::vector<RowIndex> rows_;
   std::vector<double> sums_;
@@ -238,6 +255,7 @@ class SegmentScan {
               Candidates& candidates)
       : number_(number), segment_(segment), allowed_(allowed), k_(k), sums_(sums), candidates_(candidates) {}
 
+  // Stops early where the candidates are overwhelmed. The sums are zero in either case.
   void run(std::vector<Cursor>& cursors) {
     constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
     while (true) {
@@ -247,6 +265,7 @@ class SegmentScan {
       }
       if (window == kNone) return;
       scan_window(cursors, window);
+      if (candidates_.overwhelmed()) return;
     }
   }
 
@@ -409,7 +428,7 @@ class CoarseSearch {
     term_tables_.resize(query.terms().size());
   }
 
-  std::vector<Hit> run() {
+  std::optional<std::vector<Hit>> run() {
     thread_local Sums sums;
     const std::vector<SegmentView>& segments = query_.snapshot().segments();
     std::vector<std::uint32_t> order(segments.size());
@@ -421,7 +440,10 @@ class CoarseSearch {
     std::vector<Hit> hits;
     do {
       try {
-        for (const std::uint32_t s : order) scan(s, sums);
+        for (const std::uint32_t s : order) {
+          scan(s, sums);
+          if (candidates_.overwhelmed()) return std::nullopt;
+        }
       } catch (...) {
         sums.clear();
         throw;

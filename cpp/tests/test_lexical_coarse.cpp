@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "lexical/bm25_index.h"
+#include "lexical/coarse.h"
 #include "lexical/search.h"
 #include "lexical/segment_builder.h"
 #include "lexical/segment_validation.h"
@@ -111,6 +112,41 @@ TEST(lexical_coarse_search_over_segments_with_tombstones) {
   index.remove(removed);
   CHECK(index.snapshot()->segments().size() > 2);
   compare_plans(*index.snapshot(), random, 80);
+}
+
+TEST(lexical_coarse_search_gives_up_where_documents_tie) {
+  std::mt19937 random(9);
+  Bm25Index index;
+  std::vector<SegmentData> segments;
+  segments.push_back(random_segment(random, 0, 40000, 60));
+  segments.push_back(random_segment(random, 40000, 20000, 60));
+  for (SegmentData& data : segments) {
+    std::vector<SegmentData> one;
+    one.push_back(std::move(data));
+    index.add(std::move(one), OnExisting::kFail);
+  }
+  const auto snapshot = index.snapshot();
+  const std::string common = word(0);
+  const std::string other = word(1);
+  const Query query{{common, word_hash(common), 1}, {other, word_hash(other), 1}};
+  Parameters parameters;
+  const auto coarse = [&](const BoundQuery& bound, std::size_t k) {
+    return search_coarsely(bound, k, nullptr, *snapshot->gain_tables(parameters, false));
+  };
+  const auto expect = [&](const BoundQuery& bound, std::size_t k) { return search(bound, k, nullptr, Plan::kExhaustive); };
+  const BoundQuery untied(*snapshot, parameters, query);
+  for (const std::size_t k : {1UL, 10UL, 100UL}) {
+    parameters.k1 = 0;  // the frequencies do not count: of thousands of documents that have both words each is as good
+    const BoundQuery tied(*snapshot, parameters, query);
+    CHECK(!coarse(tied, k).has_value());
+    CHECK(same(search(tied, k, nullptr, Plan::kCoarse), expect(tied, k)));
+    CHECK(same(search(tied, k, nullptr), expect(tied, k)));
+    // Nothing is left of the search that was given up.
+    parameters = {};
+    const auto found = coarse(untied, k);
+    CHECK(found.has_value());
+    CHECK(same(*found, expect(untied, k)));
+  }
 }
 
 TEST(lexical_segments_of_long_documents_keep_their_invariants) {
