@@ -503,7 +503,8 @@ class DurableKeeper(Keeper):
                     generation=self._head.generation + 1,
                     sealed=self._head.sealed if sealed is None else sealed,
                 )
-                with self._store.transaction() as connection:
+                # Once old files are gone no earlier manifest must come back, whatever the durability.
+                with self._store.transaction(durable=bool(old)) as connection:
                     self._store.replace_segments(connection, old, new, sealed)
                     self._store.purge(connection, purged)
                     self._store.advance(connection, head)

@@ -24,7 +24,7 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -218,9 +218,7 @@ class Store:
         try:
             if not self.read_only:
                 connection.execute("PRAGMA journal_mode = WAL").fetchone()
-                connection.execute(f"PRAGMA synchronous = {'FULL' if self._durability == 'full' else 'NORMAL'}")
-                if self._durability == "full":  # macOS: fsync alone leaves the data in the drive's cache
-                    connection.execute("PRAGMA fullfsync = 1")
+                _set_synchronous(connection, full=self._durability == "full")
             connection.execute("PRAGMA trusted_schema = 0")
             connection.execute("PRAGMA cell_size_check = 1")
         except BaseException:
@@ -322,13 +320,14 @@ class Store:
             return Reader(self, connection).records(rows)
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
         """Give the connection to write with; commits at the end, and leaves the last commit at any error.
 
+        Parameters: durable : have this commit and all before it on the disk at the end, also under durability="os"
         Raises:     StorageError if the index is read-only or SQLite cannot write
         """
         writer = self.writer()
-        with self._translated():
+        with self._translated(), self._synced(writer) if durable else nullcontext():
             writer.execute("BEGIN IMMEDIATE")
             try:
                 yield writer
@@ -337,6 +336,15 @@ class Store:
                 if writer.in_transaction:
                     writer.rollback()
                 raise
+
+    @contextmanager
+    def _synced(self, writer: sqlite3.Connection) -> Iterator[None]:
+        """Have commits fsync the log, which holds those before, too. SQLite allows the change between transactions."""
+        try:
+            _set_synchronous(writer, full=True)
+            yield
+        finally:
+            _set_synchronous(writer, full=self._durability == "full")
 
     def writer(self) -> sqlite3.Connection:
         """Return the connection to write with.
@@ -653,6 +661,11 @@ class Reader:
 
 _RECORD = "row, contents.id, flags, hash, metadata, title, text"
 _abandoned: list[sqlite3.Connection] = []
+
+
+def _set_synchronous(connection: sqlite3.Connection, *, full: bool) -> None:
+    connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
+    connection.execute(f"PRAGMA fullfsync = {int(full)}")  # macOS: fsync alone leaves the data in the drive's cache
 
 
 def _chunks(values: Sequence[Any]) -> Iterator[tuple[Sequence[Any], str]]:
