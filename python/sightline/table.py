@@ -172,6 +172,10 @@ class Table:
     ) -> Table:
         table = Table(self._records)
         table._columns = self._columns
+        if self._records is not None and len(documents) != len(ids):
+            # A filter may have built the columns after the caller looked and left the documents out; without these
+            # rows all columns would be shorter than the ids, so the next filter builds them again.
+            table._columns = None
         if table._columns is not None and len(documents):
             table._columns = table._columns.extended(document.metadata for document in documents)
         in_memory = self._records is None
