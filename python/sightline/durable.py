@@ -127,7 +127,8 @@ class DurableKeeper(Keeper):
         self._maintenance: threading.Thread | None = None
         self._maintenance_error: SightlineError | None = None
         self._closing = False
-        self._loaded = False
+        self._loaded = False  # whether the state is that of the head; else the next call reads it again
+        self._least_number = 0  # of the next segment, after files whose numbers a failed commit may yet name
         self._kills = 0  # rows that died since somebody looked for segments to merge, and when that was
         self._generation_looked_at = -1
         self._parts: dict[int, Engines] = {}  # open segments, by number
@@ -176,6 +177,7 @@ class DurableKeeper(Keeper):
 
     def current(self) -> State:
         """Return the newest state, also where another process made it."""
+        self._heal()
         if self._read_only:
             token = self._store.changed_token()
             if token != self._token:
@@ -218,6 +220,13 @@ class DurableKeeper(Keeper):
                 if self._move_to(reader):
                     return self._state, reader.rows_of(names)
         raise self._overtaken()
+
+    def _heal(self) -> None:
+        """Read the last commit again if an error left the state behind it."""
+        if not self._loaded:
+            with self.writing:
+                if not self._loaded:
+                    self._follow()
 
     def _move_to(self, reader: Reader) -> bool:
         """Move to the commit of a reader; False if its segment files are gone, since there is a later one."""
@@ -329,6 +338,7 @@ class DurableKeeper(Keeper):
         self.check_writable()
         if count < _DIRECT_ROWS:
             with self.writing:
+                self._heal()
                 yield
         else:
             # A segment's rows follow those of all others, so what is unsealed must be sealed before.
@@ -342,15 +352,35 @@ class DurableKeeper(Keeper):
 
     def replace(self, rows: Rows, prepared: Prepared | None) -> None:
         """Publish the state in which some live rows are gone and prepared documents are there."""
+        before = self._head
         try:
             super().replace(rows, prepared)
         except BaseException:
-            if self._fresh is not None:
-                remove_files(self._folder, [self._fresh])
-                self._parts.pop(self._fresh.number, None)
+            self._recover(before, () if self._fresh is None else [self._fresh])
             raise
         finally:
             self._fresh = None
+
+    def _recover(self, before: Head, written: Sequence[Segment]) -> None:
+        """After an error in a write, which may have come after its COMMIT: follow what the database says.
+
+        Parameters: before : the head that the write began with; written : the segments it made, removed unless the
+                    manifest names them or may come to name them. What is in doubt is left for the next open to sweep.
+        """
+        self._loaded = False  # until it is known to be: head, state and parts are not changed at one instant
+        numbers = {segment.number for segment in written}
+        # Until the files are known to be gone, no other content may get their names.
+        self._least_number = max([self._least_number, *(number + 1 for number in numbers)])
+        in_doubt = self._store.commit_failed
+        with suppress(SightlineError):
+            with self._store.reading() as reader:
+                named = {segment.number for segment in reader.segments()}
+                if reader.head().commits == before.commits:
+                    self._parts = {number: part for number, part in self._parts.items() if number in named}
+                    self._loaded = True
+            if not in_doubt:
+                remove_files(self._folder, [segment for segment in written if segment.number not in named])
+            self._heal()
 
     def _extended(self, engines: Engines, ids: Ids, prepared: Prepared | None) -> Engines:
         if prepared is None or len(prepared.documents) < _DIRECT_ROWS:
@@ -365,9 +395,10 @@ class DurableKeeper(Keeper):
         return engines.attach(self._parts[segment.number])
 
     def _written(self, first: int, last: int, engines: Engines) -> Segment | None:
-        # Each change of the manifest is a generation, so this number was never named before: a reader that still has an
-        # older segment open could otherwise take it for this one.
-        return write_segment(self._folder, self._head.generation + 1, first, last, engines)
+        # Each change of the manifest is a generation, and generations never fall below a number given, so this number
+        # was never named before: a reader that still has an older segment open could otherwise take it for this one.
+        number = max(self._head.generation + 1, self._least_number)
+        return write_segment(self._folder, number, first, last, engines)
 
     def _commit(self, rows: Rows, removed: Ids, ids: Ids, prepared: Prepared | None, following: State) -> None:
         head = replace(
@@ -397,7 +428,7 @@ class DurableKeeper(Keeper):
                 store.insert(connection, ids, prepared.documents, flags, hashes)
                 if self._fresh is not None:
                     store.replace_segments(connection, (), self._fresh)
-                    head = replace(head, generation=head.generation + 1, sealed=self._fresh.last)
+                    head = replace(head, generation=self._fresh.number, sealed=self._fresh.last)
                 elif prepared.vectors is not None:
                     store.insert_vectors(connection, ids[prepared.has_vector], prepared.vectors)
             store.advance(connection, head)
@@ -458,6 +489,7 @@ class DurableKeeper(Keeper):
 
     def _seal(self) -> None:
         """Move the unsealed rows to segment files. The caller holds ``_maintaining``."""
+        self._heal()
         with self._store.reading() as reader:
             head = reader.head()
             tail = _Tail.read(reader, head.sealed)
@@ -470,6 +502,7 @@ class DurableKeeper(Keeper):
 
     def _merge(self, group: Sequence[Segment]) -> None:
         """Make one segment of neighbours, without their dead rows. The caller holds ``_maintaining``."""
+        self._heal()
         first, last = group[0].first, group[-1].last
         with self._store.reading() as reader:
             dead = reader.tombstones(first, last)
@@ -484,36 +517,40 @@ class DurableKeeper(Keeper):
 
     def _swap(self, old: Sequence[Segment], new: Segment | None, purged: Ids, sealed: int | None) -> None:
         """Name a new segment in the manifest instead of old ones or of unsealed rows, and search it from then on."""
-        try:
-            with self.writing:
-                with self._store.reading() as reader:
-                    segments = [segment for segment in reader.segments() if segment not in old]
-                    tombstones = np.setdiff1d(reader.tombstones(), purged, assume_unique=True)
-                    tail = _Tail.read(reader, self._head.sealed if sealed is None else sealed)
-                if new is not None:
-                    segments = sorted([*segments, new], key=lambda segment: segment.first)
-                parts = self._opened(segments, self._head.dim, self._parts)
-                engines = self._assembled(parts, tombstones, tail)
-                vectors = 0 if engines.dense is None else len(engines.dense)
-                if (vectors, len(engines.lexical)) != (self._state.vector_count, len(self._state.lexical)):
-                    raise self._store.damaged("sealing or merging would change what it holds")
-                head = replace(
-                    self._head,
-                    commits=self._head.commits + 1,
-                    generation=self._head.generation + 1,
-                    sealed=self._head.sealed if sealed is None else sealed,
-                )
-                # Once old files are gone no earlier manifest must come back, whatever the durability.
-                with self._store.transaction(durable=bool(old)) as connection:
-                    self._store.replace_segments(connection, old, new, sealed)
-                    self._store.purge(connection, purged)
-                    self._store.advance(connection, head)
-                self._publish(head, engines, parts, self._state.table)
-        except BaseException:
-            if new is not None:
-                remove_files(self._folder, [new])
-            raise
+        with self.writing:
+            self._heal()
+            before = self._head
+            try:
+                self._name(old, new, purged, sealed)
+            except BaseException:
+                self._recover(before, [] if new is None else [new])
+                raise
         remove_files(self._folder, old)
+
+    def _name(self, old: Sequence[Segment], new: Segment | None, purged: Ids, sealed: int | None) -> None:
+        with self._store.reading() as reader:
+            segments = [segment for segment in reader.segments() if segment not in old]
+            tombstones = np.setdiff1d(reader.tombstones(), purged, assume_unique=True)
+            tail = _Tail.read(reader, self._head.sealed if sealed is None else sealed)
+        if new is not None:
+            segments = sorted([*segments, new], key=lambda segment: segment.first)
+        parts = self._opened(segments, self._head.dim, self._parts)
+        engines = self._assembled(parts, tombstones, tail)
+        vectors = 0 if engines.dense is None else len(engines.dense)
+        if (vectors, len(engines.lexical)) != (self._state.vector_count, len(self._state.lexical)):
+            raise self._store.damaged("sealing or merging would change what it holds")
+        head = replace(
+            self._head,
+            commits=self._head.commits + 1,
+            generation=self._head.generation + 1 if new is None else new.number,
+            sealed=self._head.sealed if sealed is None else sealed,
+        )
+        # Once old files are gone no earlier manifest must come back, whatever the durability.
+        with self._store.transaction(durable=bool(old)) as connection:
+            self._store.replace_segments(connection, old, new, sealed)
+            self._store.purge(connection, purged)
+            self._store.advance(connection, head)
+        self._publish(head, engines, parts, self._state.table)
 
     def flush(self) -> None:
         """Seal what is unsealed, and have all that is acknowledged on the disk, also under durability="os"."""

@@ -180,6 +180,9 @@ class Store:
     ) -> None:
         self.path = folder / FILE_NAME
         self.read_only = read_only
+        # Whether the last transaction ended in its COMMIT: no reader sees it, but its frames may be whole in the log,
+        # and then a crash before the next commit brings it back.
+        self.commit_failed = False
         self._durability = durability
         self._pid = os.getpid()  # of the process whose connections the pool has
         self._opened_in = self._pid
@@ -328,10 +331,13 @@ class Store:
         """
         writer = self.writer()
         with self._translated(), self._synced(writer) if durable else nullcontext():
+            self.commit_failed = False
             writer.execute("BEGIN IMMEDIATE")
             try:
                 yield writer
+                self.commit_failed = True
                 writer.execute("COMMIT")
+                self.commit_failed = False
             except BaseException:
                 if writer.in_transaction:
                     writer.rollback()
