@@ -243,6 +243,31 @@ def test_a_segment_number_is_never_used_for_two_contents(tmp_path: Path) -> None
         assert len(set(used)) == len(used) == 4
 
 
+def test_compact_forgets_dead_rows_that_no_segment_holds(tmp_path: Path) -> None:
+    blank = [Document(f"blank{i}", "", {"n": i}) for i in range(3)]
+    with HybridIndex(tmp_path / "kb") as index:
+        index.add(blank)
+        index.flush()
+        index.delete(["blank0"])
+        index.compact()  # there is no segment at all
+        assert index.stats()["tombstones"] == 0
+        assert index.stats()["segments"] == 0
+        index.add(DOCUMENTS)
+        index.flush()
+        index.delete(["blank1", "d19"])  # before the segment and in it
+        index.compact()
+        assert index.stats()["tombstones"] == 0
+        assert index.stats()["segments"] == 1
+        index.delete(where={})
+        index.compact()
+        assert (index.stats()["tombstones"], index.stats()["segments"]) == (0, 0)
+        index.add(blank)
+        assert index.verify()["documents"] == 3
+    with HybridIndex.open(tmp_path / "kb") as index:
+        assert index.ids() == ["blank0", "blank1", "blank2"]
+        index.compact()
+
+
 def test_readers_in_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
     folder = tmp_path / "kb"
     with HybridIndex(folder) as index:

@@ -50,3 +50,27 @@ def test_a_merge_is_on_the_disk_before_the_merged_files_are_removed(
         with pytest.raises(ZeroDivisionError):
             index.compact()
         assert _synchronous(index) == _NORMAL
+
+
+def test_flush_fsyncs_the_log_though_a_reader_holds_it(tmp_path: Path) -> None:
+    with HybridIndex(tmp_path / "kb", durability="os") as index:
+        store = index._keeper._store  # type: ignore[attr-defined]
+        index.add([Document("d", "text")])
+        index.flush()
+        with store.reading() as reader:  # so that the checkpoint, which would fsync, cannot get past this commit
+            reader.head()
+            index.add([Document("e", "text")])
+            index._keeper._seal()  # type: ignore[attr-defined]
+            levels: list[int] = []
+            statements: list[str] = []
+            store.writer().set_trace_callback(statements.append)
+            index.flush()
+            store.writer().set_trace_callback(None)
+        for statement in statements:
+            if statement.startswith("PRAGMA synchronous ="):
+                levels.append(_FULL if statement.endswith("FULL") else _NORMAL)
+            if statement.startswith("COMMIT"):
+                assert levels[-1] == _FULL
+        assert "COMMIT" in statements
+        assert _synchronous(index) == _NORMAL
+        assert store.writer().execute("PRAGMA busy_timeout").fetchone()[0] == 30_000

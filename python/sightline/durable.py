@@ -500,12 +500,17 @@ class DurableKeeper(Keeper):
         engines = tail.onto(Engines(None, self.settings.lexical()))
         self._swap((), self._written(head.sealed + 1, last, engines), dead, last)
 
-    def _merge(self, group: Sequence[Segment]) -> None:
-        """Make one segment of neighbours, without their dead rows. The caller holds ``_maintaining``."""
+    def _merge(self, group: Sequence[Segment], dead: Ids | None = None) -> None:
+        """Make one segment of neighbours, without their dead rows. The caller holds ``_maintaining``.
+
+        Parameters: dead : sealed rows to purge, those of the group by default; others are in no segment, as they had
+                    neither vector nor text, or none that outlived an earlier merge
+        """
         self._heal()
-        first, last = group[0].first, group[-1].last
-        with self._store.reading() as reader:
-            dead = reader.tombstones(first, last)
+        first, last = (group[0].first, group[-1].last) if group else (0, -1)
+        if dead is None:
+            with self._store.reading() as reader:
+                dead = reader.tombstones(first, last)
         engines = Engines(None, self.settings.lexical())
         for segment in group:
             engines = engines.attach(self._parts[segment.number])
@@ -558,6 +563,7 @@ class DurableKeeper(Keeper):
         with self._maintaining:
             self._seal()
         with self.writing:
+            self._store.sync()
             self._store.checkpoint()
 
     def compact(self) -> None:
@@ -568,7 +574,7 @@ class DurableKeeper(Keeper):
             with self._store.reading() as reader:
                 segments, dead = reader.segments(), reader.tombstones()
             if len(segments) > 1 or len(dead):
-                self._merge(segments)
+                self._merge(segments, dead)
             with self.writing:
                 self._store.vacuum()
 

@@ -373,10 +373,21 @@ class Store:
             token: int = self._watcher.execute("PRAGMA data_version").fetchone()[0]
             return token
 
+    def sync(self) -> None:
+        """Have every commit on the disk, whatever the durability and whoever reads."""
+        if self._durability != "full":
+            with self.transaction(durable=True) as connection:  # its fsync is one of all that the log holds
+                connection.execute("UPDATE head SET commits = commits")
+
     def checkpoint(self) -> None:
-        """Move the log into the database file and have both on the disk."""
+        """Move the log into the database file, as far as no reader needs it; waits a second at most for readers."""
         with self._translated():
-            self.writer().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            writer = self.writer()
+            try:
+                writer.execute("PRAGMA busy_timeout = 1000")
+                writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                writer.execute(f"PRAGMA busy_timeout = {int(1000 * _BUSY_SECONDS)}")
 
     def vacuum(self) -> None:
         """Give the space of what was purged back to the file system, and empty the log."""
