@@ -172,6 +172,21 @@ def test_bad_directories(tmp_path: Path) -> None:
     HybridIndex.open(tmp_path / "kb").close()
 
 
+def test_opening_removes_only_files_that_a_writer_left(tmp_path: Path) -> None:
+    inside = tmp_path / "kb" / "segments"
+    inside.mkdir(parents=True)
+    (inside / "1.dense").write_bytes(b"somebody's")
+    with pytest.raises(sl.InvalidInputError, match=r"holds other things \('segments'\) and no sightline\.db"):
+        HybridIndex(tmp_path / "kb")
+    assert [path.name for path in inside.iterdir()] == ["1.dense"]
+    (inside / "1.dense").unlink()
+    HybridIndex(tmp_path / "kb").close()
+    for name in ("7.dense", "7.lexical", "7.dense.tmp-12-34", "notes.txt", "7.dense.bak", "x7.dense"):
+        (inside / name).write_bytes(b"x")
+    HybridIndex(tmp_path / "kb").close()
+    assert {path.name for path in inside.iterdir()} == {"notes.txt", "7.dense.bak", "x7.dense"}
+
+
 def test_another_program_s_database_and_later_versions_are_left_alone(tmp_path: Path) -> None:
     import sqlite3
 

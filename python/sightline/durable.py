@@ -27,6 +27,7 @@ from sightline.keeper import Keeper
 from sightline.locking import WriterLock
 from sightline.retrieval import State
 from sightline.segments import (
+    FOLDER,
     Engines,
     load_segment,
     merge_group,
@@ -645,10 +646,15 @@ def _make_folder(folder: Path, create: bool) -> None:
         raise StorageError(f"'{folder}' holds no index: there is no {FILE_NAME} in it")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        foreign = {path.name for path in folder.iterdir()} - {_LOCK_NAME, "segments"}
+        foreign = {path.name for path in folder.iterdir()} - {_LOCK_NAME, FOLDER}
+        inside = folder / FOLDER
+        # The database is made before the first segment, so these are another program's, or an index that lost its own.
+        if FILE_NAME not in foreign and (inside.is_file() or (inside.is_dir() and any(inside.iterdir()))):
+            foreign.add(FOLDER)
     except OSError as error:
         raise StorageError(f"'{folder}' cannot be made or read: {error.strerror or error}") from None
     if foreign and FILE_NAME not in foreign:
         raise InvalidInputError(
-            f"path: '{folder}' holds other things ({sorted(foreign)[0]!r}); give an empty or a new directory"
+            f"path: '{folder}' holds other things ({sorted(foreign)[0]!r}) and no {FILE_NAME}; give an empty or a new "
+            f"directory, or restore {FILE_NAME} if there was one"
         )

@@ -6,6 +6,7 @@ A number is used once, so a file name never means two contents. Functions withou
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,11 +21,12 @@ from sightline.errors import CorruptIndexError, StorageError
 from sightline.store import Segment
 from sightline.vector_index import VectorIndex
 
-__all__ = ["Engines", "load_segment", "merge_group", "remove_files", "sweep", "write_segment"]
+__all__ = ["FOLDER", "Engines", "load_segment", "merge_group", "remove_files", "sweep", "write_segment"]
 
 Ids: TypeAlias = NDArray[np.int64]
 
 FOLDER = "segments"
+_OURS = re.compile(r"\d+\.(dense|lexical)(\.tmp-.*)?", re.ASCII)  # and what writing one left half done
 # Segments merge like digits of a counter in base 4: once what is newer holds three times as much as a segment, it and
 # all of that become one. So a row is rewritten O(log n) times, and a search meets O(log n) segments.
 _NEWER_SHARE = 3
@@ -155,7 +157,9 @@ def remove_files(folder: Path, segments: Iterable[Segment]) -> None:
 
 
 def sweep(folder: Path, segments: Iterable[Segment]) -> None:
-    """Make the folder of segments, and remove every file in it that the manifest does not name.
+    """Make the folder of segments, and remove every segment file in it that the manifest does not name.
+
+    Files with other names are not ours and stay.
 
     Raises:     StorageError if the folder cannot be made
     """
@@ -166,6 +170,6 @@ def sweep(folder: Path, segments: Iterable[Segment]) -> None:
         raise StorageError(f"'{inside}' cannot be made: {error.strerror or error}") from None
     named = {path.name for segment in segments for path in _paths(folder, segment.number)}
     for path in inside.iterdir():
-        if path.name not in named and path.is_file():
+        if path.name not in named and _OURS.fullmatch(path.name) and path.is_file():
             with suppress(OSError):
                 path.unlink()
