@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -459,3 +460,39 @@ def test_readers_in_other_processes_never_see_half_a_commit(tmp_path: Path, monk
             reader.join()
         assert index.stats()["maintenance_error"] is None
         assert index.verify()["documents"] == 30
+
+
+def test_reads_begin_again_where_a_merge_purged_what_they_were_to_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "kb"
+    queries = {f"q{i}": f"number {i}" for i in range(10, 16)}
+    qrels = {f"q{i}": {f"d{i}": 1.0} for i in range(10, 16)}
+    vectors = {f"q{i}": [1.0, float(i), 0.5] for i in range(10, 16)}
+    with HybridIndex(folder) as index:
+        index.add(DOCUMENTS)
+        old = index._keeper.current()
+        index.delete(["d0"])
+        index.compact()
+        newest = index._keeper.current
+
+        for call in (
+            lambda: [document.id for document in index.documents({"n": {"$lt": 3}})],
+            lambda: index.ids({"n": {"$lt": 3}}),
+        ):
+            states = iter([old])
+            monkeypatch.setattr(index._keeper, "current", lambda states=states: next(states, None) or newest())
+            assert call() == ["d1", "d2"]
+        states = iter([old])
+        monkeypatch.setattr(index._keeper, "current", lambda: next(states, None) or newest())
+        assert isinstance(index.tune(queries, qrels, vectors=vectors, where={"n": {"$gt": 1}}, folds=2), sl.Tuning)
+
+        overtaken = iter(range(1000))  # each state is another one, all of them without their rows
+        monkeypatch.setattr(index._keeper, "current", lambda: old if next(overtaken) % 2 else dataclasses.replace(old))
+        with pytest.raises(sl.StorageError, match="try again"):
+            index.ids()
+        monkeypatch.setattr(index._keeper, "current", lambda: old)
+        with pytest.raises(sl.CorruptIndexError, match="backup"):
+            index.ids()
+    with pytest.raises(sl.SightlineError, match="closed"):
+        index.tune(queries, qrels, vectors=vectors)

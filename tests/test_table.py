@@ -18,6 +18,9 @@ class Elsewhere:
     def documents(self, ids: Sequence[int]) -> list[Document]:
         return [Document(f"d{row}", "", {"tenant": row % 2}) for row in ids]
 
+    def names(self, ids: Sequence[int]) -> list[str]:
+        return [f"d{row}" for row in ids]
+
     def embedded(self, ids: Sequence[int]) -> list[bool]:
         return [False] * len(ids)
 

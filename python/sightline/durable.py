@@ -93,6 +93,10 @@ class _StoredRecords:
     def documents(self, ids: Sequence[int]) -> list[Document]:
         return [record.document for record in self._store.records(ids)]
 
+    def names(self, ids: Sequence[int]) -> list[str]:
+        with self._store.reading() as reader:
+            return reader.names(ids)
+
     def embedded(self, ids: Sequence[int]) -> list[bool]:
         return [bool(record.flags & EMBEDDED) for record in self._store.records(ids)]
 

@@ -21,6 +21,7 @@ from sightline.errors import (
     DuplicateIdError,
     InvalidInputError,
     SightlineError,
+    StorageError,
     checked_integer,
 )
 from sightline.filters import Filter, parse_filter
@@ -47,8 +48,6 @@ __all__ = ["HybridIndex"]
 
 _Result = TypeVar("_Result")
 _ATTEMPTS = 20  # at a read, while a writer purges what the state it began with names
-# Documents read at once to list their ids.
-_IDS_AT_ONCE = 1024
 
 
 class HybridIndex:
@@ -282,10 +281,13 @@ class HybridIndex:
 
     def _on_newest(self, read: Callable[[State], _Result], state: State) -> _Result:
         """Read from a state; again from the newest if a writer purged meanwhile what that state names."""
+        first = state
         for _ in range(_ATTEMPTS):
             with suppress(RowGoneError):
                 return read(state)
             state = self._keeper.current()
+        if state is not first:
+            raise StorageError(f"{self!r}: its writer purges faster than this call reads; try again")
         raise CorruptIndexError(
             f"{self!r}: a row that the newest state names is not in the database; restore the index from a backup"
         )
@@ -302,8 +304,7 @@ class HybridIndex:
         """
         condition = None if where is None else parse_filter(where)
         self._check_open()
-        state = self._keeper.current()
-        mask = state.table.select(condition)
+        state, mask = self._on_newest(lambda state: (state, state.table.select(condition)), self._keeper.current())
         rows = np.arange(len(state.table.row_ids)) if mask is None else np.flatnonzero(mask)
         for row in rows:
             self._check_open()
@@ -349,9 +350,7 @@ class HybridIndex:
         def read(state: State) -> list[str]:
             table = state.table
             selected = table.select(condition)
-            rows = np.arange(len(table.row_ids)) if selected is None else np.flatnonzero(selected)
-            parts = (rows[first : first + _IDS_AT_ONCE] for first in range(0, len(rows), _IDS_AT_ONCE))
-            return [document.id for part in parts for document in table.documents(part)]
+            return table.names(np.arange(len(table.row_ids)) if selected is None else np.flatnonzero(selected))
 
         return self._on_newest(read, self._keeper.current())
 
@@ -468,6 +467,7 @@ class HybridIndex:
         Raises:     InvalidInputError if anything is malformed, fewer than two queries have a relevant document, or the
                     index has no vectors
         """
+        self._check_open()
         judged = parse_judgements(queries, qrels)
         depth = max(200, 20 * checked_integer("k", k, 1))
         checked_integer("folds", folds, 2)
@@ -494,7 +494,7 @@ class HybridIndex:
             vector_count=state.vector_count,
             empty=not len(state.table),
         )
-        listed = list_candidates(state, request, depth)
+        state, listed = self._on_newest(lambda state: (state, list_candidates(state, request, depth)), state)
         names = [list(grades) for grades in judged.grades]
         rows = [self._keeper.lookup(found)[1] for found in names]
         candidates = []

@@ -27,7 +27,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,7 @@ __all__ = [
 ]
 
 Ids: TypeAlias = NDArray[np.int64]
+_Found = TypeVar("_Found")
 Durability: TypeAlias = Literal["full", "os"]
 
 FILE_NAME = "sightline.db"
@@ -589,6 +590,26 @@ class Reader:
         for chunk, marks in _chunks(rows):
             for entry in self._connection.execute(f"SELECT {_RECORD} FROM contents WHERE row IN ({marks})", chunk):
                 found[entry[0]] = self._record(entry)
+        return self._in_order(found, rows)
+
+    def names(self, rows: Sequence[int]) -> list[str]:
+        """Return the ids written under rows, in their order, without reading documents.
+
+        Raises:     RowGoneError if one was purged; CorruptIndexError if that of a live row is not the one it goes by
+        """
+        found: dict[int, str] = {}
+        for chunk, marks in _chunks(rows):
+            for row, written, name in self._connection.execute(
+                "SELECT row, contents.id, documents.id FROM contents LEFT JOIN documents USING (row) "
+                f"WHERE row IN ({marks})",
+                chunk,
+            ):
+                if name not in (None, written):
+                    raise self._store.damaged(f"row {row} is that of {written!r}, not of {name!r}")
+                found[row] = written
+        return self._in_order(found, rows)
+
+    def _in_order(self, found: dict[int, _Found], rows: Sequence[int]) -> list[_Found]:
         try:
             return [found[row] for row in rows]
         except KeyError:

@@ -34,6 +34,8 @@ class Records(Protocol):
 
     def documents(self, ids: Sequence[int]) -> list[Document]: ...
 
+    def names(self, ids: Sequence[int]) -> list[str]: ...
+
     def embedded(self, ids: Sequence[int]) -> list[bool]: ...
 
     # One for each id; those of dead ids may be empty.
@@ -99,6 +101,15 @@ class Table:
             return self._records.documents(self.row_ids[rows].tolist())
         found: list[Document] = self._documents.view[rows].tolist()
         return found
+
+    def names(self, rows: Rows) -> list[str]:
+        """Return the ids that users gave to the documents of rows.
+
+        Raises:     RowGoneError if they lie elsewhere and a newer version does not have them
+        """
+        if self._records is not None:
+            return self._records.names(self.row_ids[rows].tolist())
+        return [document.id for document in self._documents.view[rows]]
 
     @property
     def reads_documents(self) -> bool:
