@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -17,6 +19,7 @@ import pytest
 
 import sightline as sl
 import sightline.durable
+import sightline.locking
 from sightline import Document, HybridIndex
 
 DOCUMENTS = [Document(f"d{i}", f"text number {i}", {"n": i}, [1.0, float(i), 0.5]) for i in range(20)]
@@ -391,6 +394,62 @@ def test_a_forked_child_may_read_but_not_write(tmp_path: Path) -> None:
         assert "parent process" in found[1]
         index.add([Document("new", "x")])
         assert index.verify()["documents"] == 21
+
+
+def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
+    if "fork" not in multiprocessing.get_all_start_methods():
+        pytest.skip("no fork here")
+    index = HybridIndex(tmp_path / "kb")
+    reading, writing = os.pipe()
+    going_on, waiting = os.pipe()
+    child = os.fork()
+    if child == 0:
+        kept = not index._keeper._lock._file.closed  # type: ignore[attr-defined]
+        index.close()  # which must not give up the parent's lock
+        os.write(writing, b"kept" if kept else b"closed")
+        os.read(going_on, 1)
+        os._exit(0)
+    try:
+        assert os.read(reading, 10) == b"closed"
+        with pytest.raises(sl.IndexLockedError):
+            HybridIndex(tmp_path / "kb")
+        index.close()
+        HybridIndex(tmp_path / "kb").close()  # while the child lives
+    finally:
+        os.write(waiting, b"x")
+        os.waitpid(child, 0)
+        for descriptor in (reading, writing, going_on, waiting):
+            os.close(descriptor)
+
+
+def test_a_lock_that_the_file_system_does_not_have_is_not_one_that_is_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(sightline.locking, "_lock", refuse)
+    with pytest.raises(sl.StorageError, match="cannot be locked: No locks available"):
+        HybridIndex(tmp_path / "kb")
+
+
+def test_close_waits_for_a_reader_that_looks_for_commits(tmp_path: Path) -> None:
+    HybridIndex(tmp_path / "kb").close()
+    reader = HybridIndex.open(tmp_path / "kb", read_only=True)
+    store = reader._keeper._store  # type: ignore[attr-defined]
+    store.changed_token()
+    closing = threading.Thread(target=reader.close)
+    with store._watching:  # as changed_token has it while it asks
+        closing.start()
+        closing.join(0.2)
+        assert isinstance(store._watcher.execute("PRAGMA data_version").fetchone()[0], int)
+        watcher = store._watcher
+    closing.join(10)
+    assert not closing.is_alive()
+    with pytest.raises(sl.SightlineError, match="closed"):
+        store.changed_token()
+    with pytest.raises(sl.SightlineError, match="closed"), store._translated():
+        watcher.execute("PRAGMA data_version")
 
 
 def _search_versions(folder: str, ready: Any, stop: Any, results: Any) -> None:

@@ -1,15 +1,18 @@
 """The lock that makes a process the one writer of a directory.
 
-The operating system holds it, so it ends with the process, however that ends. The file names the holder for the message
-that a second writer gets; its content decides nothing.
+The operating system holds it, so it ends with the process, however that ends. A child that forks shares the open file
+and would go on holding it, so it closes its own at once. The file names the holder for the message that a second writer
+gets; its content decides nothing.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
 import sys
+import weakref
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -26,17 +29,21 @@ class WriterLock:
 
     Parameters: path : file, made if missing, never removed (another process may be about to lock it)
     Raises:     IndexLockedError at once, naming the holder, if another process or object has it; StorageError if the
-                file cannot be opened
+                file cannot be opened or locked at all
     """
 
     def __init__(self, path: Path) -> None:
+        self._opened_in = os.getpid()
         try:
             self._file: IO[Any] = path.open("r+b" if path.exists() else "w+b")
         except OSError as error:
             raise StorageError(f"'{path}' cannot be opened for writing: {error.strerror or error}") from None
         try:
             _lock(self._file)
-        except OSError:
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK):  # such as a mount without locks
+                self._file.close()
+                raise StorageError(f"'{path}' cannot be locked: {error.strerror or error}") from None
             holder = _holder(self._file)
             self._file.close()
             raise IndexLockedError(
@@ -47,10 +54,17 @@ class WriterLock:
             self._file.truncate(0)
             self._file.write(text.encode())
             self._file.flush()
+        _held.add(self)
 
     def release(self) -> None:
-        """Give the lock up; harmless if that was done."""
-        self._file.close()
+        """Give the lock up; harmless if that was done, and in a child, whose parent keeps it."""
+        if not self._file.closed and self._opened_in == os.getpid():
+            _unlock(self._file)
+        self._close()
+
+    def _close(self) -> None:
+        with suppress(OSError):  # of the holder's name, if the disk was full
+            self._file.close()
 
 
 def _holder(file: IO[Any]) -> str:
@@ -60,6 +74,8 @@ def _holder(file: IO[Any]) -> str:
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"
 
+
+_held: weakref.WeakSet[WriterLock] = weakref.WeakSet()
 
 if sys.platform == "win32":
     import msvcrt
@@ -71,8 +87,21 @@ if sys.platform == "win32":
         finally:
             file.seek(0)
 
+    def _unlock(file: IO[Any]) -> None:
+        """Closing is enough where no child shares the file."""
+
 else:
     import fcntl
 
     def _lock(file: IO[Any]) -> None:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _unlock(file: IO[Any]) -> None:
+        with suppress(OSError):
+            fcntl.flock(file.fileno(), fcntl.LOCK_UN)
+
+    def _close_in_child() -> None:
+        for lock in list(_held):
+            lock._close()
+
+    os.register_at_fork(after_in_child=_close_in_child)

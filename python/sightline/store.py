@@ -264,6 +264,8 @@ class Store:
         try:
             yield
         except (sqlite3.OperationalError, sqlite3.DatabaseError, OverflowError, UnicodeDecodeError) as error:
+            if self._closed and isinstance(error, sqlite3.ProgrammingError):  # by another thread, meanwhile
+                raise SightlineError("this HybridIndex is closed") from None
             name = getattr(error, "sqlite_errorname", "")
             text = str(error)
             full_or_broken = name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY"))
@@ -398,7 +400,7 @@ class Store:
 
     def close(self) -> None:
         """Close all connections."""
-        with self._lock:
+        with self._watching, self._lock:  # the watcher may be in use, unlike those that lie idle
             if self._closed:
                 return
             self._closed = True
