@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import itertools
 import json
 import multiprocessing
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -192,8 +194,6 @@ def test_opening_removes_only_files_that_a_writer_left(tmp_path: Path) -> None:
 
 
 def test_another_program_s_database_and_later_versions_are_left_alone(tmp_path: Path) -> None:
-    import sqlite3
-
     folder = tmp_path / "kb"
     HybridIndex(folder).close()
     connection = sqlite3.connect(folder / "sightline.db")
@@ -450,6 +450,56 @@ def test_close_waits_for_a_reader_that_looks_for_commits(tmp_path: Path) -> None
         store.changed_token()
     with pytest.raises(sl.SightlineError, match="closed"), store._translated():
         watcher.execute("PRAGMA data_version")
+
+
+def test_an_index_that_nobody_closed_ends_its_maintenance_before_the_interpreter(tmp_path: Path) -> None:
+    code = f"""
+import time, sightline.durable, sightline as sl
+def step(keeper):
+    time.sleep(0.5)
+    print("finished", flush=True)
+    return True
+sightline.durable._SEAL_ROWS = 1
+sightline.durable.DurableKeeper._maintain_once = step
+index = sl.HybridIndex({str(tmp_path / "kb")!r})
+index.add(["text"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "finished\n"
+
+
+@pytest.mark.parametrize("call", range(1, 5))
+def test_stats_while_a_file_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int) -> None:
+    with HybridIndex(tmp_path / "kb") as index:
+        index.add(DOCUMENTS)
+        index.flush()
+        before, calls = Path.stat, itertools.count(1)
+
+        def stat(path: Path, **options: Any) -> os.stat_result:
+            if path.suffix == ".dense" and next(calls) >= call:
+                raise FileNotFoundError(path)
+            return before(path, **options)
+
+        monkeypatch.setattr(Path, "stat", stat)
+        assert index.stats()["disk_bytes"] > 0
+
+
+def test_a_file_system_without_a_write_ahead_log_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Without(sqlite3.Connection):
+        def execute(self, statement: str, *values: Any) -> Any:
+            return super().execute(statement.replace("journal_mode = WAL", "journal_mode = DELETE"), *values)
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **options: connect(*a, factory=Without, **options))
+    with pytest.raises(sl.StorageError, match="journal mode 'delete'"):
+        HybridIndex(tmp_path / "kb")
+
+
+def test_a_scope_does_not_tell_how_much_lies_outside(tmp_path: Path) -> None:
+    for path in (tmp_path / "kb", None):
+        with HybridIndex(path) as index:
+            index.add(DOCUMENTS)
+            assert "20" not in repr(index.scoped({"n": 1}))
 
 
 def _search_versions(folder: str, ready: Any, stop: Any, results: Any) -> None:

@@ -9,7 +9,10 @@ Locks, taken in this order: ``_maintaining`` (who seals or merges), ``writing``,
 
 from __future__ import annotations
 
+import atexit
+import stat
 import threading
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -472,6 +475,7 @@ class DurableKeeper(Keeper):
                 return
             self._maintenance = threading.Thread(target=self._maintain, name="sightline-maintenance", daemon=True)
             self._maintenance.start()
+            _maintained.add(self)
 
     def _maintain(self) -> None:
         try:
@@ -622,7 +626,6 @@ class DurableKeeper(Keeper):
         with self._store.reading() as reader:
             segments = reader.segments()
             dead = len(reader.tombstones())
-        files = [path for path in self._folder.rglob("*") if path.is_file()]
         return {
             "path": str(self._folder),
             "settings": self.settings.to_json(),
@@ -630,7 +633,7 @@ class DurableKeeper(Keeper):
             "segments": len(segments),
             "unsealed": self._tail_rows(),
             "tombstones": dead,
-            "disk_bytes": sum(path.stat().st_size for path in files if path.exists()),
+            "disk_bytes": sum(_size(path) for path in self._folder.rglob("*")),
             "maintenance_error": None if self._maintenance_error is None else str(self._maintenance_error),
         }
 
@@ -643,6 +646,27 @@ class DurableKeeper(Keeper):
             self._store.close()
             if self._lock is not None:
                 self._lock.release()
+
+
+_maintained: weakref.WeakSet[DurableKeeper] = weakref.WeakSet()
+
+
+@atexit.register
+def _finish_maintenance() -> None:
+    """Wait for the step under way of indexes that nobody closed: the interpreter must not end under a thread's feet."""
+    for keeper in list(_maintained):
+        keeper._closing = True
+        if keeper._maintenance is not None:
+            keeper._maintenance.join()
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file, 0 if it is gone by now, or none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
 
 def _make_folder(folder: Path, create: bool) -> None:

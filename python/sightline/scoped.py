@@ -144,7 +144,8 @@ class ScopedIndex:
         return self.count()
 
     def __repr__(self) -> str:
-        return f"ScopedIndex of {self._index!r}"
+        # Not the index's own, which tells how many documents there are outside.
+        return f"ScopedIndex of a {type(self._index).__name__}"
 
     def _within(self, where: Mapping[str, Any] | None) -> Filter:
         return self._scope if where is None else within(self._scope, parse_filter(where))

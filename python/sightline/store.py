@@ -221,7 +221,12 @@ class Store:
         )
         try:
             if not self.read_only:
-                connection.execute("PRAGMA journal_mode = WAL").fetchone()
+                mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+                if mode != "wal":
+                    raise StorageError(
+                        f"'{self.path}': SQLite cannot keep a write-ahead log here (journal mode {mode!r}), without "
+                        "which readers and crashes are not safe; use a local file system"
+                    )
                 _set_synchronous(connection, full=self._durability == "full")
             connection.execute("PRAGMA trusted_schema = 0")
             connection.execute("PRAGMA cell_size_check = 1")
