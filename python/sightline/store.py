@@ -204,13 +204,14 @@ class Store:
 
     # Connections
 
-    def _connect(self) -> sqlite3.Connection:
-        query = ""
-        if self.read_only:
-            query = "?mode=ro"
-            writable = os.access(self.path.parent, os.W_OK)
-            if not writable and not self.path.with_name(FILE_NAME + "-wal").exists():
-                query = "?immutable=1"  # nobody can write here, and SQLite could not make its lock files
+    def _is_still(self) -> bool:
+        """Whether nobody writes now, and we cannot make the files that SQLite needs to see when somebody begins."""
+        writable = not self.read_only or os.access(self.path.parent, os.W_OK)
+        return not writable and not self.path.with_name(FILE_NAME + "-wal").exists()
+
+    def _connect(self, *, still: bool = False) -> sqlite3.Connection:
+        """Open a connection; still: one that takes no locks and sees no change, so it must not outlive one read."""
+        query = ("?immutable=1" if still else "?mode=ro") if self.read_only else ""
         connection = sqlite3.connect(
             f"{self.path.absolute().as_uri()}{query}",
             uri=True,
@@ -298,18 +299,22 @@ class Store:
                 if self._watcher is not None:
                     _abandoned.append(self._watcher)
                 self._idle, self._watcher, self._pid = [], None, os.getpid()
-            connection = self._idle.pop() if self._idle else None
+            still = self._is_still()
+            written = self.path.stat().st_mtime_ns if still else 0
+            connection = None if still or not self._idle else self._idle.pop()
         with self._translated():
-            connection = connection or self._connect()
+            connection = connection or self._connect(still=still)
             try:
                 yield connection
+                if still and not (self._is_still() and self.path.stat().st_mtime_ns == written):
+                    raise StorageError(f"'{self.path}': a writer came during this read; try again")
             except BaseException:
                 if connection.in_transaction:
                     connection.rollback()
                 raise
             finally:
                 with self._lock:
-                    if self._closed:
+                    if self._closed or still:
                         connection.close()
                     else:
                         self._idle.append(connection)
@@ -377,6 +382,8 @@ class Store:
             if self._watcher is None or self._pid != os.getpid():
                 with self._any_connection():  # which notices a fork
                     pass
+                if self._is_still():  # SQLite would not tell; tokens below 0 are none of its own
+                    return -self.path.stat().st_mtime_ns
                 self._watcher = self._connect()
             token: int = self._watcher.execute("PRAGMA data_version").fetchone()[0]
             return token
