@@ -328,6 +328,11 @@ def test_a_reader_that_cannot_write_sees_a_writer_that_came_and_went(
             index.delete(["d2"])
             assert len(reader) == 17
         assert len(reader.search("number", 30, mode="lexical")) == 17
+    with HybridIndex.open(folder, read_only=True) as reader:
+        (folder / "sightline.db").rename(tmp_path / "elsewhere")
+        (folder / "sightline.db-wal").unlink(missing_ok=True)
+        with pytest.raises(sl.StorageError, match="cannot be read: No such file"):
+            reader.get("d5")
 
 
 def test_only_changed_texts_are_embedded_again(tmp_path: Path) -> None:

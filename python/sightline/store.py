@@ -209,6 +209,12 @@ class Store:
         writable = not self.read_only or os.access(self.path.parent, os.W_OK)
         return not writable and not self.path.with_name(FILE_NAME + "-wal").exists()
 
+    def _modified(self) -> int:
+        try:
+            return self.path.stat().st_mtime_ns
+        except OSError as error:
+            raise StorageError(f"'{self.path}' cannot be read: {error.strerror or error}") from None
+
     def _connect(self, *, still: bool = False) -> sqlite3.Connection:
         """Open a connection; still: one that takes no locks and sees no change, so it must not outlive one read."""
         query = ("?immutable=1" if still else "?mode=ro") if self.read_only else ""
@@ -300,13 +306,13 @@ class Store:
                     _abandoned.append(self._watcher)
                 self._idle, self._watcher, self._pid = [], None, os.getpid()
             still = self._is_still()
-            written = self.path.stat().st_mtime_ns if still else 0
+            written = self._modified() if still else 0
             connection = None if still or not self._idle else self._idle.pop()
         with self._translated():
             connection = connection or self._connect(still=still)
             try:
                 yield connection
-                if still and not (self._is_still() and self.path.stat().st_mtime_ns == written):
+                if still and not (self._is_still() and self._modified() == written):
                     raise StorageError(f"'{self.path}': a writer came during this read; try again")
             except BaseException:
                 if connection.in_transaction:
@@ -383,7 +389,7 @@ class Store:
                 with self._any_connection():  # which notices a fork
                     pass
                 if self._is_still():  # SQLite would not tell; tokens below 0 are none of its own
-                    return -self.path.stat().st_mtime_ns
+                    return -self._modified()
                 self._watcher = self._connect()
             token: int = self._watcher.execute("PRAGMA data_version").fetchone()[0]
             return token
