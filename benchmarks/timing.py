@@ -10,6 +10,9 @@ import numpy as np
 
 __all__ = ["Timing", "measure"]
 
+# OpenMP and BLAS threads spin for some milliseconds after a call, on the cores that the next engine is timed on.
+_SETTLE_SECONDS = 0.05
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -21,8 +24,9 @@ class Timing:
 
 
 def measure(calls: Mapping[str, Callable[[], object]], *, repeats: int, seconds: float) -> dict[str, Timing]:
-    """Time each call, round robin, after one warm-up each; stop after ``repeats`` rounds or ``seconds`` in all, but not
-    before two rounds."""
+    """Time each call, round robin, after one warm-up each, until ``repeats`` rounds or ``seconds`` in all are over, but not
+    before two rounds. A pause before each call lets the threads of the engine before go to sleep.
+    """
     samples: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():
         call()
@@ -31,6 +35,7 @@ def measure(calls: Mapping[str, Callable[[], object]], *, repeats: int, seconds:
         if done >= 2 and time.perf_counter() - begin > seconds:
             break
         for name, call in calls.items():
+            time.sleep(_SETTLE_SECONDS)
             start = time.perf_counter()
             call()
             samples[name].append((time.perf_counter() - start) * 1e3)
