@@ -24,8 +24,8 @@ class Timing:
 
 
 def measure(calls: Mapping[str, Callable[[], object]], *, repeats: int, seconds: float) -> dict[str, Timing]:
-    """Time each call, round robin, after one warm-up each, until ``repeats`` rounds or ``seconds`` in all are over, but not
-    before two rounds. A pause before each call lets the threads of the engine before go to sleep.
+    """Time each call, round robin, after one warm-up each, until ``repeats`` rounds or ``seconds`` in all are
+    over, but not before two rounds. A pause before each call lets the threads of the engine before go to sleep.
     """
     samples: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():
