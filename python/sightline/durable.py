@@ -39,21 +39,19 @@ from sightline.segments import (
     write_segment,
 )
 from sightline.settings import Settings
-from sightline.store import (
+from sightline.store import FILE_NAME, Durability, Store
+from sightline.store_format import (
     EMBEDDED,
-    FILE_NAME,
     HAS_TEXT,
     HAS_VECTOR,
-    Durability,
     Head,
-    Reader,
     Record,
     RowGoneError,
     Segment,
-    Store,
     digest_of,
     text_hash,
 )
+from sightline.store_reader import Reader
 from sightline.table import Ids, Rows, Table
 
 __all__ = ["DurableKeeper"]

@@ -33,7 +33,8 @@ from sightline.rerank import OnError, Reranker
 from sightline.retrieval import State, finish, list_candidates, retrieve
 from sightline.scoped import ScopedIndex
 from sightline.settings import Settings, embedder_name
-from sightline.store import Durability, RowGoneError
+from sightline.store import Durability
+from sightline.store_format import RowGoneError
 from sightline.table import Rows
 from sightline.tuning import Tuning, parse_judgements, tune_alpha
 

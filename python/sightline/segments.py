@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from sightline.bm25_index import BM25Index
 from sightline.errors import CorruptIndexError, StorageError
-from sightline.store import Segment
+from sightline.store_format import Segment
 from sightline.vector_index import VectorIndex
 
 __all__ = ["FOLDER", "Engines", "load_segment", "merge_group", "remove_files", "sweep", "write_segment"]

@@ -16,150 +16,42 @@ Thread safety: reads take a connection of their own from a pool; writes are the 
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import json
 import os
 import sqlite3
 import threading
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline.documents import Document
 from sightline.errors import CorruptIndexError, IncompatibleIndexError, SightlineError, StorageError
+from sightline.store_format import (
+    SCHEMA,
+    Head,
+    Ids,
+    Record,
+    Segment,
+    chunks,
+    content_hash,
+    encoded,
+    metadata_check,
+    vector_hash,
+)
+from sightline.store_reader import Reader
 
-__all__ = [
-    "EMBEDDED",
-    "HAS_TEXT",
-    "HAS_VECTOR",
-    "Durability",
-    "Head",
-    "Record",
-    "RowGoneError",
-    "Segment",
-    "Store",
-    "digest_of",
-    "text_hash",
-]
+__all__ = ["FILE_NAME", "Durability", "Store"]
 
-Ids: TypeAlias = NDArray[np.int64]
-_Found = TypeVar("_Found")
 Durability: TypeAlias = Literal["full", "os"]
 
 FILE_NAME = "sightline.db"
 _APPLICATION_ID = 0x51691137  # in the header of the file, so that other tools can tell what it is
 _SCHEMA_VERSION = 1
-_CHUNK = 500  # parameters of one statement; SQLite allows 999 at least
-_LAST_ROW = (1 << 63) - 1
 _BUSY_SECONDS = 30.0  # how long a checkpoint or another process may hold a lock that we need
-# Bits of contents.flags
-HAS_VECTOR, HAS_TEXT, EMBEDDED = 1, 2, 4
-
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-
-_SCHEMA = """
-CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE head (
-    one INTEGER PRIMARY KEY CHECK (one = 1), commits INTEGER NOT NULL, generation INTEGER NOT NULL,
-    next_row INTEGER NOT NULL, sealed INTEGER NOT NULL, count INTEGER NOT NULL, digest INTEGER NOT NULL, dim INTEGER
-);
-CREATE TABLE documents (row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE);
-CREATE TABLE contents (
-    row INTEGER PRIMARY KEY, id TEXT NOT NULL, flags INTEGER NOT NULL, hash BLOB NOT NULL, text_hash BLOB,
-    metadata TEXT, metadata_check INTEGER, title TEXT, text TEXT NOT NULL
-);
-CREATE INDEX contents_text ON contents (text_hash) WHERE text_hash IS NOT NULL;
-CREATE INDEX contents_blank ON contents (row) WHERE flags & 3 = 0;
-CREATE TABLE vectors (row INTEGER PRIMARY KEY, vector BLOB NOT NULL, hash BLOB NOT NULL);
-CREATE TABLE segments (
-    number INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL, vectors INTEGER NOT NULL,
-    texts INTEGER NOT NULL
-);
-CREATE TABLE tombstones (row INTEGER PRIMARY KEY, killed INTEGER NOT NULL);
-CREATE INDEX tombstones_killed ON tombstones (killed);
-CREATE TABLE embeddings (text_hash BLOB PRIMARY KEY, vector BLOB NOT NULL, hash BLOB NOT NULL);
-"""
-
-
-class RowGoneError(SightlineError):
-    """A row was purged since the state that names it; a newer state does not. Never leaves the package."""
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """Counters of a commit. Rows up to ``sealed`` are in segment files; ``generation`` counts changes of those."""
-
-    commits: int = 0
-    generation: int = 0
-    next_row: int = 0
-    sealed: int = -1
-    count: int = 0
-    digest: int = 0  # digest_of the live rows
-    dim: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A pair of segment files: the rows from ``first`` to ``last`` that were alive when it was made."""
-
-    number: int
-    first: int
-    last: int
-    vectors: int  # how many; a segment without any has no such file
-    texts: int
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What was written under one row."""
-
-    row: int
-    document: Document  # without its vector
-    flags: int
-
-
-def digest_of(rows: Ids) -> int:
-    """Return a hash of a set of rows, to which rows are added and from which they are subtracted modulo 2**64.
-
-    Source:     S. Vigna, splitmix64, the finaliser
-    """
-    with np.errstate(over="ignore"):
-        mixed = rows.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return int((mixed ^ (mixed >> np.uint64(31))).sum(dtype=np.uint64))
-
-
-def text_hash(text: str) -> bytes:
-    """Return what stands for a searched text in the cache of embeddings."""
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()
-
-
-def _hash(row: int, flags: int, *parts: str | None) -> bytes:
-    # Lengths first, -1 for None, so that no two contents are the same sequence of characters.
-    sizes = [-1 if part is None else len(part) for part in parts]
-    whole = f"{row} {flags} {sizes} {''.join([part for part in parts if part])}"
-    return hashlib.blake2b(whole.encode(), digest_size=16).digest()
-
-
-def _vector_hash(key: int | bytes, vector: bytes) -> bytes:
-    return hashlib.blake2b(vector, digest_size=8, key=str(key).encode()).digest()
-
-
-def _metadata_check(row: int, metadata: str | None) -> int:
-    """Return a checksum of metadata alone, so that building columns need not read the texts to verify it."""
-    return zlib.crc32((metadata or "").encode(), row & 0xFFFFFFFF)
-
-
-def _plain(value: dict[str, Any]) -> str | None:
-    return _ENCODER.encode(value) if value else None
 
 
 class Store:
@@ -261,7 +153,7 @@ class Store:
 
     def _create(self, settings: dict[str, Any], dim: int | None) -> None:
         with self.transaction() as connection:
-            for statement in _SCHEMA.split(";"):
+            for statement in SCHEMA.split(";"):
                 connection.execute(statement)
             connection.executemany(
                 "INSERT INTO settings VALUES (?, ?)", [(key, json.dumps(value)) for key, value in settings.items()]
@@ -330,7 +222,7 @@ class Store:
         """Give a view of the last commit, which later ones do not change."""
         with self._any_connection() as connection:
             connection.execute("BEGIN")
-            yield Reader(self, connection)
+            yield Reader(connection, self.damaged)
             connection.execute("COMMIT")
 
     def records(self, rows: Sequence[int]) -> list[Record]:
@@ -339,7 +231,7 @@ class Store:
         Raises:     RowGoneError if one was purged; CorruptIndexError if a hash does not hold
         """
         with self._any_connection() as connection:
-            return Reader(self, connection).records(rows)
+            return Reader(connection, self.damaged).records(rows)
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
@@ -446,9 +338,9 @@ class Store:
 
         def contents() -> Iterator[tuple[Any, ...]]:  # not a list, which would cost the garbage collector dearly
             for row, document, flag, key in zip(numbers, documents, flags, hashes, strict=True):
-                metadata = _plain(dict(document.metadata))
-                whole = _hash(row, flag, document.id, metadata, document.title, document.text)
-                check = _metadata_check(row, metadata)
+                metadata = encoded(dict(document.metadata))
+                whole = content_hash(row, flag, document.id, metadata, document.title, document.text)
+                check = metadata_check(row, metadata)
                 yield (row, document.id, flag, whole, key, metadata, check, document.title, document.text)
 
         connection.executemany("INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", contents())
@@ -460,7 +352,7 @@ class Store:
         blobs = [np.ascontiguousarray(vector, dtype="<f4").tobytes() for vector in vectors]
         connection.executemany(
             "INSERT INTO vectors VALUES (?, ?, ?)",
-            [(row, blob, _vector_hash(row, blob)) for row, blob in zip(rows.tolist(), blobs, strict=True)],
+            [(row, blob, vector_hash(row, blob)) for row, blob in zip(rows.tolist(), blobs, strict=True)],
         )
 
     def remove(self, connection: sqlite3.Connection, rows: Ids, commit: int) -> None:
@@ -499,7 +391,7 @@ class Store:
     def embedded_of(self, connection: sqlite3.Connection, rows: Ids) -> list[tuple[int, bytes]]:
         """Return row and text hash of those rows whose vectors the embedder made."""
         found: list[tuple[int, bytes]] = []
-        for chunk, marks in _chunks(rows.tolist()):
+        for chunk, marks in chunks(rows.tolist()):
             found += connection.execute(
                 f"SELECT row, text_hash FROM contents WHERE row IN ({marks}) AND text_hash IS NOT NULL", chunk
             ).fetchall()
@@ -512,221 +404,14 @@ class Store:
         blobs = [np.ascontiguousarray(vector, dtype="<f4").tobytes() for vector in vectors]
         connection.executemany(
             "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)",
-            [(key, blob, _vector_hash(key, blob)) for key, blob in zip(keys, blobs, strict=True)],
+            [(key, blob, vector_hash(key, blob)) for key, blob in zip(keys, blobs, strict=True)],
         )
         connection.execute("DELETE FROM embeddings WHERE rowid <= (SELECT max(rowid) FROM embeddings) - ?", (most,))
 
 
-class Reader:
-    """Reads of one commit."""
-
-    def __init__(self, store: Store, connection: sqlite3.Connection) -> None:
-        self._store = store
-        self._connection = connection
-
-    def settings(self) -> dict[str, Any]:
-        """Return what the index was made with."""
-        try:
-            return {key: json.loads(value) for key, value in self._connection.execute("SELECT * FROM settings")}
-        except ValueError as error:
-            raise self._store.damaged(f"its settings cannot be read ({error})") from None
-
-    def head(self) -> Head:
-        """Return the counters of the commit."""
-        found = self._connection.execute(
-            "SELECT commits, generation, next_row, sealed, count, digest, dim FROM head"
-        ).fetchone()
-        if (
-            found is None
-            or not all(type(value) is int for value in found[:6])
-            or type(found[6]) not in (int, type(None))
-        ):
-            raise self._store.damaged("its counters cannot be read")
-        head = Head(*found)
-        return replace(head, digest=head.digest % (1 << 64))
-
-    def segments(self) -> list[Segment]:
-        """Return the manifest, in the order of rows."""
-        rows = self._connection.execute("SELECT * FROM segments ORDER BY first").fetchall()
-        if not all(type(value) is int and value >= 0 for row in rows for value in row):
-            raise self._store.damaged("its manifest of segments cannot be read")
-        found = [Segment(*row) for row in rows]
-        for before, after in itertools.pairwise(found):
-            if before.last >= after.first:
-                raise self._store.damaged(f"segments {before.number} and {after.number} overlap")
-        return found
-
-    def tombstones(self, first: int = 0, last: int | None = None, since: int | None = None) -> Ids:
-        """Return the dead rows of a range, or those killed after a commit."""
-        if since is not None:
-            return self._rows("SELECT row FROM tombstones WHERE killed > ? ORDER BY row", (since,))
-        between = (first, _LAST_ROW if last is None else last)
-        return self._rows("SELECT row FROM tombstones WHERE row BETWEEN ? AND ? ORDER BY row", between)
-
-    def tombstone_count(self, first: int, last: int) -> int:
-        """Return how many rows of a range are dead."""
-        query = "SELECT count(*) FROM tombstones WHERE row BETWEEN ? AND ?"
-        count: int = self._connection.execute(query, (first, last)).fetchone()[0]
-        return count
-
-    def blank(self) -> Ids:
-        """Return the live rows that have neither vector nor text, so that no engine knows them."""
-        return self._rows(
-            "SELECT documents.row FROM contents JOIN documents USING (row) WHERE flags & 3 = 0 ORDER BY row", ()
-        )
-
-    def _rows(self, query: str, values: tuple[Any, ...]) -> Ids:
-        return np.array([row for (row,) in self._connection.execute(query, values)], dtype=np.int64)
-
-    def live_after(self, row: int) -> list[Record]:
-        """Return the live documents written after a row, in order."""
-        return [
-            self._record(entry)
-            for entry in self._connection.execute(
-                f"SELECT {_RECORD} FROM contents JOIN documents USING (row) WHERE row > ? ORDER BY row", (row,)
-            )
-        ]
-
-    def vectors_after(self, row: int) -> tuple[Ids, list[NDArray[np.float32]]]:
-        """Return the vectors that no segment file holds, of rows after one."""
-        rows, vectors = [], []
-        query = "SELECT row, vector, hash FROM vectors WHERE row > ? ORDER BY row"
-        for key, blob, check in self._connection.execute(query, (row,)):
-            vectors.append(self._vector(key, blob, check))
-            rows.append(key)
-        return np.array(rows, dtype=np.int64), vectors
-
-    def _vector(self, key: int | bytes, blob: bytes, check: bytes) -> NDArray[np.float32]:
-        if not isinstance(blob, bytes) or _vector_hash(key, blob) != check:
-            raise self._store.damaged(f"the vector of row {key!r} does not have its checksum")
-        return np.frombuffer(blob, dtype="<f4").astype(np.float32, copy=False)
-
-    def records(self, rows: Sequence[int]) -> list[Record]:
-        """Return what was written under rows, in their order.
-
-        Raises:     RowGoneError if one was purged; CorruptIndexError if a hash does not hold
-        """
-        found = {}
-        for chunk, marks in _chunks(rows):
-            for entry in self._connection.execute(f"SELECT {_RECORD} FROM contents WHERE row IN ({marks})", chunk):
-                found[entry[0]] = self._record(entry)
-        return self._in_order(found, rows)
-
-    def names(self, rows: Sequence[int]) -> list[str]:
-        """Return the ids written under rows, in their order, without reading documents.
-
-        Raises:     RowGoneError if one was purged; CorruptIndexError if that of a live row is not the one it goes by
-        """
-        found: dict[int, str] = {}
-        for chunk, marks in _chunks(rows):
-            for row, written, name in self._connection.execute(
-                "SELECT row, contents.id, documents.id FROM contents LEFT JOIN documents USING (row) "
-                f"WHERE row IN ({marks})",
-                chunk,
-            ):
-                if name not in (None, written):
-                    raise self._store.damaged(f"row {row} is that of {written!r}, not of {name!r}")
-                found[row] = written
-        return self._in_order(found, rows)
-
-    def _in_order(self, found: dict[int, _Found], rows: Sequence[int]) -> list[_Found]:
-        try:
-            return [found[row] for row in rows]
-        except KeyError:
-            raise RowGoneError(f"'{self._store.path}': a row was purged") from None
-
-    def all_records(self) -> Iterator[Record]:
-        """Yield the live documents in the order of writing."""
-        for entry in self._connection.execute(
-            f"SELECT {_RECORD} FROM documents JOIN contents USING (row) ORDER BY documents.row"
-        ):
-            yield self._record(entry)
-
-    def _record(self, entry: tuple[Any, ...]) -> Record:
-        row, name, flags, check, metadata, title, text = entry
-        try:
-            if _hash(row, flags, name, metadata, title, text) != check:
-                raise ValueError
-            plain = json.loads(metadata) if metadata is not None else {}
-        except (ValueError, TypeError, AttributeError):
-            raise self._store.damaged(f"the document of row {row} does not have its hash") from None
-        return Record(row, Document(name, text, plain, None, title), flags)
-
-    def metadata(self, first: int, last: int) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield the metadata of a range of rows, dead ones too, without reading their texts."""
-        query = "SELECT row, metadata, metadata_check FROM contents WHERE row BETWEEN ? AND ? ORDER BY row"
-        try:
-            for row, text, check in self._connection.execute(query, (first, last)):
-                if _metadata_check(row, text) != check:
-                    raise ValueError(f"that of row {row} does not have its checksum")
-                yield row, {} if text is None else json.loads(text)
-        except (ValueError, TypeError, AttributeError) as error:  # SQLite columns hold values of any type
-            raise self._store.damaged(f"its metadata cannot be read ({error})") from None
-
-    def rows_of(self, names: Sequence[str]) -> dict[str, int]:
-        """Return the rows of the ids that are present."""
-        found: dict[str, int] = {}
-        for chunk, marks in _chunks(names):
-            for name, row, written in self._connection.execute(
-                "SELECT documents.id, row, contents.id FROM documents LEFT JOIN contents USING (row) "
-                f"WHERE documents.id IN ({marks})",
-                chunk,
-            ):
-                if written != name:
-                    raise self._store.damaged(f"row {row} is that of {written!r}, not of {name!r}")
-                found[name] = row
-        return found
-
-    def embedded_rows(self, keys: Sequence[bytes]) -> dict[bytes, int]:
-        """Return live rows whose vectors the embedder made for these text hashes."""
-        found: dict[bytes, int] = {}
-        for chunk, marks in _chunks(keys):
-            found.update(
-                self._connection.execute(
-                    f"SELECT text_hash, row FROM contents JOIN documents USING (row) WHERE text_hash IN ({marks})",
-                    chunk,
-                )
-            )
-        return found
-
-    def cached_embeddings(self, keys: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
-        """Return vectors that were made for documents that are gone."""
-        found: dict[bytes, NDArray[np.float32]] = {}
-        for chunk, marks in _chunks(keys):
-            for key, blob, check in self._connection.execute(
-                f"SELECT text_hash, vector, hash FROM embeddings WHERE text_hash IN ({marks})", chunk
-            ):
-                found[key] = self._vector(key, blob, check)
-        return found
-
-    def check(self) -> None:
-        """Run SQLite's own check and compare documents with contents.
-
-        Raises:     CorruptIndexError
-        """
-        problems = [text for (text,) in self._connection.execute("PRAGMA integrity_check(3)")]
-        if problems != ["ok"]:
-            raise self._store.damaged("; ".join(problems))
-        lost = self._connection.execute(
-            "SELECT documents.row FROM documents LEFT JOIN contents USING (row) WHERE contents.id IS NOT documents.id "
-            "UNION ALL SELECT row FROM tombstones JOIN documents USING (row) "
-            "UNION ALL SELECT row FROM contents WHERE row NOT IN (SELECT row FROM documents) "
-            "AND row NOT IN (SELECT row FROM tombstones) LIMIT 1"
-        ).fetchone()
-        if lost is not None:
-            raise self._store.damaged(f"row {lost[0]} of documents, contents and tombstones disagree")
-
-
-_RECORD = "row, contents.id, flags, hash, metadata, title, text"
 _abandoned: list[sqlite3.Connection] = []
 
 
 def _set_synchronous(connection: sqlite3.Connection, *, full: bool) -> None:
     connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
     connection.execute(f"PRAGMA fullfsync = {int(full)}")  # macOS: fsync alone leaves the data in the drive's cache
-
-
-def _chunks(values: Sequence[Any]) -> Iterator[tuple[Sequence[Any], str]]:
-    for start in range(0, len(values), _CHUNK):
-        chunk = values[start : start + _CHUNK]
-        yield chunk, ",".join("?" * len(chunk))

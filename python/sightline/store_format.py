@@ -1,0 +1,146 @@
+"""What the database of an index holds: its tables, the values that stand for them in Python, and their hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.documents import Document
+from sightline.errors import SightlineError
+
+__all__ = [
+    "EMBEDDED",
+    "HAS_TEXT",
+    "HAS_VECTOR",
+    "SCHEMA",
+    "Head",
+    "Ids",
+    "Record",
+    "RowGoneError",
+    "Segment",
+    "chunks",
+    "content_hash",
+    "digest_of",
+    "encoded",
+    "metadata_check",
+    "text_hash",
+    "vector_hash",
+]
+
+Ids: TypeAlias = NDArray[np.int64]
+
+# Bits of contents.flags
+HAS_VECTOR, HAS_TEXT, EMBEDDED = 1, 2, 4
+
+_CHUNK = 500  # parameters of one statement; SQLite allows 999 at least
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+SCHEMA = """
+CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE head (
+    one INTEGER PRIMARY KEY CHECK (one = 1), commits INTEGER NOT NULL, generation INTEGER NOT NULL,
+    next_row INTEGER NOT NULL, sealed INTEGER NOT NULL, count INTEGER NOT NULL, digest INTEGER NOT NULL, dim INTEGER
+);
+CREATE TABLE documents (row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE);
+CREATE TABLE contents (
+    row INTEGER PRIMARY KEY, id TEXT NOT NULL, flags INTEGER NOT NULL, hash BLOB NOT NULL, text_hash BLOB,
+    metadata TEXT, metadata_check INTEGER, title TEXT, text TEXT NOT NULL
+);
+CREATE INDEX contents_text ON contents (text_hash) WHERE text_hash IS NOT NULL;
+CREATE INDEX contents_blank ON contents (row) WHERE flags & 3 = 0;
+CREATE TABLE vectors (row INTEGER PRIMARY KEY, vector BLOB NOT NULL, hash BLOB NOT NULL);
+CREATE TABLE segments (
+    number INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL, vectors INTEGER NOT NULL,
+    texts INTEGER NOT NULL
+);
+CREATE TABLE tombstones (row INTEGER PRIMARY KEY, killed INTEGER NOT NULL);
+CREATE INDEX tombstones_killed ON tombstones (killed);
+CREATE TABLE embeddings (text_hash BLOB PRIMARY KEY, vector BLOB NOT NULL, hash BLOB NOT NULL);
+"""
+
+
+class RowGoneError(SightlineError):
+    """A row was purged since the state that names it; a newer state does not. Never leaves the package."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Counters of a commit. Rows up to ``sealed`` are in segment files; ``generation`` counts changes of those."""
+
+    commits: int = 0
+    generation: int = 0
+    next_row: int = 0
+    sealed: int = -1
+    count: int = 0
+    digest: int = 0  # digest_of the live rows
+    dim: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A pair of segment files: the rows from ``first`` to ``last`` that were alive when it was made."""
+
+    number: int
+    first: int
+    last: int
+    vectors: int  # how many; a segment without any has no such file
+    texts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What was written under one row."""
+
+    row: int
+    document: Document  # without its vector
+    flags: int
+
+
+def digest_of(rows: Ids) -> int:
+    """Return a hash of a set of rows, to which rows are added and from which they are subtracted modulo 2**64.
+
+    Source:     S. Vigna, splitmix64, the finaliser
+    """
+    with np.errstate(over="ignore"):
+        mixed = rows.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return int((mixed ^ (mixed >> np.uint64(31))).sum(dtype=np.uint64))
+
+
+def text_hash(text: str) -> bytes:
+    """Return what stands for a searched text in the cache of embeddings."""
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def content_hash(row: int, flags: int, *parts: str | None) -> bytes:
+    # Lengths first, -1 for None, so that no two contents are the same sequence of characters.
+    sizes = [-1 if part is None else len(part) for part in parts]
+    whole = f"{row} {flags} {sizes} {''.join([part for part in parts if part])}"
+    return hashlib.blake2b(whole.encode(), digest_size=16).digest()
+
+
+def vector_hash(key: int | bytes, vector: bytes) -> bytes:
+    return hashlib.blake2b(vector, digest_size=8, key=str(key).encode()).digest()
+
+
+def metadata_check(row: int, metadata: str | None) -> int:
+    """Return a checksum of metadata alone, so that building columns need not read the texts to verify it."""
+    return zlib.crc32((metadata or "").encode(), row & 0xFFFFFFFF)
+
+
+def encoded(value: dict[str, Any]) -> str | None:
+    return _ENCODER.encode(value) if value else None
+
+
+def chunks(values: Sequence[Any]) -> Iterator[tuple[Sequence[Any], str]]:
+    for start in range(0, len(values), _CHUNK):
+        chunk = values[start : start + _CHUNK]
+        yield chunk, ",".join("?" * len(chunk))
