@@ -307,6 +307,21 @@ def test_other_threads_run_during_a_search() -> None:
     assert ticks >= 5
 
 
+REAP = """
+import os, sys, time
+
+def reap(child, deadline):
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            break
+        if time.monotonic() > deadline:
+            os.kill(child, 9)
+            sys.exit("a child hangs")
+        time.sleep(0.005)
+    assert status == 0, status
+"""
+
 FORK = """
 import os, sys, threading, time
 import numpy as np
@@ -347,22 +362,16 @@ for _ in range(4):
     check()
 deadline = time.monotonic() + 60
 for child in children:
-    while True:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            break
-        if time.monotonic() > deadline:
-            os.kill(child, 9)
-            sys.exit("a child hangs")
-        time.sleep(0.01)
-    assert status == 0, status
+    reap(child, deadline)
 check()
 print("fine")
 """
 
 
 def test_fork_while_the_pool_is_live() -> None:
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", REAP + FORK], capture_output=True, text=True, timeout=120
+    )
     assert done.stdout == "fine\n", done.stderr
 
 
@@ -396,16 +405,7 @@ for _ in range(10):
             status = 0
         finally:
             os._exit(status)
-    deadline = time.monotonic() + 30
-    while True:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            break
-        if time.monotonic() > deadline:
-            os.kill(child, 9)
-            sys.exit("a child hangs")
-        time.sleep(0.005)
-    assert status == 0, status
+    reap(child, time.monotonic() + 30)
 stop.set()
 for thread in threads:
     thread.join(30)
@@ -414,7 +414,7 @@ print("fine")
 
 
 def test_fork_while_threads_share_a_pass() -> None:
-    command = [sys.executable, "-W", "ignore", "-c", FORK_WHILE_SEARCHING]
+    command = [sys.executable, "-W", "ignore", "-c", REAP + FORK_WHILE_SEARCHING]
     done = subprocess.run(command, capture_output=True, text=True, timeout=180)
     assert done.stdout == "fine\n", done.stderr
 

@@ -84,7 +84,7 @@ PYTHON_LEVELS: list[set[str]] = [
         "query",
         "sentences",
     },
-    {"saved_analyzer", "store_format"},
+    {"bm25_explanation", "saved_analyzer", "store_format"},
     {"store_reader"},
     {"vector_index", "bm25_index", "sparse_index", "filters", "fusion", "selection", "store", "blocks"},
     {"table", "segments", "settings", "embed", "openai_embed", "rerank", "chunking", "evaluation", "openai_chat"},

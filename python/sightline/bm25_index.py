@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, NamedTuple
 
@@ -15,6 +14,7 @@ import numpy.typing as npt
 from sightline import _core
 from sightline._arrays import FloatArray, IdArray, check_k, id_array, masks, path_bytes
 from sightline.analyzer import Analyzer
+from sightline.bm25_explanation import BM25Explanation, explanation_of
 from sightline.errors import CorruptIndexError, InvalidInputError, SightlineError, checked_number
 from sightline.fields import (
     Field,
@@ -28,7 +28,7 @@ from sightline.fields import (
 from sightline.query import Query
 from sightline.saved_analyzer import describe_analyzer, restore_analyzer
 
-__all__ = ["BM25Explanation", "BM25Index", "FieldContribution", "TermExplanation"]
+__all__ = ["BM25Index"]
 
 Variant = Literal["lucene", "robertson", "atire", "bm25l", "bm25+"]
 Tokenizer = Callable[[str], Sequence[str]]
@@ -36,45 +36,6 @@ Texts = Iterable[str] | Iterable[Sequence[str]] | Iterable[Mapping[str, Any]]
 _VARIANTS = ("lucene", "robertson", "atire", "bm25l", "bm25+")  # in the order of lexical::Variant
 _MAX_PARAMETER = 1e6
 _DOCUMENTS_PER_CALL = 1024  # converted at once; a custom tokenizer's terms of so many documents are held
-
-
-class FieldContribution(NamedTuple):
-    """What one field adds to what a query term adds."""
-
-    field: str
-    tf: int  # how often the term occurs in the field
-    length: int  # tokens in the field of the document
-    frequency: float  # weight * tf / (1 - b + b * length / average length of the field)
-    contribution: float  # the field's share of the term's contribution, in proportion to frequency
-
-
-class TermExplanation(NamedTuple):
-    """What one query term adds to a score."""
-
-    term: str
-    query_count: int  # how often it occurs in the query
-    tf: int  # how often it occurs in the document
-    df: int  # how many documents have it
-    idf: float
-    contribution: float  # query_count * idf * (the variant's function of tf, length and average_length)
-    fields: tuple[FieldContribution, ...] = ()  # of an index with fields; the contributions add up to this one
-
-
-@dataclass(frozen=True)
-class BM25Explanation:
-    """Where a score comes from.
-
-    ``score`` is the sum of the contributions, added in order in float64 and rounded once to float32, and of an index
-    with fields every contribution is the sum of those of its fields. (Where a search adds in another order, the last
-    contribution holds the difference, in the 16th digit.) All are 0 for a document that has no term of the query, or
-    does not meet its clauses.
-    """
-
-    score: float
-    length: int  # tokens in the document, of all fields
-    average_length: float
-    document_count: int
-    terms: tuple[TermExplanation, ...]  # every distinct query term, in query order
 
 
 class _Parameters(NamedTuple):
@@ -375,10 +336,7 @@ class BM25Index:
         parameters = self._core_parameters(variant, k1, b, delta, fields)
         batch, clauses = self._one_query(query)
         parts = self._core.explain(self._native, batch, key, clauses, *parameters)
-        if self._fields is None:
-            terms = tuple(TermExplanation(*term) for term in parts.pop("terms"))
-            return BM25Explanation(terms=terms, **parts)
-        return _field_explanation(parts, list(self._fields))
+        return explanation_of(parts, None if self._fields is None else list(self._fields))
 
     def memory(self) -> dict[str, int]:
         """Return bytes by part: ``postings``, ``terms``, ``documents``, ``tombstones``, ``positions``.
@@ -538,21 +496,6 @@ def _check_iterable(items: Any, argument: str, fields: bool = False) -> None:
         expected = "mappings from fields to texts" if fields else "str or of lists of terms"
         advice = "give its values()" if isinstance(items, Mapping) and not fields else "wrap it in a list"
         raise InvalidInputError(f"{argument}: expected an iterable of {expected}, got {type(items).__name__}; {advice}")
-
-
-def _field_explanation(parts: dict[str, Any], names: list[str]) -> BM25Explanation:
-    terms = []
-    for term, query_count, df, idf, contribution, of_fields in parts["terms"]:
-        fields = tuple(FieldContribution(name, *part) for name, part in zip(names, of_fields, strict=True))
-        tf = sum(field.tf for field in fields)
-        terms.append(TermExplanation(term, query_count, tf, df, idf, contribution, fields))
-    return BM25Explanation(
-        score=parts["score"],
-        length=sum(parts["lengths"]),
-        average_length=sum(parts["average_lengths"]),
-        document_count=parts["document_count"],
-        terms=tuple(terms),
-    )
 
 
 def _as_list(items: Any, argument: str) -> list[Any]:
