@@ -1,6 +1,6 @@
 // Searches that arrive while another one runs are answered together by the next pass.
 //
-// A lone query waits for memory: a pass over the codes for eight of them takes little longer than for one. So when several
+// A lone query waits for memory: a pass over the codes for eight of them takes about twice as long as for one. So when several
 // threads search an index at once, one of them leads: it takes every query that has come meanwhile and searches for all. A
 // query that finds no search running starts at once; one that does waits for that pass, as it would for the processors, then
 // goes with the next. Only right after a shared pass does the next one wait, an eighth as long and two milliseconds at most, for
@@ -29,7 +29,7 @@ class CombinedSearch {
   // As dense::search() without filters. `stats` tells of the whole pass, to the caller who led it, and stays as it is for the
   // others. Returns how many queries it tells of.
   std::size_t search(const Snapshot& snapshot, const float* queries, std::size_t query_count, std::size_t k, float* scores, DocId* ids,
-              SearchStats& stats);
+                     SearchStats& stats);
 
  private:
   struct Request;
