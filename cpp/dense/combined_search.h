@@ -28,8 +28,8 @@ class CombinedSearch {
 
   // As dense::search() without filters. `stats` tells of the whole pass, to the caller who led it, and stays as it is for the
   // others. Returns how many queries it tells of.
-  std::size_t search(const Snapshot& snapshot, const float* queries, std::size_t query_count, std::size_t k, float* scores, DocId* ids,
-                     SearchStats& stats);
+  std::size_t search(const Snapshot& snapshot, const float* queries, std::size_t query_count, std::size_t k, float* scores,
+                     DocId* ids, SearchStats& stats);
 
  private:
   struct Request;
