@@ -42,18 +42,20 @@ class SharedThreshold {
 
 class Collector {
  public:
-  // Exact scores beyond the k-th that are tried at once for a better threshold.
+  // Exact scores beyond the rank that are tried at once for a better threshold.
   static constexpr std::size_t kScoresAhead = 16;
   // Candidates that a list may grow to for a small k.
   static constexpr std::size_t kMostIfFew = 512;
 
   // k: how many hits to keep. Hits below `least_score` are not kept.
-  Collector(std::size_t k, float least_score)
-      : best_(k),
-        k_(k),
-        least_score_(least_score),
-        capacity_(std::max<std::size_t>(128, std::min<std::size_t>(k, 1 << 20) * 3)),
-        most_(std::max(kMostIfFew, capacity_)) {}
+  Collector(std::size_t k, float least_score) : best_(k), least_score_(least_score) { set_rank(k); }
+
+  // From now on the threshold follows the candidate of this rank by lower bounds; k, unless the caller proves the result.
+  void set_rank(std::size_t rank) {
+    rank_ = rank;
+    capacity_ = std::max<std::size_t>(128, std::min<std::size_t>(rank, 1 << 20) * 3);
+    most_ = std::max(kMostIfFew, capacity_);
+  }
 
   // What one may come to hold.
   static std::size_t most_bytes(std::size_t k) {
@@ -73,6 +75,17 @@ class Collector {
     if (candidates_.size() >= capacity_) settle(threshold, score);
   }
 
+  // What is known of every row that is kept: its exact score or a lower bound of it.
+  void append_lower_bounds(std::vector<float>& out) const {
+    for (const Hit& hit : best_.unsorted()) out.push_back(hit.score);
+    for (const Candidate& candidate : candidates_) out.push_back(candidate.lower);
+  }
+
+  void drop_hopeless(const SharedThreshold& threshold) {
+    const float least = below(threshold.load());
+    std::erase_if(candidates_, [least](const Candidate& c) { return c.upper < least; });
+  }
+
   TopK& best() noexcept { return best_; }
   std::vector<Candidate>& candidates() noexcept { return candidates_; }
 
@@ -83,13 +96,14 @@ class Collector {
     drop_hopeless(threshold);
     if (is_settled()) return;
     // The bounds alone do not separate the rows. Best ones first, one by one: every exact score may spare the others theirs.
-    const std::size_t first = std::min(k_ + kScoresAhead, candidates_.size());
+    const std::size_t first = std::min(rank_ + kScoresAhead, candidates_.size());
     const auto middle = candidates_.begin() + static_cast<std::ptrdiff_t>(first);
     std::nth_element(candidates_.begin(), middle - 1, candidates_.end(), by_upper);
     std::sort(candidates_.begin(), middle, by_upper);
     auto next = candidates_.begin();
     while (next != middle && !(next->upper < below(threshold.load()))) push_exact(score(*next++), threshold);
     candidates_.erase(candidates_.begin(), next);
+    if (!best_.full()) raise_by_lower_bounds(threshold);
     drop_hopeless(threshold);
     if (is_settled()) return;
     // A threshold is poor at first: rather wait for a better one than score rows that it will drop.
@@ -101,12 +115,12 @@ class Collector {
     candidates_.clear();
   }
 
-  // k rows score at least as much as the k-th best lower bound, so the k-th best score does.
+  // With the rank k: k rows score at least as much as the k-th best lower bound, so the k-th best score does.
   void raise_by_lower_bounds(SharedThreshold& threshold) {
-    if (candidates_.size() < k_) return;
-    lowers_.resize(candidates_.size());
-    std::transform(candidates_.begin(), candidates_.end(), lowers_.begin(), [](const Candidate& c) { return c.lower; });
-    const auto kth = lowers_.begin() + static_cast<std::ptrdiff_t>(k_ - 1);
+    lowers_.clear();
+    append_lower_bounds(lowers_);
+    if (lowers_.size() < rank_) return;
+    const auto kth = lowers_.begin() + static_cast<std::ptrdiff_t>(rank_ - 1);
     std::nth_element(lowers_.begin(), kth, lowers_.end(), std::greater<>());
     threshold.raise(*kth);
   }
@@ -116,18 +130,13 @@ class Collector {
 
   static bool by_upper(const Candidate& a, const Candidate& b) { return a.upper > b.upper; }
 
-  void drop_hopeless(const SharedThreshold& threshold) {
-    const float least = below(threshold.load());
-    std::erase_if(candidates_, [least](const Candidate& c) { return c.upper < least; });
-  }
-
   TopK best_;
   std::vector<Candidate> candidates_;
   std::vector<float> lowers_;  // scratch
-  std::size_t k_;
   float least_score_;
-  std::size_t capacity_;  // settled when it is reached; grows up to
-  std::size_t most_;
+  std::size_t rank_ = 0;
+  std::size_t capacity_ = 0;  // settled when it is reached; grows up to
+  std::size_t most_ = 0;
 };
 
 }  // namespace sightline::dense

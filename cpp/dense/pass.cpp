@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
+#include <functional>
 
 #include "parallel/thread_pool.h"
 #include "simd/dispatch.h"
@@ -22,6 +24,14 @@ constexpr double kBothPlanesTolerate = 0.5;
 // Blocks looked at before a stage is judged, and skipped after it was judged useless until it is tried again.
 constexpr std::size_t kWindowBlocks = 16;
 constexpr std::size_t kMaxRestWindows = 16;
+// One block in so many is looked at first where a threshold is presumed. From this k on it was measured to pay, and for the
+// few queries that read the high plane first, whose lower bounds are loose, from a greater one.
+constexpr std::size_t kSampleEvery = 16;
+constexpr std::size_t kLeastKPresumed = 64;
+constexpr std::size_t kLeastKPresumedByFew = 300;
+constexpr std::size_t kFewQueries = 4;
+// Rows for each hit wanted, below which a sample tells too little.
+constexpr std::size_t kRowsForSample = 32;
 // Queries for which comparing a row with the one before costs little beside scoring it.
 constexpr std::size_t kMinQueriesRepeated = 4;
 // Rows and queries that are scored together.
@@ -70,20 +80,25 @@ void Pass::Usefulness::record(std::size_t left, std::size_t tiles_a_block, std::
 }
 
 Pass::Pass(const Snapshot& snapshot, const float* queries, std::size_t query_count, std::size_t first_position, std::size_t k,
-           float least_score, std::span<const RowFilter* const> filters, bool coarse)
+           float least_score, std::span<const RowFilter* const> filters, bool coarse, bool presume)
     : snapshot_(snapshot),
       kernels_(simd::kernels()),
       filters_(filters),
       coarse_(coarse),
       query_count_(query_count),
       padded_dim_((snapshot.dim() + 7) / 8 * 8),
-      // Until k rows have been seen everything survives; that must not count against the planes. The threshold of a range
-      // search is good from the first row.
-      window_blocks_(least_score > kNoScore ? kWindowBlocks : std::max(kWindowBlocks, k * 16 / simd::kBlockRows)),
       tile_count_((query_count + kernels_.tile_width - 1) / kernels_.tile_width),
       high_first_(query_count <= kMaxQueriesHighFirst),
       from_planes_(kernels_.scan_block_planes != nullptr),
+      k_(k),
+      sample_rank_(presume && coarse ? sample_rank() : 0),
+      // Until k rows have been seen everything survives; that must not count against the planes. The threshold of a range
+      // search is good from the first row.
+      window_blocks_(least_score > kNoScore
+                         ? kWindowBlocks
+                         : std::max(kWindowBlocks, (sample_rank_ == 0 ? k : sample_rank_) * 16 / simd::kBlockRows)),
       thresholds_(query_count),
+      presumed_(sample_rank_ == 0 ? 0 : query_count, kNoScore),
       codes_(query_count * padded_dim_) {
   std::vector<std::int8_t> row(padded_dim_);
   for (std::size_t q = 0; q < query_count; ++q) {
@@ -105,6 +120,24 @@ void Pass::interleave(std::size_t q, const std::int8_t* row) {
   for (std::size_t quad = 0; quad < padded_dim_ / 4; ++quad) std::copy_n(row + 4 * quad, 4, out + quad * width * 4);
 }
 
+// The rank in the sample of a score that more than k rows of all exceed: as many as are expected, and more by five standard
+// deviations of that number, since similar rows often lie together. 0 if a sample does not pay.
+std::size_t Pass::sample_rank() const {
+  if (k_ < (query_count_ <= kFewQueries ? kLeastKPresumedByFew : kLeastKPresumed) || filters_.size() > 1) return 0;
+  std::size_t rows = 0;
+  std::size_t sampled = 0;
+  for (std::uint32_t s = 0; s < snapshot_.segments().size(); ++s) {
+    for (std::size_t block = 0; block < segment_at(s).block_count(); ++block) {
+      const auto allowed = static_cast<std::size_t>(std::popcount(allowed_word(0, s, block)));
+      rows += allowed;
+      if (block % kSampleEvery == 0) sampled += allowed;
+    }
+  }
+  if (rows < k_ * kRowsForSample) return 0;
+  const double expected = static_cast<double>(k_) * static_cast<double>(sampled) / static_cast<double>(rows);
+  return static_cast<std::size_t>(expected + 5 * std::sqrt(expected) + 4);
+}
+
 void Pass::make_tasks() {
   std::size_t blocks = 0;
   for (const SegmentView& view : snapshot_.segments()) blocks += view.segment->block_count();
@@ -113,10 +146,17 @@ void Pass::make_tasks() {
   const std::size_t block_bytes = simd::kBlockRows * padded_dim_;
   const std::size_t least = std::max<std::size_t>(1, (std::size_t{1} << 20) / (block_bytes * std::max<std::size_t>(1, query_count_)));
   const std::size_t length = std::max(least, std::min<std::size_t>(256, blocks / (64 * parallel::num_threads())));
-  for (std::uint32_t s = 0; s < snapshot_.segments().size(); ++s) {
-    const std::size_t count = segment_at(s).block_count();
-    for (std::size_t first = 0; first < count; first += length) tasks_.push_back({s, first, std::min(count, first + length)});
-  }
+  const auto add_tasks = [&](std::size_t of_length, bool of_sample) {
+    for (std::uint32_t s = 0; s < snapshot_.segments().size(); ++s) {
+      const std::size_t count = segment_at(s).block_count();
+      for (std::size_t first = 0; first < count; first += of_length) {
+        tasks_.push_back({s, first, std::min(count, first + of_length), of_sample});
+      }
+    }
+  };
+  if (sample_rank_ != 0) add_tasks(kSampleEvery * length, true);
+  sample_tasks_ = tasks_.size();
+  add_tasks(length, false);
 }
 
 std::uint64_t Pass::allowed_word(std::size_t q, std::uint32_t segment, std::size_t block) const {
@@ -135,8 +175,33 @@ Hit Pass::exact_hit(std::size_t q, std::uint32_t segment, RowIndex row) const {
 }
 
 void Pass::run() {
-  parallel::parallel_for(tasks_.size(), workers_.size(),
-                         [this](std::size_t task, std::size_t worker) { scan(tasks_[task], workers_[worker]); });
+  const auto scan_tasks = [this](std::size_t first, std::size_t end) {
+    parallel::parallel_for(end - first, workers_.size(),
+                           [&](std::size_t task, std::size_t worker) { scan(tasks_[first + task], workers_[worker]); });
+  };
+  if (sample_rank_ != 0) {
+    for (Worker& worker : workers_) worker.set_rank(sample_rank_);
+    scan_tasks(0, sample_tasks_);
+    parallel::parallel_for(query_count_, [this](std::size_t q, std::size_t) { presume(q); });
+    for (Worker& worker : workers_) worker.set_rank(k_);
+  }
+  scan_tasks(sample_tasks_, tasks_.size());
+}
+
+void Pass::presume(std::size_t q) {
+  std::vector<float> lowers;
+  for (const Worker& worker : workers_) worker.collectors[q].append_lower_bounds(lowers);
+  if (lowers.size() >= sample_rank_) {
+    const auto nth = lowers.begin() + static_cast<std::ptrdiff_t>(sample_rank_ - 1);
+    std::nth_element(lowers.begin(), nth, lowers.end(), std::greater<>());
+    thresholds_[q].raise(*nth);
+  }
+  presumed_[q] = thresholds_[q].load();
+  for (Worker& worker : workers_) worker.collectors[q].drop_hopeless(thresholds_[q]);
+}
+
+bool Pass::is_proven(std::size_t q, const std::vector<Hit>& hits) const {
+  return sample_rank_ == 0 || presumed_[q] == kNoScore || (hits.size() == k_ && hits.back().score >= presumed_[q]);
 }
 
 void Pass::scan(const Task& task, Worker& worker) {
@@ -149,6 +214,7 @@ void Pass::scan(const Task& task, Worker& worker) {
     return;
   }
   for (std::size_t block = task.first_block; block < task.end_block; ++block) {
+    if (sample_rank_ != 0 && (block % kSampleEvery == 0) != task.of_sample) continue;
     if (allowed_to_any(task.segment, block) == 0) continue;
     if (worker.both_planes.resting()) {
       score_blocks(task.segment, block, block + 1, worker);

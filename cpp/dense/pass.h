@@ -9,6 +9,11 @@
 //     and no unpacking;
 //   - many queries wait for arithmetic, so they read both planes;
 //   - where even both planes leave most rows (equal rows, k near the number of rows), rows are scored without them.
+//
+// For a large k a pass may presume: it looks at every kSampleEvery-th block first, takes the score that more than k rows
+// will exceed if the rest is like the sample, and drops what cannot reach it. That is a guess, and a result proves or
+// refutes it: with k hits that reach the presumed score nothing was dropped wrongly. What is_proven() denies must be searched
+// again without presuming. It spares most of the candidates that come and go while a proven threshold rises.
 #pragma once
 
 #include <cstddef>
@@ -29,15 +34,18 @@ namespace sightline::dense {
 class Pass {
  public:
   // filters: none, one for all queries, or one a query. coarse: false scores every allowed row exactly.
-  // Hits below least_score are not kept. first_position numbers the queries in messages.
+  // Hits below least_score are not kept. first_position numbers the queries in messages. presume: allowed to, see above.
   // Throws InvalidInputError for a query that cannot be searched.
   Pass(const Snapshot& snapshot, const float* queries, std::size_t query_count, std::size_t first_position, std::size_t k,
-       float least_score, std::span<const RowFilter* const> filters, bool coarse);
+       float least_score, std::span<const RowFilter* const> filters, bool coarse, bool presume);
 
   void run();
 
   // The hits of query q, best first.
   std::vector<Hit> finish(std::size_t q, SearchStats& stats);
+
+  // Whether `hits`, from finish(q), are the answer. Always, unless the pass was allowed to presume.
+  bool is_proven(std::size_t q, const std::vector<Hit>& hits) const;
 
   // What run() did, over all workers.
   SearchStats run_stats() const;
@@ -47,6 +55,7 @@ class Pass {
     std::uint32_t segment;
     std::size_t first_block;
     std::size_t end_block;
+    bool of_sample;  // only the blocks of the sample; else all others, or all if there is no sample
   };
 
   // The bounds of all queries over one segment at one level, and what the kernel needs of them.
@@ -89,10 +98,16 @@ class Pass {
     Usefulness high_plane;
     Usefulness both_planes;
     SearchStats stats;
+
+    void set_rank(std::size_t rank) {
+      for (Collector& collector : collectors) collector.set_rank(rank);
+    }
   };
 
   void interleave(std::size_t q, const std::int8_t* row);
+  std::size_t sample_rank() const;
   void make_tasks();
+  void presume(std::size_t q);
   std::uint64_t allowed_word(std::size_t q, std::uint32_t segment, std::size_t block) const;
   std::uint64_t allowed_to_any(std::uint32_t segment, std::size_t block) const;
   static void prefetch(const Segment& segment, RowIndex row);
@@ -115,14 +130,18 @@ class Pass {
   const bool coarse_;
   const std::size_t query_count_;
   const std::size_t padded_dim_;
-  const std::size_t window_blocks_;
   const std::size_t tile_count_;
   const bool high_first_;
   const bool from_planes_;
+  const std::size_t k_;
+  const std::size_t sample_rank_;  // 0: no sample
+  const std::size_t window_blocks_;
   std::vector<CodedQuery> queries_;
   std::vector<SharedThreshold> thresholds_;  // one a query
+  std::vector<float> presumed_;              // one a query, if there is a sample
   AlignedBuffer<std::int8_t> codes_;  // tiles of tile_width queries, the last one narrower
-  std::vector<Task> tasks_;
+  std::vector<Task> tasks_;  // those of the sample first
+  std::size_t sample_tasks_ = 0;
   std::vector<Worker> workers_;
 };
 

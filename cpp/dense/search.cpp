@@ -29,6 +29,45 @@ void write_hits(const std::vector<Hit>& hits, std::size_t k, float* scores, DocI
   }
 }
 
+// Answers a batch, with write(q, hits) for each of its queries, from any thread.
+template <typename Write>
+void search_batch(const Snapshot& snapshot, const float* queries, std::size_t query_count, std::size_t first_position,
+                  std::size_t k, std::span<const RowFilter* const> filters, bool coarse, const Write& write,
+                  SearchStats& stats) {
+  Pass pass(snapshot, queries, query_count, first_position, k, kNoScore, filters, coarse, true);
+  pass.run();
+  std::vector<SearchStats> finishing(query_count);
+  std::vector<char> refuted(query_count, 0);
+  const auto finish = [&](std::size_t q, std::size_t) {
+    const std::vector<Hit> hits = pass.finish(q, finishing[q]);
+    refuted[q] = !pass.is_proven(q, hits);
+    if (!refuted[q]) write(q, hits);
+  };
+  // A lone query settles its candidates with all threads, many queries with one thread each.
+  if (query_count == 1) {
+    finish(0, 0);
+  } else {
+    parallel::parallel_for(query_count, finish);
+  }
+  stats += pass.run_stats();
+  for (const SearchStats& part : finishing) stats += part;
+
+  std::vector<std::size_t> again;
+  std::vector<float> vectors;
+  for (std::size_t q = 0; q < query_count; ++q) {
+    if (!refuted[q]) continue;
+    again.push_back(q);
+    vectors.insert(vectors.end(), queries + q * snapshot.dim(), queries + (q + 1) * snapshot.dim());
+  }
+  if (again.empty()) return;
+  Pass proven(snapshot, vectors.data(), again.size(), first_position, k, kNoScore, filters, coarse, false);
+  proven.run();
+  SearchStats last;
+  for (std::size_t i = 0; i < again.size(); ++i) write(again[i], proven.finish(i, last));
+  stats += proven.run_stats();
+  stats += last;
+}
+
 }  // namespace
 
 void search(const Snapshot& snapshot, const float* queries, std::size_t query_count, std::size_t k,
@@ -52,20 +91,10 @@ void search(const Snapshot& snapshot, const float* queries, std::size_t query_co
     if (filters.size() > 1) {
       for (std::size_t q = first; q < end; ++q) chosen.push_back(&filters[q]);
     }
-    Pass pass(snapshot, queries + first * dim, end - first, first, kept, kNoScore, chosen, coarse);
-    pass.run();
-    std::vector<SearchStats> finishing(end - first);
-    const auto finish = [&](std::size_t q, std::size_t) {
-      write_hits(pass.finish(q, finishing[q]), k, scores + (first + q) * k, ids + (first + q) * k);
+    const auto write = [&](std::size_t q, const std::vector<Hit>& hits) {
+      write_hits(hits, k, scores + (first + q) * k, ids + (first + q) * k);
     };
-    // A lone query settles its candidates with all threads, many queries with one thread each.
-    if (end - first == 1) {
-      finish(0, 0);
-    } else {
-      parallel::parallel_for(end - first, finish);
-    }
-    stats += pass.run_stats();
-    for (const SearchStats& part : finishing) stats += part;
+    search_batch(snapshot, queries + first * dim, end - first, first, kept, chosen, coarse, write, stats);
     first = end;
   }
 }
@@ -79,7 +108,7 @@ std::vector<Hit> range_search(const Snapshot& snapshot, const float* query, floa
     coarse = count_allowed(filters[0]) >= snapshot.live_count() / kSparseFilter;
   }
   // One place more than there are rows: the list never fills, so the threshold stays where it is.
-  Pass pass(snapshot, query, 1, kLoneQuery, snapshot.live_count() + 1, threshold, chosen, coarse);
+  Pass pass(snapshot, query, 1, kLoneQuery, snapshot.live_count() + 1, threshold, chosen, coarse, false);
   pass.run();
   std::vector<Hit> hits = pass.finish(0, stats);
   stats += pass.run_stats();
