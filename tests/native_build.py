@@ -1,4 +1,4 @@
-"""Builds the native unit tests and runs single ones."""
+"""Builds the native programs, and runs single native unit tests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def tool(name: str) -> str:
     """The program of that name that the `test` extra installed beside this Python, else one on the path."""
     found = shutil.which(name, path=sysconfig.get_path("scripts")) or shutil.which(name)
     if found is None:
-        raise FileNotFoundError(f"{name} is needed to build the native tests: pip install '.[test]'")
+        raise FileNotFoundError(f"{name} is needed to build the native programs: pip install '.[test]'")
     return found
 
 
@@ -31,18 +31,18 @@ def _run(*command: str | Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     if done.returncode != 0:
         lines = [" ".join(map(str, command)), done.stdout[-6000:], done.stderr[-6000:]]
-        raise RuntimeError("building the native tests failed:\n" + "\n".join(lines))
+        raise RuntimeError("building the native programs failed:\n" + "\n".join(lines))
 
 
-def build() -> Path:
-    """Return the test program, up to date."""
+def build(target: str = "sightline_native_tests") -> Path:
+    """Return one of the native programs, up to date."""
     if not (BUILD / "build.ninja").is_file():
         _run(
             *(tool("cmake"), "-S", ROOT, "-B", BUILD, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"),
-            *("-DSIGHTLINE_BUILD_PYTHON=OFF", "-DSIGHTLINE_BUILD_TESTS=ON"),
+            *("-DSIGHTLINE_BUILD_PYTHON=OFF", "-DSIGHTLINE_BUILD_TESTS=ON", "-DSIGHTLINE_BUILD_BENCH=ON"),
         )
-    _run(tool("cmake"), "--build", BUILD)
-    return BUILD / "sightline_native_tests"
+    _run(tool("cmake"), "--build", BUILD, "--target", target)
+    return BUILD / target
 
 
 def run(program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

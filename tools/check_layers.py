@@ -26,6 +26,7 @@ CPP_FOLDERS: dict[str, set[str]] = {
     "hybrid": {"core", "simd", "parallel", "topk", "storage", "dense", "lexical"},
     "bindings": {"core", "simd", "parallel", "topk", "storage", "dense", "lexical", "hybrid"},
     "tests": {"core", "simd", "parallel", "topk", "storage", "dense", "lexical", "hybrid"},
+    "bench": {"core", "simd", "parallel", "topk", "storage", "dense", "lexical", "hybrid"},
 }
 
 # cpp/simd: every file, and all that it may include; None: ordinary code under the rules for folders.
@@ -62,9 +63,9 @@ CPP_RESERVED: list[tuple[str, str, tuple[str, ...]]] = [
     (
         "printing",
         r"\b(f|v|vf)?printf\s*\(|\b(f?puts|perror)\s*\(|\bstd::(cout|cerr|clog)\b|#\s*include\s*<(iostream|print)>",
-        ("tests/",),
+        ("tests/", "bench/"),
     ),
-    ("ending the process", r"\b(abort|_?exit|quick_exit|terminate|assert)\s*\(", ("tests/",)),
+    ("ending the process", r"\b(abort|_?exit|quick_exit|terminate|assert)\s*\(", ("tests/", "bench/")),
 ]
 
 # Python: modules by level, lowest first. A module may import modules of lower levels only. Modules that are planned but
