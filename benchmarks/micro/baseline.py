@@ -14,8 +14,10 @@ __all__ = ["Baseline", "Finding", "Ratio", "judge", "read", "spread_of", "write"
 SCHEMA = 1
 # What code that did not change may differ by, beside the spread that was measured: where the linker puts a loop.
 LEAST_TOLERANCE = 0.15
-# How often the spread of repeated runs.
-SPREADS = 2.0
+# How many times the spread of repeated runs, taken between the quartiles: now and then a run is disturbed from beginning
+# to end, which the gate meets by measuring again. Never so much that half as much work again would pass.
+SPREADS = 3.0
+MOST_TOLERANCE = 0.3
 # How much slower, beside the reference loop, a case may be on a CPU, or built by a compiler, that nobody measured.
 FOREIGN_FACTOR = 2.5
 # Of instruction counts, which do not vary by themselves: what another version of the C library changes.
@@ -50,10 +52,10 @@ class Finding:
 
 
 def spread_of(ratios: Sequence[float]) -> Ratio:
-    """The baseline of a case from the ratios of several runs, those on a loaded machine among them."""
-    middle = statistics.median(ratios)
-    spread = (max(ratios) - min(ratios)) / middle
-    return Ratio(round(middle, 5), round(max(LEAST_TOLERANCE, SPREADS * spread), 3))
+    """The baseline of a case from the ratios of at least two runs, those on a loaded machine among them."""
+    low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
+    tolerance = SPREADS * (high - low) / middle
+    return Ratio(round(middle, 5), round(min(MOST_TOLERANCE, max(LEAST_TOLERANCE, tolerance)), 3))
 
 
 def judge(name: str, measured: float, known: Ratio | None, *, same_machine: bool) -> Finding:

@@ -12,6 +12,7 @@
 #include <iterator>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "bench/case.h"
@@ -149,10 +150,11 @@ struct Sampled {
   }
 };
 
-// All cases in turn, a few samples at each visit: so the samples of a case are spread over the whole run, and not all of them
-// fall into the moment in which somebody else has the core.
+// All cases in turn, a few samples at each visit, and a pause after each turn: so the samples of a case are spread over the
+// whole run, and not all of them fall into the moment in which somebody else has the core.
 void measure(const std::vector<Definition>& list, const Options& options) {
   constexpr std::size_t kSamplesAVisit = 4;
+  constexpr std::chrono::milliseconds kPause{3};
   std::vector<Sampled> sampled;
   for (const Definition& definition : list) {
     Sampled& s = sampled.emplace_back(Sampled{&definition, definition.make(), definition.name == options.slow, 0, 0, {}, {}});
@@ -165,6 +167,7 @@ void measure(const std::vector<Definition>& list, const Options& options) {
       s.run(1);  // brings its data into the cache
       for (std::size_t i = done; i < std::min(options.samples, done + kSamplesAVisit); ++i) s.sample();
     }
+    std::this_thread::sleep_for(kPause);
   }
   for (const Sampled& s : sampled) print(*s.definition, s.measured, s.ns, s.reference_ns);
 }

@@ -1,6 +1,7 @@
 #include "bench/reference.h"
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -9,21 +10,35 @@ namespace {
 
 constexpr std::size_t kCount = 4096;
 
-double sum_products(const std::array<float, kCount>& values) {
-  double sums[4] = {};
-  for (std::size_t i = 0; i < kCount; i += 4) {
-    for (std::size_t j = 0; j < 4; ++j) sums[j] += static_cast<double>(values[i + j]) * static_cast<double>(values[kCount - 1 - i - j]);
+// Eight sums in variables of their own, so that additions do not wait for each other.
+float sum_products(const std::array<float, kCount>& x) {
+  float a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0;
+  for (std::size_t i = 0; i < kCount; i += 8) {
+    a += x[i] * x[i];
+    b += x[i + 1] * x[i + 1];
+    c += x[i + 2] * x[i + 2];
+    d += x[i + 3] * x[i + 3];
+    e += x[i + 4] * x[i + 4];
+    f += x[i + 5] * x[i + 5];
+    g += x[i + 6] * x[i + 6];
+    h += x[i + 7] * x[i + 7];
   }
-  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  return ((a + b) + (c + d)) + ((e + f) + (g + h));
 }
 
-std::uint64_t hash_bytes(const std::array<std::uint8_t, kCount>& bytes) {
-  constexpr std::uint64_t kPrime = 0x100000001B3;
-  std::uint64_t hashes[4] = {1, 2, 3, 4};
-  for (std::size_t i = 0; i < kCount; i += 4) {
-    for (std::size_t j = 0; j < 4; ++j) hashes[j] = (hashes[j] ^ bytes[i + j]) * kPrime;
+std::uint32_t mixed(std::uint32_t hash, std::uint8_t byte) { return std::rotl(hash, 5) ^ byte; }
+
+std::uint32_t hash_bytes(const std::array<std::uint8_t, kCount>& x) {
+  std::uint32_t a = 1, b = 2, c = 3, d = 4, e = 5, f = 6;
+  for (std::size_t i = 0; i + 6 <= kCount; i += 6) {
+    a = mixed(a, x[i]);
+    b = mixed(b, x[i + 1]);
+    c = mixed(c, x[i + 2]);
+    d = mixed(d, x[i + 3]);
+    e = mixed(e, x[i + 4]);
+    f = mixed(f, x[i + 5]);
   }
-  return hashes[0] ^ hashes[1] ^ hashes[2] ^ hashes[3];
+  return a ^ b ^ c ^ d ^ e ^ f;
 }
 
 }  // namespace
