@@ -1,1 +1,1 @@
-"""Micro-benchmarks: ``pytest benchmarks/micro``, and the gate that CI runs, ``python -m benchmarks.micro.gate check``."""
+"""Micro-benchmarks, ``pytest benchmarks/micro``, and the gate of CI, ``python -m benchmarks.micro.gate check``."""

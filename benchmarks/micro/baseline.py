@@ -14,8 +14,8 @@ __all__ = ["Baseline", "Finding", "Ratio", "judge", "read", "spread_of", "write"
 SCHEMA = 1
 # What code that did not change may differ by, beside the spread that was measured: where the linker puts a loop.
 LEAST_TOLERANCE = 0.15
-# How many times the spread of repeated runs, taken between the quartiles: now and then a run is disturbed from beginning
-# to end, which the gate meets by measuring again. Never so much that half as much work again would pass.
+# How many times the spread of repeated runs, taken between the quartiles: now and then a run is disturbed from
+# beginning to end, which the gate meets by measuring again. Never so much that half as much work again would pass.
 SPREADS = 3.0
 MOST_TOLERANCE = 0.3
 # How much slower, beside the reference loop, a case may be on a CPU, or built by a compiler, that nobody measured.
@@ -74,9 +74,7 @@ def judge_count(name: str, counted: int, known: int | None) -> Finding:
     if known is None:
         return Finding(name, "unknown", f"{name}: {counted} instructions, and no baseline")
     change = counted / known
-    kind = (
-        "slower" if change > 1 + INSTRUCTION_TOLERANCE else "faster" if change < 1 - INSTRUCTION_TOLERANCE else "ok"
-    )
+    kind = "slower" if change > 1 + INSTRUCTION_TOLERANCE else "faster" if change < 1 - INSTRUCTION_TOLERANCE else "ok"
     text = f"{name}: {change:.3f} times the instructions of the baseline ({known}), allowed {1 + INSTRUCTION_TOLERANCE}"
     return Finding(name, kind, text)
 
@@ -85,7 +83,9 @@ def read(path: Path) -> list[Baseline]:
     """Read a file of baselines; ValueError where it is of another schema."""
     document: dict[str, Any] = json.loads(path.read_text("utf-8"))
     if document.get("schema") != SCHEMA:
-        raise ValueError(f"{path} has schema {document.get('schema')!r}, expected {SCHEMA}: make it again with 'update'")
+        raise ValueError(
+            f"{path} has schema {document.get('schema')!r}, expected {SCHEMA}: make it again with 'update'"
+        )
     return [
         Baseline(
             entry["cpu"],

@@ -158,12 +158,15 @@ def main(arguments: Sequence[str]) -> int:
     if options.command == "check":
         if not baselines:
             parser.error(f"there is no baseline {options.baseline}; make one with 'update'")
-        return _report(*check(program, baselines, names=options.names or None, slow=options.slow), verbose=options.verbose)
+        return _report(
+            *check(program, baselines, names=options.names or None, slow=options.slow), verbose=options.verbose
+        )
     made = update(program, runs=options.runs)
     others = [b for b in baselines if (b.cpu, b.compiler) != (made.cpu, made.compiler)]
     write(options.baseline, [made, *others])
     tolerances = [ratio.tolerance for ratio in made.ratios.values()]
-    print(f"{len(tolerances)} ratios, tolerance {statistics.median(tolerances):.2f} at the median, {max(tolerances):.2f} at most")
+    middle = statistics.median(tolerances)
+    print(f"{len(tolerances)} ratios, tolerance {middle:.2f} at the median, {max(tolerances):.2f} at most")
     return 0
 
 

@@ -45,7 +45,8 @@ def lexical() -> sl.BM25Index:
 
 def best(scores: Floats, k: int) -> list[int]:
     """The rows of the k best scores, ties by ascending row."""
-    return np.lexsort((np.arange(len(scores)), -scores))[:k].tolist()  # type: ignore[no-any-return]
+    ranked: list[int] = np.argsort(-scores, kind="stable")[:k].tolist()
+    return ranked
 
 
 @pytest.mark.parametrize("language", [None, "english"])
@@ -128,7 +129,7 @@ class ArraySource:
 
     @property
     def size(self) -> int:
-        return self.scores.shape[1]
+        return int(self.scores.shape[1])
 
     def search(self, queries: npt.NDArray[np.int64], depth: int) -> list[tuple[Any, Any]]:
         return [(self.scores[q][self.order[q, :depth]], self.order[q, :depth]) for q in queries]

@@ -1,4 +1,4 @@
-"""Single kernels of every table and single steps of the engines, timed by the native program beside a reference loop."""
+"""Single kernels of every table and single steps of the engines, timed by the native program."""
 
 from __future__ import annotations
 

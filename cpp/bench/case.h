@@ -1,7 +1,8 @@
-// What sightline_native_bench measures: one piece of work after another, each on data that fits the first or second cache, so
-// that neither the memory of the machine nor its other users decide the result.
+// What sightline_native_bench measures: one piece of work after another, each on data that fits the first or second
+// cache, so that neither the memory of the machine nor its other users decide the result.
 //
-// Case names are `table/what` for what depends on the kernel table in use, `common/what` for the rest. Not synchronised.
+// Case names are `table/what` for what depends on the kernel table in use, `common/what` for the rest.
+// Not synchronised.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,5 @@
-// Searches of a VectorIndex on one thread: 1,024 rows of 384 dimensions around 32 centres, whose codes stay in the second cache.
+// Searches of a VectorIndex on one thread: 1,024 rows of 384 dimensions around 32 centres, whose codes stay in the
+// second cache.
 #include <cstddef>
 #include <memory>
 #include <random>

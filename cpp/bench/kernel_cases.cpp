@@ -1,5 +1,5 @@
-// One case for each entry of the kernel table in use. A call works on 16 rows of 384 dimensions (24 KB of float32), or on one
-// block of 64 coded rows (24 KB), so that the loop around a kernel costs nothing beside it.
+// One case for each entry of the kernel table in use. A call works on 16 rows of 384 dimensions (24 KB of float32), or
+// on one block of 64 coded rows (24 KB), so that the loop around a kernel costs nothing beside it.
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -65,7 +65,8 @@ struct Data {
 
 // Adds a case that calls work(table, data).
 template <typename Work>
-void add(std::vector<Definition>& list, const char* what, double bytes, double operations, const char* unit, Work work) {
+void add(std::vector<Definition>& list, const char* what, double bytes, double operations, const char* unit,
+         Work work) {
   const simd::Kernels& k = simd::kernels();
   list.push_back({std::string(k.name) + "/" + what, [=, &k] {
                     const auto data = std::make_shared<Data>(k);
@@ -150,8 +151,8 @@ void add_coarse(std::vector<Definition>& list) {
     if (table.scan_block_planes == nullptr) continue;
     add(list, ("scan_block_planes" + suffix).c_str(), 2.0 * kPlaneBytes, products, "multiply-adds",
         [=](const simd::Kernels& k, Data& d) {
-          k.scan_block_planes(d.high.data(), d.low.data(), kOctets, d.coarse_rows(), d.queries.data(), d.constants.data(),
-                              width, d.survivors.data(), d.upper.data());
+          k.scan_block_planes(d.high.data(), d.low.data(), kOctets, d.coarse_rows(), d.queries.data(),
+                              d.constants.data(), width, d.survivors.data(), d.upper.data());
         });
   }
 }

@@ -56,7 +56,9 @@ std::vector<DocId> ids_of(std::size_t count) {
 Case words_case(const char* separator, const char* ending, WordOptions options) {
   std::mt19937 random(4);
   auto text = std::make_shared<std::string>();
-  while (text->size() < 8192) text->append("Word").append(std::to_string(draw(random))).append(ending).append(separator);
+  while (text->size() < 8192) {
+    text->append("Word").append(std::to_string(draw(random))).append(ending).append(separator);
+  }
   std::size_t words = 0;
   for (WordReader reader(*text, options); reader.next();) ++words;
   return {Reference::kBytes, static_cast<double>(text->size()), static_cast<double>(words), "words", [text, options] {

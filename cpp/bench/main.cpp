@@ -2,8 +2,9 @@
 //
 //   sightline_native_bench [--samples=N] [--calls=N] [--slow=NAME] [NAME...]     see kUsage
 //
-// Samples of case and reference alternate, each some 30 microseconds long: short beside the time slices of the operating
-// system, so that on a loaded machine many samples of either are undisturbed, and the least of them tells how fast it is.
+// Samples of case and reference alternate, each some 30 microseconds long: short beside the time slices of the
+// operating system, so that on a loaded machine many samples of either are undisturbed, and the least of them tells how
+// fast it is.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -58,7 +59,9 @@ struct Options {
 std::size_t positive(std::string_view text) {
   std::size_t value = 0;
   for (const char digit : text) {
-    if (digit < '0' || digit > '9' || value > 1000000) fail("expected a number up to 1000000, got " + std::string(text));
+    if (digit < '0' || digit > '9' || value > 1000000) {
+      fail("expected a number up to 1000000, got " + std::string(text));
+    }
     value = 10 * value + static_cast<std::size_t>(digit - '0');
   }
   if (value == 0) fail("expected a positive number, got '" + std::string(text) + "'");
@@ -105,6 +108,9 @@ std::size_t calls_a_sample(auto&& run) {
   }
 }
 
+// The calls that are made where so many are reported.
+std::size_t really(std::size_t calls, bool slow) { return slow ? calls + (calls + 1) / 2 : calls; }
+
 void print_list(const char* name, const std::vector<double>& values) {
   std::printf("\"%s\": [", name);
   for (std::size_t i = 0; i < values.size(); ++i) std::printf("%s%.3f", i == 0 ? "" : ", ", values[i]);
@@ -113,8 +119,10 @@ void print_list(const char* name, const std::vector<double>& values) {
 
 void print(const Definition& definition, const Case& measured, const std::vector<double>& ns,
            const std::vector<double>& reference_ns) {
-  std::printf("{\"name\": \"%s\", \"reference\": \"%s\", \"bytes\": %.0f, \"operations\": %.0f, \"unit\": \"%s\", ",
-              definition.name.c_str(), bench::name_of(measured.reference), measured.bytes, measured.operations, measured.unit);
+  std::printf("{\"name\": \"%s\", \"reference\": \"%s\", ", definition.name.c_str(),
+              bench::name_of(measured.reference));
+  std::printf("\"bytes\": %.0f, \"operations\": %.0f, \"unit\": \"%s\", ", measured.bytes, measured.operations,
+              measured.unit);
   print_list("ns", ns);
   std::printf(", ");
   print_list("reference_ns", reference_ns);
@@ -125,7 +133,7 @@ void count(const std::vector<Definition>& list, const Options& options) {
   for (const Definition& definition : list) {
     const Case measured = definition.make();
     measured.call();  // what is made on first use
-    sightline_bench_measured(measured, definition.name == options.slow ? options.calls + (options.calls + 1) / 2 : options.calls);
+    sightline_bench_measured(measured, really(options.calls, definition.name == options.slow));
     print(definition, measured, {}, {});
   }
 }
@@ -140,7 +148,7 @@ struct Sampled {
   std::vector<double> ns;
   std::vector<double> reference_ns;
 
-  void run(std::size_t count) const { sightline_bench_measured(measured, slow ? count + (count + 1) / 2 : count); }
+  void run(std::size_t count) const { sightline_bench_measured(measured, really(count, slow)); }
   void run_reference(std::size_t count) const {
     for (std::size_t i = 0; i < count; ++i) bench::run_reference(measured.reference);
   }
@@ -150,14 +158,15 @@ struct Sampled {
   }
 };
 
-// All cases in turn, a few samples at each visit, and a pause after each turn: so the samples of a case are spread over the
-// whole run, and not all of them fall into the moment in which somebody else has the core.
+// All cases in turn, a few samples at each visit, and a pause after each turn: so the samples of a case are spread over
+// the whole run, and not all of them fall into the moment in which somebody else has the core.
 void measure(const std::vector<Definition>& list, const Options& options) {
   constexpr std::size_t kSamplesAVisit = 4;
   constexpr std::chrono::milliseconds kPause{3};
   std::vector<Sampled> sampled;
   for (const Definition& definition : list) {
-    Sampled& s = sampled.emplace_back(Sampled{&definition, definition.make(), definition.name == options.slow, 0, 0, {}, {}});
+    const bool slow = definition.name == options.slow;
+    Sampled& s = sampled.emplace_back(Sampled{&definition, definition.make(), slow, 0, 0, {}, {}});
     s.calls = calls_a_sample([&](std::size_t calls) { s.run(calls); });
     s.reference_calls = calls_a_sample([&](std::size_t calls) { s.run_reference(calls); });
   }

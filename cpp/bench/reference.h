@@ -1,8 +1,9 @@
-// Loops that never change, so that what is compared with them shows its own changes only. Compiled without vectorisation,
-// for the baseline CPU: plain scalar work in the first-level cache.
+// Loops that never change, so that what is compared with them shows its own changes only. Compiled without
+// vectorisation, for the baseline CPU: plain scalar work in the first-level cache.
 //
-// Both have so many independent chains that they wait for execution units, not for results. Then a neighbour on the same core
-// (another hardware thread) slows them down about as much as it does the kernels; a chain of dependent steps would not notice.
+// Both have so many independent chains that they wait for execution units, not for results. Then a neighbour on the same
+// core (another hardware thread) slows them down about as much as it does the kernels; a chain of dependent steps would
+// not notice.
 #pragma once
 
 #include "bench/case.h"
