@@ -22,8 +22,8 @@ from benchmarks.micro.baseline import Baseline, Finding, judge, judge_count, rea
 __all__ = ["check", "main", "update"]
 
 BASELINE = Path(__file__).with_name("baseline.json")
-# Samples of each case: few at first, more for those that seem slow, with pauses, since what disturbs them may last for
-# seconds. A case passes if one of these attempts does: code that is slower is so in all of them.
+# Samples of each case: few at first, more for those that seem to have changed, with pauses, since what disturbs case or
+# reference may last for seconds. The samples of all attempts are taken together.
 _SAMPLES = (200, 200, 400, 400, 800, 800)
 _PAUSE_SECONDS = 0.5
 # The kernel tables whose instructions valgrind can execute.
@@ -68,13 +68,15 @@ def _check_ratios(
     program: Path, tables: Sequence[str], known: Baseline, same: bool, names: Sequence[str] | None, slow: str | None
 ) -> list[Finding]:
     findings: dict[str, Finding] = {}
+    sampled: dict[str, native.Case] = {}
     for table, chosen in _of_table(program, tables, names):
         pending = chosen
         for attempt, samples in enumerate(_SAMPLES):
             time.sleep(_PAUSE_SECONDS if attempt else 0)
             for case in native.measure(program, table, pending, samples=samples, slow=slow):
+                case = sampled[case.name] = case.joined(sampled.get(case.name))
                 findings[case.name] = judge(case.name, case.ratio, known.ratios.get(case.name), same_machine=same)
-            pending = [name for name in pending if findings[name].kind == "slower"]
+            pending = [name for name in pending if findings[name].kind in ("slower", "faster")]
             if not pending:
                 break
     return list(findings.values())

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -44,6 +44,12 @@ class Case:
     def ratio(self) -> float:
         """Time of a call by that of the reference loop, each at its least: what the machine allows undisturbed."""
         return min(self.ns) / min(self.reference_ns)
+
+    def joined(self, earlier: Case | None) -> Case:
+        """This measurement with the samples of an earlier one."""
+        if earlier is None:
+            return self
+        return replace(self, ns=earlier.ns + self.ns, reference_ns=earlier.reference_ns + self.reference_ns)
 
 
 @cache
