@@ -12,3 +12,6 @@ except ImportError:
     @pytest.fixture
     def benchmark() -> None:
         pytest.skip("needs pytest-benchmark: pip install '.[bench]'")
+
+    def pytest_configure(config: pytest.Config) -> None:
+        config.addinivalue_line("markers", "benchmark: settings of pytest-benchmark")
