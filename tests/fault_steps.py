@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import sightline.durable
+import sightline.maintenance
 from crash_writer import document
 from sightline import HybridIndex, StorageError
 
@@ -69,7 +70,7 @@ def main(library: str, folder: Path, thorough: bool) -> None:
     faults = ctypes.CDLL(library)
     faults.fault_arm.argtypes = [ctypes.c_char_p, ctypes.c_long, ctypes.c_int, ctypes.c_int]
     faults.fault_calls.restype = ctypes.c_long
-    sightline.durable._SEAL_ROWS = 10_000
+    sightline.maintenance._SEAL_ROWS = 10_000
     sightline.durable._DIRECT_ROWS = 20
     sightline.durable.DurableKeeper.background = False
     base, work = folder / "base", folder / "work-kb"

@@ -22,6 +22,7 @@ import pytest
 import sightline as sl
 import sightline.durable
 import sightline.locking
+import sightline.maintenance
 from sightline import Document, HybridIndex
 
 DOCUMENTS = [Document(f"d{i}", f"text number {i}", {"n": i}, [1.0, float(i), 0.5]) for i in range(20)]
@@ -79,7 +80,7 @@ def test_a_large_write_goes_to_segment_files_at_once(tmp_path: Path, monkeypatch
 def test_many_small_writes_are_sealed_and_merged_in_the_background(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sightline.durable, "_SEAL_ROWS", 8)
+    monkeypatch.setattr(sightline.maintenance, "_SEAL_ROWS", 8)
     with HybridIndex(tmp_path / "kb", durability="os") as index:
         for i in range(200):
             index.upsert([Document(f"d{i % 150}", f"word{i}", vector=[1.0, float(i)])])
@@ -102,8 +103,8 @@ def test_a_failure_in_the_background_is_kept_for_stats_and_raised_by_flush(
     def fail(*_: object) -> None:
         raise sl.StorageError("no space")
 
-    monkeypatch.setattr(sightline.durable, "_SEAL_ROWS", 4)
-    monkeypatch.setattr(sightline.durable, "write_segment", fail)
+    monkeypatch.setattr(sightline.maintenance, "_SEAL_ROWS", 4)
+    monkeypatch.setattr(sightline.maintenance, "write_segment", fail)
     with HybridIndex(tmp_path / "kb") as index:
         index.add(DOCUMENTS)
         thread = index._keeper._maintenance  # type: ignore[attr-defined]
@@ -492,7 +493,7 @@ def step(keeper):
     time.sleep(0.5)
     print("finished", flush=True)
     return True
-sightline.durable._SEAL_ROWS = 1
+sightline.maintenance._SEAL_ROWS = 1
 sightline.durable.DurableKeeper._maintain_once = step
 index = sl.HybridIndex({str(tmp_path / "kb")!r})
 index.add(["text"])
@@ -569,7 +570,7 @@ def _search_until_stopped(folder: str, ready: Any, stop: Any, results: Any) -> N
 
 
 def test_readers_in_other_processes_never_see_half_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sightline.durable, "_SEAL_ROWS", 100)  # sealing, merging and purging go on all the while
+    monkeypatch.setattr(sightline.maintenance, "_SEAL_ROWS", 100)  # sealing, merging and purging go on all the while
     folder = tmp_path / "kb"
 
     def version(number: int) -> list[Document]:

@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 import sightline.durable
+import sightline.maintenance
 import sightline.table
 from reference_hybrid import ReferenceHybrid, check_hits
 from sightline import Convex, Document, DuplicateIdError, HybridIndex, InvalidInputError
@@ -190,7 +191,7 @@ class DurableMachine(Machine):
 def small_thresholds(monkeypatch):
     """Sweep, seal and write directly from the first few rows on, so that small examples go through all of it."""
     monkeypatch.setattr(sightline.table, "_MIN_DEAD_TO_SWEEP", 1)
-    monkeypatch.setattr(sightline.durable, "_SEAL_ROWS", 4)
+    monkeypatch.setattr(sightline.maintenance, "_SEAL_ROWS", 4)
     monkeypatch.setattr(sightline.durable, "_DIRECT_ROWS", 4)
     monkeypatch.setattr(sightline.durable.DurableKeeper, "background", False)
 

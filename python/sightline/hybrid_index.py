@@ -26,8 +26,9 @@ from sightline.errors import (
 )
 from sightline.filters import Filter, parse_filter
 from sightline.fusion import Fusion
-from sightline.ingest import Prepared, Progress, check_scope, prepare, show_progress
+from sightline.ingest import Progress, check_scope, prepare, show_progress
 from sightline.keeper import Keeper
+from sightline.pending import Pending
 from sightline.request import Mode, SearchOptions, parse_request, parse_selection
 from sightline.rerank import OnError, Reranker
 from sightline.retrieval import State, finish, list_candidates, retrieve
@@ -137,8 +138,10 @@ class HybridIndex:
     ) -> list[str]:
         """Add documents, all or none.
 
-        The iterable is consumed as a stream; nothing is visible before its end, and an error anywhere, in the stream
-        itself, a document or the embedder, leaves the index as it was.
+        The iterable is consumed as a stream, without a lock, so that others may write meanwhile; nothing is visible
+        before its end, and an error anywhere, in the stream itself, a document or the embedder, leaves the index as it
+        was. On disk a stream of any length takes bounded memory besides its ids: many documents wait in unnamed files
+        in the folder of the index, which takes the space once more until the call ends.
 
         Parameters: documents : Document, dict of the same keys, or str (which gets a random UUID as its id);
                     progress : True shows a bar (extra ``cli``); or a callable (stage, done, total or None), whose
@@ -173,7 +176,7 @@ class HybridIndex:
         condition = None if where is None else parse_filter(where)
         self._check_open()
         keeper = self._keeper
-        with keeper.exclusive(0):
+        with keeper.exclusive():
             self._check_open()
             table = keeper.current().table
             if wanted is None:
@@ -190,8 +193,8 @@ class HybridIndex:
         self._check_open()
         keeper = self._keeper
         keeper.check_writable()
-        with show_progress(progress) as report:
-            prepared = prepare(
+        with show_progress(progress) as report, keeper.pending() as pending:
+            batches = prepare(
                 documents,
                 self._embedder,
                 keeper.current().dim,
@@ -200,31 +203,31 @@ class HybridIndex:
                 keeper.reusable,
                 report,
             )
-            if not prepared.documents:
+            for batch in batches:
+                if scope is not None:
+                    check_scope(batch.documents, scope, len(pending))
+                pending.append(batch)
+            count = len(pending)
+            if not count:
                 return []
-            if scope is not None:
-                check_scope(prepared.documents, scope)
-            count = len(prepared.documents)
             report("index", 0, count)  # outside the lock: a caller's function may itself search
-            with keeper.exclusive(count):
+            with keeper.exclusive(bulk=pending.spooled):
                 self._check_open()
-                keeper.replace(self._replaced_rows(prepared, replace, scope), prepared)
+                keeper.replace(self._replaced_rows(pending, replace, scope), pending)
             with suppress(Exception):  # the documents are there: an error now would say that they are not
                 report("index", count, count)
-        return [document.id for document in prepared.documents]
+        return pending.names
 
-    def _replaced_rows(self, prepared: Prepared, replace: bool, scope: Filter | None) -> Rows:
-        """Return the rows that prepared documents replace.
+    def _replaced_rows(self, pending: Pending, replace: bool, scope: Filter | None) -> Rows:
+        """Return the rows that new documents replace.
 
         Raises:     DuplicateIdError if they must not; InvalidInputError for vectors of another dimension. Both were
                     checked while the stream was read, but other threads may have written since.
         """
         state = self._keeper.current()
-        if prepared.vectors is not None and state.dim not in (None, prepared.vectors.shape[1]):
-            raise InvalidInputError(
-                f"documents: vectors have {prepared.vectors.shape[1]} dimensions, the index has {state.dim}"
-            )
-        present = self._keeper.rows_of([document.id for document in prepared.documents])
+        if pending.dim is not None and state.dim not in (None, pending.dim):
+            raise InvalidInputError(f"documents: vectors have {pending.dim} dimensions, the index has {state.dim}")
+        present = self._keeper.rows_of(pending.names)
         if present and not replace:
             raise DuplicateIdError(
                 f"documents: id {next(iter(present))!r} is already in the index; use upsert to replace it"

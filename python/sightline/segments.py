@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.bm25_index import BM25Index
+from sightline.documents import joined_text
 from sightline.errors import CorruptIndexError, StorageError
-from sightline.store_format import Segment
+from sightline.pending import Batch
+from sightline.store_format import HAS_TEXT, HAS_VECTOR, Entries, Segment
 from sightline.vector_index import VectorIndex
 
 __all__ = ["FOLDER", "Engines", "load_segment", "merge_group", "remove_files", "sweep", "write_segment"]
@@ -61,6 +63,22 @@ class Engines:
         if texts:
             self.lexical.add(texts, text_rows)
         return Engines(dense, self.lexical)
+
+    def add_documents(self, rows: Ids, batch: Batch) -> Engines:
+        """Add documents under their rows, in place but for a dense engine that was not there."""
+        kept = [each for each, here in zip(batch.documents, batch.has_text, strict=True) if here]
+        texts = [joined_text(each.title, each.text) for each in kept]
+        vectors = () if batch.vectors is None else batch.vectors
+        return self.add(rows[batch.has_vector], vectors, rows[batch.has_text], texts)
+
+    def add_entries(self, rows: Ids, entries: Entries, vectors: NDArray[np.float32] | None) -> Engines:
+        """Add documents as the database has them, in place but for a dense engine that was not there."""
+        flags = np.array(entries.flags, dtype=np.int64)
+        parts = zip(entries.titles, entries.texts, entries.flags, strict=True)
+        texts = [joined_text(title, text) for title, text, flag in parts if flag & HAS_TEXT]
+        return self.add(
+            rows[flags & HAS_VECTOR != 0], () if vectors is None else vectors, rows[flags & HAS_TEXT != 0], texts
+        )
 
     def attach(self, part: Engines) -> Engines:
         """Take over the rows of other engines, in place but for a dense engine that was not there."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.documents import Document
+from sightline.documents import Document, joined_text
 from sightline.errors import SightlineError
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "HAS_TEXT",
     "HAS_VECTOR",
     "SCHEMA",
+    "Entries",
     "Head",
     "Ids",
     "Record",
@@ -27,9 +28,12 @@ __all__ = [
     "Segment",
     "chunks",
     "content_hash",
+    "content_rows",
     "digest_of",
     "encoded",
+    "entries_of",
     "metadata_check",
+    "plain",
     "text_hash",
     "vector_hash",
 ]
@@ -103,6 +107,35 @@ class Record:
     flags: int
 
 
+class Entries(NamedTuple):
+    """Documents as the database has them, by column: many small objects would cost the garbage collector dearly."""
+
+    names: list[str]
+    flags: list[int]
+    metadata: list[str | None]  # JSON
+    titles: list[str | None]
+    texts: list[str]
+
+
+def entries_of(documents: Sequence[Document], flags: list[int]) -> Entries:
+    """Return documents as the database has them."""
+    return Entries(
+        [document.id for document in documents],
+        flags,
+        [encoded(document.metadata) for document in documents],
+        [document.title for document in documents],
+        [document.text for document in documents],
+    )
+
+
+def content_rows(rows: Sequence[int], entries: Entries) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of the table ``contents``."""
+    for row, (name, flag, metadata, title, text) in zip(rows, zip(*entries, strict=True), strict=True):
+        key = text_hash(joined_text(title, text)) if flag & EMBEDDED else None
+        whole = content_hash(row, flag, name, metadata, title, text)
+        yield (row, name, flag, whole, key, metadata, metadata_check(row, metadata), title, text)
+
+
 def digest_of(rows: Ids) -> int:
     """Return a hash of a set of rows, to which rows are added and from which they are subtracted modulo 2**64.
 
@@ -136,8 +169,14 @@ def metadata_check(row: int, metadata: str | None) -> int:
     return zlib.crc32((metadata or "").encode(), row & 0xFFFFFFFF)
 
 
-def encoded(value: dict[str, Any]) -> str | None:
+def encoded(value: Mapping[str, Any]) -> str | None:
     return _ENCODER.encode(value) if value else None
+
+
+def plain(metadata: str | None) -> dict[str, Any]:
+    """Return what ``encoded`` made text of."""
+    found: dict[str, Any] = {} if metadata is None else json.loads(metadata)
+    return found
 
 
 def chunks(values: Sequence[Any]) -> Iterator[tuple[Sequence[Any], str]]:
