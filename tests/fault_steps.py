@@ -72,6 +72,7 @@ def main(library: str, folder: Path, thorough: bool) -> None:
     faults.fault_calls.restype = ctypes.c_long
     sightline.maintenance._SEAL_ROWS = 10_000
     sightline.durable._DIRECT_ROWS = 20
+    sightline.durable._GROUP_ROWS = 12
     sightline.durable.DurableKeeper.background = False
     base, work = folder / "base", folder / "work-kb"
     _make_base(base)
@@ -89,7 +90,7 @@ def main(library: str, folder: Path, thorough: bool) -> None:
         for mode, sticky in ((NO_SPACE, 1), (BROKEN, 0), (BROKEN, 1), (SHORT_WRITE, 0)):
             for nth in range(1, calls + 1, 1 if thorough else max(1, calls // 16)):
                 shutil.copytree(base, work)
-                index = HybridIndex.open(work)
+                index = HybridIndex.open(work, batch_size=8)
                 faults.fault_arm(b"work-kb", nth, mode, sticky)
                 try:
                     step(index)

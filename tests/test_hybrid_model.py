@@ -134,14 +134,14 @@ class DurableMachine(Machine):
 
     def made(self):
         self.path = Path(tempfile.mkdtemp()) / "kb"
-        index = HybridIndex(self.path, dim=3, durability="os")
+        index = HybridIndex(self.path, dim=3, durability="os", batch_size=2)
         self.reader = HybridIndex.open(self.path, read_only=True)
         return index
 
     @rule()
     def reopen(self):
         self.index.close()
-        self.index = HybridIndex.open(self.path, durability="os")
+        self.index = HybridIndex.open(self.path, durability="os", batch_size=2)
 
     @rule()
     def reopen_reader(self):
@@ -193,6 +193,7 @@ def small_thresholds(monkeypatch):
     monkeypatch.setattr(sightline.table, "_MIN_DEAD_TO_SWEEP", 1)
     monkeypatch.setattr(sightline.maintenance, "_SEAL_ROWS", 4)
     monkeypatch.setattr(sightline.durable, "_DIRECT_ROWS", 4)
+    monkeypatch.setattr(sightline.durable, "_GROUP_ROWS", 2)
     monkeypatch.setattr(sightline.durable.DurableKeeper, "background", False)
 
 
