@@ -153,10 +153,11 @@ def text_hash(text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
-def content_hash(row: int, flags: int, *parts: str | None) -> bytes:
+def content_hash(row: int, flags: int, name: str, metadata: str | None, title: str | None, text: str) -> bytes:
     # Lengths first, -1 for None, so that no two contents are the same sequence of characters.
-    sizes = [-1 if part is None else len(part) for part in parts]
-    whole = f"{row} {flags} {sizes} {''.join([part for part in parts if part])}"
+    optional = ", ".join(["-1" if part is None else str(len(part)) for part in (metadata, title)])
+    sizes = f"[{len(name)}, {optional}, {len(text)}]"
+    whole = f"{row} {flags} {sizes} {name}{metadata or ''}{title or ''}{text}"
     return hashlib.blake2b(whole.encode(), digest_size=16).digest()
 
 
