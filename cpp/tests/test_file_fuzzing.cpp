@@ -145,7 +145,8 @@ void save_lexical(const std::filesystem::path& path, std::size_t field_count, Do
 void use_lexical(const std::filesystem::path& path, How how, DocumentKind kind) {
   lexical::SavedIndex saved = lexical::load_index(path, how.map, kind.weighted);
   const lexical::Query query = query_of({"w0", "w1", "w150", "absent"}, kind);
-  std::vector<lexical::Clause> clauses{{{"w1"}, false, false}, {{"w3"}, false, true}};
+  std::vector<lexical::Clause> clauses;
+  if (!kind.weighted) clauses = {{{"w1"}, false, false}, {{"w3"}, false, true}};
   if (saved.positions) clauses.push_back({{"w0", "w1"}, true, false});
   std::vector<const lexical::Snapshot*> pointers;
   for (const auto& field : saved.fields) pointers.push_back(field.get());

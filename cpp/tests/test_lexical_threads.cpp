@@ -72,12 +72,13 @@ void search_plain_index(const Bm25Index& index, std::mt19937& random, DocumentKi
   CHECK_EQ(hits.size(), 10U);
   const std::vector<DocId> ids = snapshot->ids();
   CHECK(ids.size() >= kStableCount);
+  if (kind.weighted) return;  // such indexes have no clauses, and no frequencies to explain
   const Snapshot* const field = snapshot.get();
   std::vector<Clause> clauses{{{"w1"}, false, random() % 2 == 0}};
   if (kind.positions) clauses.push_back({{"w0", "w1"}, true, true});
   const std::vector<RowFilter> filter{filter_from_clauses({&field, 1}, clauses, nullptr)};
   (void)search_batch(*snapshot, {}, {&query, 1}, 10, filter, plan);
-  if (!kind.weighted) CHECK(explain(*snapshot, {}, query, snapshot->find(hits.front().id).value()).score == hits.front().score);
+  CHECK(explain(*snapshot, {}, query, snapshot->find(hits.front().id).value()).score == hits.front().score);
 }
 
 void plain_index(DocumentKind kind) {

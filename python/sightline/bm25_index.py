@@ -439,7 +439,7 @@ class BM25Index:
                 if len(terms) > 1 and not self._positions:
                     raise InvalidInputError(
                         f"query: the phrase {clause.text!r} needs the order of the words, which this index does not "
-                        "keep; make it with BM25Index(positions=True)"
+                        "keep; make it with positions=True"
                     )
             if terms and (clause.phrase or clause.required or clause.excluded):
                 clauses.append((terms, clause.phrase, clause.excluded))

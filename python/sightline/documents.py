@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -21,7 +21,9 @@ __all__ = [
     "document_id",
     "encodable",
     "float_array",
+    "has_words",
     "joined_text",
+    "lexical_item",
     "python_scalar",
     "read_documents",
     "searched_text",
@@ -80,6 +82,20 @@ class Hit:
     rerank_score: float | None = None
     explanation: dict[str, Any] | None = None
     degraded: str | None = None
+
+
+def lexical_item(title: str | None, text: str, fields: Container[str] | None) -> str | dict[str, str]:
+    """Return what the lexical engine takes of a document: one text, or the named fields among title and text."""
+    if fields is None:
+        return joined_text(title, text)
+    return {name: value for name, value in (("title", title), ("text", text)) if value and name in fields}
+
+
+def has_words(title: str | None, text: str, fields: Container[str] | None) -> bool:
+    """Whether there is anything in a document for the lexical engine."""
+    if fields is None:
+        return bool(text.strip() or (title and title.strip()))
+    return bool(("text" in fields and text.strip()) or ("title" in fields and title and title.strip()))
 
 
 def document_id(value: object, argument: str) -> str:

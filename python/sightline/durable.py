@@ -6,6 +6,7 @@ files are complete before the transaction that names them is.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.adapter import LowRankAdapter
 from sightline.documents import Document
 from sightline.errors import IncompatibleIndexError, InvalidInputError, SightlineError, StorageError
 from sightline.locking import WriterLock
@@ -24,7 +26,19 @@ from sightline.pending import Limits, Pending, SpooledPending
 from sightline.segments import FOLDER, Engines, load_segment, sweep, write_segment
 from sightline.settings import Settings
 from sightline.store import FILE_NAME, Durability, Store
-from sightline.store_format import HAS_TEXT, HAS_VECTOR, Entries, Head, Segment, digest_of, entries_of, plain
+from sightline.store_format import (
+    ADAPTER,
+    ADAPTER_HASH,
+    HAS_TEXT,
+    HAS_VECTOR,
+    Entries,
+    Head,
+    Segment,
+    digest_of,
+    entries_of,
+    plain,
+    text_hash,
+)
 from sightline.table import Ids, Rows, Table
 
 __all__ = ["DurableKeeper"]
@@ -187,6 +201,26 @@ class DurableKeeper(MaintainedKeeper):
             vectors = dense.get([row for row, _ in embedded])
             store.cache_embeddings(connection, [key for _, key in embedded], vectors, _CACHED_EMBEDDINGS)
         store.remove(connection, removed, commit)
+
+    def set_adapter(self, adapter: LowRankAdapter | None) -> None:
+        """Commit and publish that an adapter turns query vectors. The caller holds ``writing``."""
+        before, head = self._head, replace(self._head, commits=self._head.commits + 1)
+        stored = None if adapter is None else json.dumps(adapter.to_json())
+        found = None if stored is None else text_hash(stored).hex()
+        try:
+            with ExitStack() as transaction:
+                connection = transaction.enter_context(self._store.transaction())
+                self._store.set(connection, ADAPTER, stored)
+                self._store.set(connection, ADAPTER_HASH, found)
+                self._store.advance(connection, head)
+                with self.publishing:
+                    transaction.close()  # which commits
+                    self._adapter, self._adapter_hash = adapter, found
+                    state = self._state
+                    self._publish(head, Engines(state.dense, state.lexical), self._parts, state.table)
+        except BaseException:
+            self._recover(before, ())
+            raise
 
     def close(self) -> None:
         """Let go of everything; waits for sealing or merging under way."""

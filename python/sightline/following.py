@@ -8,6 +8,7 @@ Locks, taken in this order: ``_maintaining`` (who seals or merges), ``writing``,
 
 from __future__ import annotations
 
+import json
 import stat
 import threading
 from collections.abc import Iterable, Sequence
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.adapter import LowRankAdapter
 from sightline.columns import Mask
 from sightline.documents import Document, searched_text
 from sightline.errors import CorruptIndexError, StorageError
@@ -27,6 +29,8 @@ from sightline.segments import Engines, load_segment
 from sightline.settings import Settings
 from sightline.store import Store
 from sightline.store_format import (
+    ADAPTER,
+    ADAPTER_HASH,
     EMBEDDED,
     HAS_TEXT,
     HAS_VECTOR,
@@ -58,9 +62,7 @@ class Tail:
         return cls(reader.live_after(after), *reader.vectors_after(after))
 
     def onto(self, engines: Engines) -> Engines:
-        texts = [record for record in self.records if record.flags & HAS_TEXT]
-        text_rows = np.array([record.row for record in texts], dtype=np.int64)
-        return engines.add(self.rows, self.vectors, text_rows, [searched_text(record.document) for record in texts])
+        return engines.add_records(self.records, self.rows, self.vectors)
 
 
 class _StoredRecords:
@@ -106,6 +108,8 @@ class FollowingKeeper(Keeper):
         self._head = Head()
         self._parts: dict[int, Engines] = {}  # open segments, by number
         self._records = _StoredRecords(store)
+        self._adapter: LowRankAdapter | None = None
+        self._adapter_hash: str | None = None  # of what the database has
         self.settings = self._stored_settings(given)
         super().__init__(None, self.settings.lexical(), self.settings.tf_limit)
 
@@ -113,7 +117,7 @@ class FollowingKeeper(Keeper):
         with self._store.reading() as reader:
             stored = reader.settings()
         try:
-            settings = Settings.from_json(stored)
+            settings = Settings.from_json({key: json.loads(value) for key, value in stored.items()})
             settings.lexical()
         except (KeyError, TypeError, ValueError) as error:
             raise self._store.damaged(f"its settings cannot be read ({error})") from None
@@ -180,6 +184,7 @@ class FollowingKeeper(Keeper):
         head = reader.head()
         if self._loaded and head.commits == self._head.commits:
             return True
+        self._read_adapter(reader)
         if self._loaded and head.generation == self._head.generation:
             self._advance_to(reader, head)
             return True
@@ -190,6 +195,21 @@ class FollowingKeeper(Keeper):
         self._publish(head, engines, parts, self._table(reader, head, engines))
         self._loaded = True
         return True
+
+    def _read_adapter(self, reader: Reader) -> None:
+        found = reader.setting(ADAPTER_HASH)
+        if found == self._adapter_hash:
+            return
+        adapter = None
+        if found is not None:
+            stored = reader.setting(ADAPTER)
+            try:
+                if text_hash(stored or "").hex() != found:
+                    raise ValueError("it does not have its hash")
+                adapter = LowRankAdapter.from_json(json.loads(stored or ""))
+            except (ValueError, TypeError, KeyError) as error:
+                raise self._store.damaged(f"its adapter cannot be read ({error})") from None
+        self._adapter, self._adapter_hash = adapter, found
 
     def _loaded_parts(
         self, reader: Reader, known: dict[int, Engines], *, mmap: bool = True
@@ -271,7 +291,7 @@ class FollowingKeeper(Keeper):
             dense = Engines.empty_dense(head.dim)
         with self.publishing:
             self._head, self._parts = head, parts
-            self._state = State(table, dense, engines.lexical, self.settings.tf_limit)
+            self._state = State(table, dense, engines.lexical, self.settings.tf_limit, self._adapter)
 
     def verify(self) -> dict[str, Any]:
         """Read every byte of the last commit and compare database, dense and lexical rows.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.columns import Columns, check_paths
-from sightline.documents import Document, read_documents, searched_text
+from sightline.documents import Document, has_words, read_documents, searched_text
 from sightline.embed import embed_documents
 from sightline.errors import DuplicateIdError, InvalidInputError, MissingExtraError
 from sightline.filters import Filter
@@ -26,6 +26,7 @@ def prepare(
     documents: object,
     embedder: Callable[[list[str]], Any] | None,
     dim: int | None,
+    fields: Container[str] | None,
     batch_size: int,
     known: Callable[[Sequence[str]], Container[str]] | None,
     reusable: Callable[[Sequence[Document]], list[NDArray[np.float32] | None]],
@@ -33,8 +34,9 @@ def prepare(
 ) -> Iterator[Batch]:
     """Read a stream of documents; check and yield it in batches, in which what has no vector is embedded.
 
-    Parameters: dim : of the index, None if it has no vector yet; known : which of some ids the index has, None if they
-                may occur; reusable : vectors that the embedder made before, None where it must make them
+    Parameters: dim : of the index, None if it has no vector yet; fields : of its lexical engine, None if it has none;
+                known : which of some ids the index has, None if they may occur; reusable : vectors that the embedder
+                made before, None where it must make them
     Raises:     InvalidInputError, DuplicateIdError, both naming the document; whatever the stream or embedder raises
     """
     total = len(documents) if isinstance(documents, Sized) else None
@@ -63,7 +65,7 @@ def prepare(
             [Document(each.id, each.text, each.metadata, None, each.title) for each in batch],
             np.stack(vectors) if vectors else None,
             np.array(has_vector, dtype=np.bool_),
-            np.array([bool(text.strip()) for text in searched], dtype=np.bool_),
+            np.array([has_words(each.title, each.text, fields) for each in batch], dtype=np.bool_),
             np.array(
                 [here and each.vector is None for here, each in zip(has_vector, batch, strict=True)], dtype=np.bool_
             ),

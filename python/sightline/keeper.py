@@ -6,6 +6,7 @@ it at its end, so that a search, which takes one state and keeps it, sees all of
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.adapter import LowRankAdapter
 from sightline.bm25_index import BM25Index
 from sightline.documents import Document, searched_text
 from sightline.pending import Pending
@@ -109,7 +111,7 @@ class Keeper:
                 del self._row_of[name]
             if pending is not None:
                 self._row_of.update(zip(pending.names, range(first, table.next_id), strict=True))
-            self._state = State(table, engines.dense, engines.lexical, state.tf_limit)
+            self._state = dataclasses.replace(state, table=table, dense=engines.dense, lexical=engines.lexical)
 
     def close(self) -> None:
         """Let go of everything."""
@@ -130,7 +132,12 @@ class Keeper:
                 engines.dense.compact()
             engines.lexical.compact()
             with self.publishing:
-                self._state = State(self._state.table, engines.dense, engines.lexical, self._state.tf_limit)
+                self._state = dataclasses.replace(self._state, dense=engines.dense, lexical=engines.lexical)
+
+    def set_adapter(self, adapter: LowRankAdapter | None) -> None:
+        """Publish the state in which an adapter turns query vectors. The caller holds ``writing``."""
+        with self.publishing:
+            self._state = dataclasses.replace(self._state, adapter=adapter)
 
     def verify(self) -> dict[str, Any]:
         """Check everything against everything."""

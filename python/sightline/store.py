@@ -367,6 +367,12 @@ class Store:
         if sealed is not None:
             connection.execute("DELETE FROM vectors WHERE row <= ?", (sealed,))
 
+    def set(self, connection: sqlite3.Connection, key: str, value: str | None) -> None:
+        """Change a setting; None forgets it."""
+        connection.execute("DELETE FROM settings WHERE key = ?", (key,))
+        if value is not None:
+            connection.execute("INSERT INTO settings VALUES (?, ?)", (key, value))
+
     def advance(self, connection: sqlite3.Connection, head: Head) -> None:
         """Write the counters of the commit."""
         digest = head.digest - (1 << 64) if head.digest >= 1 << 63 else head.digest

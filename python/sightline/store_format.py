@@ -16,6 +16,8 @@ from sightline.documents import Document, joined_text
 from sightline.errors import SightlineError
 
 __all__ = [
+    "ADAPTER",
+    "ADAPTER_HASH",
     "EMBEDDED",
     "HAS_TEXT",
     "HAS_VECTOR",
@@ -42,6 +44,9 @@ Ids: TypeAlias = NDArray[np.int64]
 
 # Bits of contents.flags
 HAS_VECTOR, HAS_TEXT, EMBEDDED = 1, 2, 4
+
+# Settings that may change
+ADAPTER, ADAPTER_HASH = "adapter", "adapter_hash"
 
 _CHUNK = 500  # parameters of one statement; SQLite allows 999 at least
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))

@@ -44,12 +44,14 @@ class Reader:
         self._connection = connection
         self._damaged = damaged
 
-    def settings(self) -> dict[str, Any]:
-        """Return what the index was made with."""
-        try:
-            return {key: json.loads(value) for key, value in self._connection.execute("SELECT * FROM settings")}
-        except ValueError as error:
-            raise self._damaged(f"its settings cannot be read ({error})") from None
+    def settings(self) -> dict[str, str]:
+        """Return what the index was made with, as JSON by name."""
+        return dict(self._connection.execute("SELECT * FROM settings WHERE key NOT LIKE 'adapter%'"))
+
+    def setting(self, key: str) -> str | None:
+        """Return one of the settings that may change."""
+        found = self._connection.execute("SELECT value FROM settings WHERE key = ?", (key,)).fetchone()
+        return None if found is None else found[0]
 
     def head(self) -> Head:
         """Return the counters of the commit."""
