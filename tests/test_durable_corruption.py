@@ -14,9 +14,16 @@ import numpy as np
 import pytest
 
 from crash_writer import document
-from sightline import CorruptIndexError, HybridIndex, IncompatibleIndexError, StorageError
+from sightline import (
+    CorruptIndexError,
+    HybridIndex,
+    IncompatibleIndexError,
+    LowRankAdapter,
+    StorageError,
+    parse_query,
+)
 
-FLIPS = 10_000 if os.environ.get("SIGHTLINE_LONG_TESTS") else 1000  # in each of three files
+FLIPS = 10_000 if os.environ.get("SIGHTLINE_LONG_TESTS") else 1000  # in each file
 NAMES = [f"d{i}" for i in range(300)]
 QUERY = np.linspace(-1, 1, 8, dtype=np.float32)
 
@@ -33,11 +40,27 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def fielded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with fields, positions and an adapter."""
+    folder = tmp_path_factory.mktemp("corruption") / "fielded"
+    matrix = np.eye(8, dtype=np.float32)
+    adapter = LowRankAdapter(matrix[:1], matrix[:, 1:2])
+    with HybridIndex(folder, dim=8, fields={"title": 2.0, "text": 1.0}, positions=True, adapter=adapter) as index:
+        index.upsert(document(name, 1) for name in NAMES[:240])
+        index.flush()
+        index.delete(NAMES[20:30])
+        index.upsert(document(name, 2) for name in NAMES[230:])
+    return folder
+
+
 def _answers(folder: Path) -> dict[str, Any]:
     """What a user can see of an index: hits of searches, documents, counts."""
     with HybridIndex.open(folder, read_only=True) as index:
         hits = index.search("apple river", 20, vector=QUERY, mode="hybrid")
         hits += index.search("apple river", 20, vector=QUERY, mode="hybrid", where={"part": 2})
+        if index.stats()["settings"]["positions"]:
+            hits += index.search(parse_query('"apple river"'), 20, vector=QUERY)
         return {
             "length": len(index),
             "hits": [(h.id, h.text, h.title, h.metadata, h.score, h.dense_score, h.lexical_score) for h in hits],
@@ -85,11 +108,15 @@ def _section_ends(path: Path) -> list[int]:
     return sorted(ends)
 
 
-@pytest.mark.parametrize("kind", ["db", "dense", "lexical"])
-def test_truncated_at_every_boundary(base: Path, tmp_path: Path, kind: str) -> None:
-    expected = _answers(base)
+FILES = [("base", "db"), ("base", "dense"), ("base", "lexical"), ("fielded", "db"), ("fielded", "lexical")]
+
+
+@pytest.mark.parametrize(("which", "kind"), FILES)
+def test_truncated_at_every_boundary(request: pytest.FixtureRequest, tmp_path: Path, which: str, kind: str) -> None:
+    made: Path = request.getfixturevalue(which)
+    expected = _answers(made)
     folder = tmp_path / "kb"
-    shutil.copytree(base, folder)
+    shutil.copytree(made, folder)
     path = _file(folder, kind)
     raw = path.read_bytes()
     cuts = {cut for end in _section_ends(path) for cut in (end - 1, end, end + 1) if 0 <= cut < len(raw)}
@@ -101,14 +128,15 @@ def test_truncated_at_every_boundary(base: Path, tmp_path: Path, kind: str) -> N
     assert _check(folder, expected, f"{kind} missing")
 
 
-@pytest.mark.parametrize("kind", ["db", "dense", "lexical"])
-def test_flipped_bytes(base: Path, tmp_path: Path, kind: str) -> None:
-    expected = _answers(base)
+@pytest.mark.parametrize(("which", "kind"), FILES)
+def test_flipped_bytes(request: pytest.FixtureRequest, tmp_path: Path, which: str, kind: str) -> None:
+    made: Path = request.getfixturevalue(which)
+    expected = _answers(made)
     folder = tmp_path / "kb"
-    shutil.copytree(base, folder)
+    shutil.copytree(made, folder)
     path = _file(folder, kind)
     raw = path.read_bytes()
-    source = random.Random(kind)
+    source = random.Random(f"{which} {kind}")
     detected = 0
     for _ in range(FLIPS):
         position, bit = source.randrange(len(raw)), 1 << source.randrange(8)
@@ -186,6 +214,10 @@ def _sql(folder: Path, statement: str) -> None:
         (lambda folder: _sql(folder, "UPDATE vectors SET vector = zeroblob(32) WHERE row > 280"), "checksum"),
         (lambda folder: _sql(folder, "UPDATE segments SET texts = texts - 1"), "not the file that the manifest names"),
         (lambda folder: _sql(folder, "UPDATE settings SET value = '{' WHERE key = 'analyzer'"), "settings"),
+        (
+            lambda folder: _sql(folder, "UPDATE settings SET value = '0.5' WHERE key = 'b'"),
+            "settings do not have their hash",
+        ),
         (lambda folder: _sql(folder, "UPDATE head SET count = 'many'"), "counters"),
     ],
 )

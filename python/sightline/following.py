@@ -59,7 +59,7 @@ class Tail:
 
     @classmethod
     def read(cls, reader: Reader, after: int) -> Tail:
-        return cls(reader.live_after(after), *reader.vectors_after(after))
+        return cls(*reader.unsealed_after(after))
 
     def onto(self, engines: Engines) -> Engines:
         return engines.add_records(self.records, self.rows, self.vectors)

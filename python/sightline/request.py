@@ -257,7 +257,8 @@ def _vectors(
 
 def _adapted(adapter: Callable[[Any], Any], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     with np.errstate(over="ignore", invalid="ignore"):  # named below
-        adapted: NDArray[np.float32] = adapter(vectors)
+        # One by one: a product of matrices rounds differently for other numbers of rows.
+        adapted: NDArray[np.float32] = np.stack([adapter(vector) for vector in vectors])
     if not (np.isfinite(adapted).all() and adapted.any(axis=1).all()):
         raise InvalidInputError("adapter: turns the vector of a query into zeros, NaN or infinity; set another one")
     return adapted

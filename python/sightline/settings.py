@@ -97,7 +97,7 @@ class Settings:
             raise IncompatibleIndexError(
                 f"analyzer: the one of the index cannot be made here ({error}); upgrade PyStemmer"
             ) from None
-        fields = fields_from_json(stored.get("fields"))
+        fields = fields_from_json(stored["fields"])
         return cls(
             analyzer,
             stored["variant"],
@@ -106,7 +106,7 @@ class Settings:
             stored["delta"],
             stored["embedder"],
             None if fields is None else checked_fields(fields),
-            bool(stored.get("positions", False)),
+            bool(stored["positions"]),
         )
 
     def check_against(self, given: Settings) -> None:

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from sightline.errors import CorruptIndexError, IncompatibleIndexError, SightlineError, StorageError
 from sightline.store_format import (
     SCHEMA,
+    SETTINGS_HASH,
     Entries,
     Head,
     Ids,
@@ -38,6 +39,7 @@ from sightline.store_format import (
     Segment,
     chunks,
     content_rows,
+    settings_hash,
     vector_hash,
 )
 from sightline.store_reader import Reader
@@ -48,7 +50,7 @@ Durability: TypeAlias = Literal["full", "os"]
 
 FILE_NAME = "sightline.db"
 _APPLICATION_ID = 0x51691137  # in the header of the file, so that other tools can tell what it is
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _CACHE_KIB = 64 << 10  # of the connection that writes, at most
 _BUSY_SECONDS = 30.0  # how long a checkpoint or another process may hold a lock that we need
 
@@ -157,9 +159,9 @@ class Store:
         with self.transaction() as connection:
             for statement in SCHEMA.split(";"):
                 connection.execute(statement)
-            connection.executemany(
-                "INSERT INTO settings VALUES (?, ?)", [(key, json.dumps(value)) for key, value in settings.items()]
-            )
+            stored = {key: json.dumps(value) for key, value in settings.items()}
+            stored[SETTINGS_HASH] = settings_hash(stored)
+            connection.executemany("INSERT INTO settings VALUES (?, ?)", stored.items())
             connection.execute("INSERT INTO head VALUES (1, 0, 0, 0, -1, 0, 0, ?)", (dim,))
             connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")

@@ -22,6 +22,7 @@ __all__ = [
     "HAS_TEXT",
     "HAS_VECTOR",
     "SCHEMA",
+    "SETTINGS_HASH",
     "Entries",
     "Head",
     "Ids",
@@ -36,6 +37,7 @@ __all__ = [
     "entries_of",
     "metadata_check",
     "plain",
+    "settings_hash",
     "text_hash",
     "vector_hash",
 ]
@@ -45,8 +47,8 @@ Ids: TypeAlias = NDArray[np.int64]
 # Bits of contents.flags
 HAS_VECTOR, HAS_TEXT, EMBEDDED = 1, 2, 4
 
-# Settings that may change
-ADAPTER, ADAPTER_HASH = "adapter", "adapter_hash"
+# Keys of the table of settings that are not what the index was made with; the adapter may change.
+SETTINGS_HASH, ADAPTER, ADAPTER_HASH = "hash", "adapter", "adapter_hash"
 
 _CHUNK = 500  # parameters of one statement; SQLite allows 999 at least
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
@@ -156,6 +158,11 @@ def digest_of(rows: Ids) -> int:
 def text_hash(text: str) -> bytes:
     """Return what stands for a searched text in the cache of embeddings."""
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def settings_hash(settings: Mapping[str, str]) -> str:
+    """Return a hash of settings, JSON by name."""
+    return text_hash(json.dumps(dict(settings), sort_keys=True)).hex()
 
 
 def content_hash(row: int, flags: int, name: str, metadata: str | None, title: str | None, text: str) -> bytes:
