@@ -430,6 +430,52 @@ def test_a_forked_child_may_read_but_not_write(tmp_path: Path) -> None:
         assert index.verify()["documents"] == 21
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_forked_child_follows_its_parent(tmp_path: Path, read_only: bool) -> None:
+    """Also past a merge that purges rows, and where another thread of the parent held every lock when it forked."""
+    if "fork" not in multiprocessing.get_all_start_methods():
+        pytest.skip("no fork here")
+    go, gone = os.pipe(), os.pipe()
+    with HybridIndex(tmp_path / "kb") as index, HybridIndex.open(tmp_path / "kb", read_only=True) as reader:
+        index.add(DOCUMENTS)
+        index.flush()
+        used = reader if read_only else index
+        keeper: Any = used._keeper
+        held, release = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with keeper._maintaining, keeper.writing, keeper.publishing, keeper._store._lock, keeper._store._watching:
+                held.set()
+                release.wait(60)
+
+        assert len(used) == 20
+        holder = threading.Thread(target=hold)
+        holder.start()
+        held.wait(60)
+        child = os.fork()
+        if child == 0:
+            try:
+                os.read(go[0], 1)
+                seen = [len(used), len(used.search("number", 100, mode="lexical")), len(used.get(["d1", "new"]))]
+                seen += [used.get(["new"])[0].metadata["n"], used.count({"n": {"$gte": 0}})]  # type: ignore[union-attr]
+                os.write(gone[1], json.dumps(seen).encode())
+            except BaseException:
+                os.write(gone[1], traceback.format_exc().encode())
+            finally:
+                os._exit(0)
+        release.set()
+        holder.join()
+        index.upsert([Document("new", "number", {"n": 5})])
+        index.delete([f"d{i}" for i in range(1, 11)])
+        index.compact()
+        os.write(go[1], b"x")
+        assert os.read(gone[0], 10_000).decode() == "[11, 11, 2, 5, 11]"
+        os.waitpid(child, 0)
+    for descriptor in (*go, *gone):
+        os.close(descriptor)
+
+
 def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
     if "fork" not in multiprocessing.get_all_start_methods():
         pytest.skip("no fork here")

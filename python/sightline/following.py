@@ -8,9 +8,12 @@ Locks, taken in this order: ``_maintaining`` (who seals or merges), ``writing``,
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 import stat
 import threading
+import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,6 +115,15 @@ class FollowingKeeper(Keeper):
         self._adapter_hash: str | None = None  # of what the database has
         self.settings = self._stored_settings(given)
         super().__init__(None, self.settings.lexical(), self.settings.tf_limit)
+        self._follows = store.read_only  # whether others commit
+        _kept.add(self)
+
+    def _forked(self) -> None:
+        """Become a reader, in a child that another thread may have forked while it held locks or changed the state."""
+        self.writing, self.publishing, self._maintaining = threading.RLock(), threading.RLock(), threading.RLock()
+        self._store.forked()
+        self._follows, self._loaded, self._token = True, False, 0
+        self._state = dataclasses.replace(self._state, table=Table())
 
     def _stored_settings(self, given: Settings) -> Settings:
         with self._store.reading() as reader:
@@ -129,7 +141,7 @@ class FollowingKeeper(Keeper):
     def current(self) -> State:
         """Return the newest state, also where another process made it."""
         self._heal()
-        if self._store.read_only:
+        if self._follows:
             token = self._store.changed_token()
             if token != self._token:
                 with self.writing:
@@ -140,7 +152,7 @@ class FollowingKeeper(Keeper):
 
     def lookup(self, names: Sequence[str]) -> tuple[State, dict[str, int]]:
         """Return the newest state, and the internal ids of those documents that it has."""
-        if not self._store.read_only:
+        if not self._follows:
             return super().lookup(names)
         with self.writing:  # which nobody writes with here: it keeps other threads from moving on meanwhile
             return self._follow(names)
@@ -344,6 +356,18 @@ class FollowingKeeper(Keeper):
 
     def _tail_rows(self) -> int:
         return self._head.next_row - 1 - self._head.sealed
+
+
+_kept: weakref.WeakSet[FollowingKeeper] = weakref.WeakSet()
+
+
+def _follow_parents() -> None:
+    for keeper in list(_kept):
+        keeper._forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_follow_parents)
 
 
 def _size(path: Path) -> int:

@@ -60,7 +60,7 @@ class HybridIndex:
     meanwhile and see a write at their next search. Safe to use from several threads: a write makes a new state of
     documents and engines beside the current one (they share what did not change) and publishes it at its end, so
     searches never wait for it and see all of a write or nothing of it. Writes wait for each other, after checking and
-    embedding.
+    embedding. A child that forks from a process with an index on disk becomes a reader of it.
 
     A document without a vector, where there is an embedder, is embedded as ``title + " " + text``, unless that is
     blank; what was embedded before is not embedded again. Without embedder and vectors the index is lexical only.

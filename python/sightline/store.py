@@ -290,6 +290,10 @@ class Store:
             token: int = self._watcher.execute("PRAGMA data_version").fetchone()[0]
             return token
 
+    def forked(self) -> None:
+        """Have locks of its own in a child, since a thread that does not exist there may have held these."""
+        self._lock, self._watching = threading.Lock(), threading.Lock()
+
     def sync(self) -> None:
         """Have every commit on the disk, whatever the durability and whoever reads."""
         if self._durability != "full":
