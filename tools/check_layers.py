@@ -91,7 +91,7 @@ PYTHON_LEVELS: list[set[str]] = [
     {"adapter", "answering", "ingest", "request", "result_cache", "routing", "tuning"},
     {"retrieval", "scoped"},
     {"keeper"},
-    {"following"},
+    {"following", "reading", "writing"},
     {"maintenance"},
     {"durable"},
     {"opening"},

@@ -7,28 +7,24 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 
-from sightline.documents import Document, Hit, copy_plain, document_id
+from sightline.documents import Document, Hit, document_id
 from sightline.errors import (
-    CorruptIndexError,
-    DuplicateIdError,
     InvalidInputError,
     SightlineError,
-    StorageError,
     checked_integer,
 )
 from sightline.fields import Field
 from sightline.filters import Filter, parse_filter
 from sightline.fusion import Fusion
-from sightline.ingest import Progress, check_scope, prepare, show_progress
+from sightline.ingest import Progress
 from sightline.opening import checked_adapter, checked_embedder, checked_settings, open_keeper
-from sightline.pending import Pending
 from sightline.query import Query
+from sightline.reading import copies, found_documents, on_newest
 from sightline.request import Mode, SearchOptions, parse_request, parse_selection
 from sightline.rerank import OnError, Reranker
 from sightline.result_cache import CachedQueries, ResultCache, key_of
@@ -36,8 +32,8 @@ from sightline.retrieval import State, finish, list_candidates, retrieve
 from sightline.scoped import ScopedIndex
 from sightline.store import Durability
 from sightline.store_format import RowGoneError
-from sightline.table import Rows
 from sightline.tuning import Tuning, parse_judgements, tune_alpha
+from sightline.writing import Write
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -49,7 +45,6 @@ if TYPE_CHECKING:
 __all__ = ["HybridIndex"]
 
 _Result = TypeVar("_Result")
-_ATTEMPTS = 20  # at a read, while a writer purges what the state it began with names
 
 
 class HybridIndex:
@@ -223,55 +218,8 @@ class HybridIndex:
 
     def _write(self, documents: object, progress: bool | Progress, *, replace: bool, scope: Filter | None) -> list[str]:
         self._check_open()
-        keeper = self._keeper
-        keeper.check_writable()
-        with show_progress(progress) as report, keeper.pending() as pending:
-            batches = prepare(
-                documents,
-                self._embedder,
-                keeper.current().dim,
-                keeper.current().lexical.fields,
-                self._batch_size,
-                None if replace else keeper.rows_of,
-                keeper.reusable,
-                report,
-            )
-            for batch in batches:
-                if scope is not None:
-                    check_scope(batch.documents, scope, len(pending))
-                pending.append(batch)
-            count = len(pending)
-            if not count:
-                return []
-            report("index", 0, count)  # outside the lock: a caller's function may itself search
-            with keeper.exclusive(bulk=pending.spooled):
-                self._check_open()
-                keeper.replace(self._replaced_rows(pending, replace, scope), pending)
-            with suppress(Exception):  # the documents are there: an error now would say that they are not
-                report("index", count, count)
-        return pending.names
-
-    def _replaced_rows(self, pending: Pending, replace: bool, scope: Filter | None) -> Rows:
-        """Return the rows that new documents replace.
-
-        Raises:     DuplicateIdError if they must not; InvalidInputError for vectors of another dimension. Both were
-                    checked while the stream was read, but other threads may have written since.
-        """
-        state = self._keeper.current()
-        if pending.dim is not None and state.dim not in (None, pending.dim):
-            raise InvalidInputError(f"documents: vectors have {pending.dim} dimensions, the index has {state.dim}")
-        present = self._keeper.rows_of(pending.names)
-        if present and not replace:
-            raise DuplicateIdError(
-                f"documents: id {next(iter(present))!r} is already in the index; use upsert to replace it"
-            )
-        rows = state.table.rows(list(present.values()))
-        if present and scope is not None:
-            inside = scope.mask(state.table.columns, state.table.live)[rows]
-            if not inside.all():
-                name = list(present)[int(np.argmin(inside))]
-                raise DuplicateIdError(f"documents: id {name!r} is taken by a document outside the scope")
-        return rows
+        write = Write(self._embedder, self._batch_size, replace, scope, self._check_open)
+        return write.run(self._keeper, documents, progress)
 
     # Reading
 
@@ -300,34 +248,10 @@ class HybridIndex:
     def _get(self, ids: object, scope: Filter | None) -> list[Document | None]:
         wanted = _ids(ids)
         self._check_open()
-        return self._on_newest(lambda _: self._found(wanted, scope), self._keeper.current())
-
-    def _found(self, wanted: list[str], scope: Filter | None) -> list[Document | None]:
-        state, known = self._keeper.lookup(wanted)
-        table = state.table
-        found: list[Document | None] = [None] * len(wanted)
-        positions = [position for position, name in enumerate(wanted) if name in known]
-        rows = table.rows([known[wanted[position]] for position in positions])
-        if scope is not None:
-            inside = scope.mask(table.columns, table.live)[rows]
-            positions = [position for position, here in zip(positions, inside, strict=True) if here]
-            rows = rows[inside]
-        for position, document in zip(positions, self._copies(state, rows, embedded=False), strict=True):
-            found[position] = document
-        return found
+        return self._on_newest(lambda _: found_documents(self._keeper, wanted, scope), self._keeper.current())
 
     def _on_newest(self, read: Callable[[State], _Result], state: State) -> _Result:
-        """Read from a state; again from the newest if a writer purged meanwhile what that state names."""
-        first = state
-        for _ in range(_ATTEMPTS):
-            with suppress(RowGoneError):
-                return read(state)
-            state = self._keeper.current()
-        if state is not first:
-            raise StorageError(f"{self!r}: its writer purges faster than this call reads; try again")
-        raise CorruptIndexError(
-            f"{self!r}: a row that the newest state names is not in the database; restore the index from a backup"
-        )
+        return on_newest(self._keeper, read, state, self)
 
     def documents(self, where: Mapping[str, Any] | None = None, *, embedded: bool = False) -> Iterator[Document]:
         """Yield the documents, or those that a filter matches, in the order of writing.
@@ -346,17 +270,7 @@ class HybridIndex:
         for row in rows:
             self._check_open()
             with suppress(RowGoneError):
-                yield self._copies(state, rows=np.array([row]), embedded=embedded)[0]
-
-    def _copies(self, state: State, rows: Rows, *, embedded: bool) -> list[Document]:
-        """Return documents of their own, with the vectors that callers gave, or with all."""
-        table = state.table
-        wanted = table.has_vector[rows] & (embedded or ~table.embedded(rows))
-        vectors = iter(() if state.dense is None else state.dense.get(table.row_ids[rows[wanted]]))
-        return [
-            replace(stored, metadata=copy_plain(stored.metadata), vector=next(vectors) if with_vector else None)
-            for stored, with_vector in zip(table.documents(rows), wanted, strict=True)
-        ]
+                yield copies(state, np.array([row]), embedded=embedded)[0]
 
     def count(self, where: Mapping[str, Any] | None = None) -> int:
         """Return how many documents there are, or how many match a filter; O(1), or a pass over the filter's columns.
