@@ -561,8 +561,8 @@ class HybridIndex:
     def compact(self) -> None:
         """Merge all segments into one, forget removed documents, and give their space back.
 
-        Happens by itself in the background as far as searches profit from it. Searches go on meanwhile. O(bytes), and
-        needs as much free space as the index takes.
+        Happens by itself in the background as far as searches profit from it and it fits into 2 GB of memory. Searches
+        go on meanwhile. O(bytes), and needs as much free space and memory as the index takes.
 
         Raises:     StorageError; the index is then as it was
         """

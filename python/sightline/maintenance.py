@@ -31,6 +31,10 @@ __all__ = ["MaintainedKeeper"]
 # Rows are sealed once so many are unsealed: opening replays fewer, and a segment is worth its two files.
 _SEAL_ROWS = 8192
 _SEAL_BYTES = 64 << 20  # of vectors
+# What is merged in the background is in memory at once, so segments grow no further than that: 5 bytes a dimension, and
+# what the words of a document of some length take. ``compact`` has no such limit.
+_MERGE_BYTES = 2 << 30
+_MERGE_TEXT_BYTES = 1 << 10
 _KILLS_TO_LOOK = 1024  # dead rows between two looks for segments to merge; counting them costs O(dead rows)
 
 
@@ -73,7 +77,7 @@ class MaintainedKeeper(FollowingKeeper):
         with self._store.reading() as reader:
             segments = reader.segments()
             dead = [reader.tombstone_count(segment.first, segment.last) for segment in segments]
-        return merge_group(segments, dead)
+        return merge_group(segments, dead, _MERGE_BYTES // (5 * (self._head.dim or 0) + _MERGE_TEXT_BYTES))
 
     def _start_maintenance(self) -> None:
         with self.publishing:

@@ -162,16 +162,17 @@ def load_segment(folder: Path, segment: Segment, dim: int | None, *, mmap: bool 
     return Engines(dense, lexical)
 
 
-def merge_group(segments: Sequence[Segment], dead_in: Sequence[int]) -> list[Segment]:
+def merge_group(segments: Sequence[Segment], dead_in: Sequence[int], most_rows: int) -> list[Segment]:
     """Return the neighbours to merge next, oldest first; empty if there is nothing to do.
 
-    Parameters: segments : in the order of rows; dead_in : how many rows of each are dead
+    Parameters: segments : in the order of rows; dead_in : how many rows of each are dead; most_rows : of several
+                segments that become one, which bounds the memory that it takes
     """
     rows = [max(segment.vectors, segment.texts) for segment in segments]
     newer = sum(rows)
     for position, count in enumerate(rows):
         newer -= count
-        if position + 1 < len(rows) and newer >= _NEWER_SHARE * count:
+        if position + 1 < len(rows) and newer >= _NEWER_SHARE * count and newer + count <= most_rows:
             return list(segments[position:])
     for segment, count, dead in zip(segments, rows, dead_in, strict=True):
         if dead * _DEAD_SHARE > count:
