@@ -205,6 +205,17 @@ def test_keys() -> None:
         assert key_of(unknown) is None
 
 
+def test_scopes_share_a_cache_and_no_hits(searches: list[Any]) -> None:
+    index = HybridIndex(cache=10)
+    index.add(DOCUMENTS)
+    even, odd = (index.scoped({"n": {"$in": [n for n in range(20) if n % 2 == rest]}}) for rest in (0, 1))
+    for _ in range(2):
+        for scope, rest in ((even, 0), (odd, 1)):
+            assert {hit.metadata["n"] % 2 for hit in scope.search("apple", 20)} == {rest}
+            assert [hit.metadata["n"] for hit in scope.search("apple", where={"n": {"$lt": 2}})] == [rest]
+    assert len(searches) == 4
+
+
 @pytest.mark.parametrize("size", [-1, 1.5, True, "many"])
 def test_bad_sizes(size: Any) -> None:
     with pytest.raises(sl.InvalidInputError, match="cache"):
