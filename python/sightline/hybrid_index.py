@@ -125,7 +125,7 @@ class HybridIndex:
         self._batch_size = checked_integer("batch_size", batch_size, 1)
         size = checked_integer("cache", cache, 0)
         self._cache = ResultCache(size) if size else None
-        self._queries = CachedQueries(embedder, size) if size and embedder is not None else embedder
+        self._cached_queries = CachedQueries(embedder, size) if size and embedder is not None else None
         self._closed = False
 
     @classmethod
@@ -399,7 +399,7 @@ class HybridIndex:
                 latest_by=latest_by,
                 min_score=min_score,
             ),
-            embedder=self._queries,
+            embedder=self._cached_queries or self._embedder,
             adapter=state.adapter,
             dim=state.dim,
             vector_count=state.vector_count,
@@ -458,7 +458,7 @@ class HybridIndex:
             fusion=None,
             explain=False,
             selection=parse_selection(k=k),
-            embedder=self._queries,
+            embedder=self._cached_queries or self._embedder,
             adapter=state.adapter,
             dim=state.dim,
             vector_count=state.vector_count,
