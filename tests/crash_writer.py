@@ -36,6 +36,7 @@ def write_until_killed(folder: str, log: str, seed: int, first_version: int) -> 
     """Write at random. Each write is announced in the log before it begins, and acknowledged after it returned."""
     sightline.maintenance._SEAL_ROWS = 40
     sightline.durable._DIRECT_ROWS = 60
+    sightline.durable._SPOOL_BYTES = 1000
     sightline.durable._GROUP_ROWS = 50
     source = random.Random(seed)
     index = HybridIndex.open(folder, batch_size=32)

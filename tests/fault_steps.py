@@ -72,6 +72,7 @@ def main(library: str, folder: Path, thorough: bool) -> None:
     faults.fault_calls.restype = ctypes.c_long
     sightline.maintenance._SEAL_ROWS = 10_000
     sightline.durable._DIRECT_ROWS = 20
+    sightline.durable._SPOOL_BYTES = 1000
     sightline.durable._GROUP_ROWS = 12
     sightline.durable.DurableKeeper.background = False
     base, work = folder / "base", folder / "work-kb"

@@ -31,6 +31,7 @@ def peak() -> int:
 
 
 def main(path: str, count: int) -> None:
+    sightline.durable._SPOOL_BYTES = 8 << 20
     sightline.durable._GROUP_ROWS = 8192
     sightline.durable.DurableKeeper.background = False  # a merge takes the memory of what it merges
     with HybridIndex(None if path == "-" else path, dim=DIM) as index:

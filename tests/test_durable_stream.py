@@ -31,6 +31,7 @@ def _documents(count: int, version: int = 1) -> Iterator[Document]:
 def spooling(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spool from the first few documents on, into groups of few."""
     monkeypatch.setattr(sightline.durable, "_DIRECT_ROWS", 10)
+    monkeypatch.setattr(sightline.durable, "_SPOOL_BYTES", 100)
     monkeypatch.setattr(sightline.durable, "_GROUP_ROWS", 25)
 
 

@@ -193,6 +193,7 @@ def small_thresholds(monkeypatch):
     monkeypatch.setattr(sightline.table, "_MIN_DEAD_TO_SWEEP", 1)
     monkeypatch.setattr(sightline.maintenance, "_SEAL_ROWS", 4)
     monkeypatch.setattr(sightline.durable, "_DIRECT_ROWS", 4)
+    monkeypatch.setattr(sightline.durable, "_SPOOL_BYTES", 100)
     monkeypatch.setattr(sightline.durable, "_GROUP_ROWS", 2)
     monkeypatch.setattr(sightline.durable.DurableKeeper, "background", False)
 

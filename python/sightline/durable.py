@@ -47,6 +47,8 @@ _LOCK_NAME = "writer.lock"
 # A write of so many rows, or bytes, goes to segment files at once and never puts vectors into the database.
 _DIRECT_ROWS = 4096
 _DIRECT_BYTES = 32 << 20
+# Beyond so many bytes what waits for its commit goes to unnamed files.
+_SPOOL_BYTES = 256 << 20
 # One segment of such a write, which bounds the memory it takes: about three times as much is in use while it is made.
 _GROUP_ROWS = 1 << 18
 _GROUP_VECTOR_BYTES = 192 << 20
@@ -94,12 +96,12 @@ class DurableKeeper(MaintainedKeeper):
 
     def pending(self) -> Pending:
         """Return what collects the documents of a write until its end."""
-        limits = Limits(_DIRECT_ROWS, _DIRECT_BYTES, _GROUP_ROWS, _GROUP_VECTOR_BYTES, _GROUP_TEXT_BYTES)
+        limits = Limits(_DIRECT_ROWS, _DIRECT_BYTES, _SPOOL_BYTES, _GROUP_ROWS, _GROUP_VECTOR_BYTES, _GROUP_TEXT_BYTES)
         return SpooledPending(self._folder, limits)
 
     @contextmanager
     def exclusive(self, *, bulk: bool = False) -> Iterator[None]:
-        """Hold the locks for a write; bulk: of documents that are spooled."""
+        """Hold the locks for a write; bulk: of so many documents that they become segments at once."""
         self.check_writable()
         if not bulk:
             with self.writing:
@@ -145,7 +147,7 @@ class DurableKeeper(MaintainedKeeper):
         next_row = head.next_row
         if pending is None:
             pass
-        elif not pending.spooled:
+        elif not pending.bulk:
             batch = pending.whole()
             ids = np.arange(next_row, next_row + len(pending))
             next_row += len(ids)

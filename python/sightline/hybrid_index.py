@@ -167,8 +167,8 @@ class HybridIndex:
 
         The iterable is consumed as a stream, without a lock, so that others may write meanwhile; nothing is visible
         before its end, and an error anywhere, in the stream itself, a document or the embedder, leaves the index as it
-        was. On disk a stream of any length takes bounded memory besides its ids: many documents wait in unnamed files
-        in the folder of the index, which takes the space once more until the call ends.
+        was. On disk a stream of any length takes bounded memory besides its ids: what is beyond 256 MB waits in unnamed
+        files in the folder of the index, which needs the space once more until the call ends.
 
         Parameters: documents : Document, dict of the same keys, or str (which gets a random UUID as its id);
                     progress : True shows a bar (extra ``cli``); or a callable (stage, done, total or None), whose

@@ -57,7 +57,7 @@ class Keeper:
 
     @contextmanager
     def exclusive(self, *, bulk: bool = False) -> Iterator[None]:
-        """Hold the locks for a write; bulk: of documents that are spooled."""
+        """Hold the locks for a write; bulk: of so many documents that on disk they become segments at once."""
         with self.writing:
             yield
 

@@ -1,4 +1,4 @@
-"""Documents that are checked and embedded and wait for their commit: in memory, or in unnamed files once they are many.
+"""Documents that are checked and embedded and wait for their commit: in memory, or in unnamed files beyond a bound.
 
 A write takes effect at its end, so what came before must wait somewhere, and of a stream of millions not in memory.
 Nothing is locked meanwhile: rows are numbered only when the stream has ended and the lock is taken.
@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, TypeAlias
+from typing import IO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,11 @@ from sightline.documents import Document
 from sightline.errors import StorageError
 from sightline.store_format import EMBEDDED, HAS_TEXT, HAS_VECTOR, Entries, entries_of
 
-__all__ = ["Batch", "Group", "Pending", "SpooledPending"]
+__all__ = ["Batch", "Pending", "SpooledPending"]
 
 _Vectors: TypeAlias = "NDArray[np.float32]"
 
+_DOCUMENT_BYTES = 500  # that a document takes besides its text and vector, about
 _PIECE_ROWS = 16_384  # documents that an index in memory takes over at once, so that each need not wait twice for long
 
 
@@ -76,8 +77,8 @@ class Pending:
         return len(self.names)
 
     @property
-    def spooled(self) -> bool:
-        """Whether they are so many that they lie in files."""
+    def bulk(self) -> bool:
+        """Whether they are so many that on disk they become segments at once."""
         return False
 
     def append(self, batch: Batch) -> None:
@@ -117,7 +118,7 @@ class Pending:
 
 
 @dataclass(slots=True)
-class Group:
+class _Group:
     """Documents that will be one segment."""
 
     row_count: int = 0
@@ -128,10 +129,11 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When documents go to files, and when those of one segment are enough."""
+    """When documents are many, when they go to files, and when those of one segment are enough."""
 
-    rows_in_memory: int
-    bytes_in_memory: int
+    few_rows: int
+    few_bytes: int
+    memory_bytes: int
     group_rows: int
     group_vector_bytes: int
     group_text_bytes: int
@@ -141,11 +143,11 @@ class Limits:
 class _Spool:
     texts: IO[bytes]
     vectors: IO[bytes]
-    groups: list[Group] = field(default_factory=lambda: [Group()])
+    groups: list[_Group] = field(default_factory=lambda: [_Group()])
 
 
 class SpooledPending(Pending):
-    """Keep few documents in memory, and many in unnamed files in the folder of the index.
+    """Keep documents in memory up to a bound, and beyond in unnamed files in the folder of the index.
 
     The files are gone with the process, however that ends.
 
@@ -157,33 +159,41 @@ class SpooledPending(Pending):
         self._folder = folder
         self._limits = limits
         self._text_bytes = 0
+        self._pieces: list[tuple[Entries, _Vectors | None]] = []  # many documents, in memory
         self._spool: _Spool | None = None
         self._files = ExitStack()
 
     @property
-    def spooled(self) -> bool:
-        """Whether they are so many that they lie in files."""
-        return self._spool is not None
+    def bulk(self) -> bool:
+        """Whether they are so many that they become segments at once."""
+        return len(self) >= self._limits.few_rows or self._held_bytes() >= self._limits.few_bytes
+
+    def _held_bytes(self) -> int:
+        return self._text_bytes + (4 * (self.dim or 0) + _DOCUMENT_BYTES) * len(self)
 
     def _keep(self, batch: Batch) -> None:
-        if self._spool is None:
-            self._batches.append(batch)
-            limits, dim = self._limits, self.dim or 0
-            self._text_bytes += sum(len(document.text) for document in batch.documents)
-            held = self._text_bytes + 4 * dim * len(self)
-            if len(self) < limits.rows_in_memory and held < limits.bytes_in_memory:
-                return
-            with self._told(0):
+        self._text_bytes += sum([len(document.text) for document in batch.documents])
+        self._batches.append(batch)
+        if not self.bulk:
+            return
+        # No objects from here on that the garbage collector would look at again and again.
+        for one in self._batches:
+            self._pieces.append((entries_of(one.documents, one.flags), one.vectors))
+        self._batches = []
+        if (
+            self._spool is None
+            and len(self) < self._limits.group_rows
+            and self._held_bytes() < self._limits.memory_bytes
+        ):
+            return
+        first = len(self) - sum(len(entries.names) for entries, _ in self._pieces)
+        with self._told(first):
+            if self._spool is None:
                 texts, vectors = (self._files.enter_context(_unnamed(self._folder)) for _ in range(2))
                 self._spool = _Spool(texts, vectors)
-            batches, self._batches = self._batches, []
-        else:
-            batches = [batch]
-        first = len(self) - sum(len(batch.documents) for batch in batches)
-        for one in batches:
-            with self._told(first):
-                self._write(self._spool, one)
-            first += len(one.documents)
+            for piece in self._pieces:
+                self._write(self._spool, *piece)
+        self._pieces = []
 
     @contextmanager
     def _told(self, position: int) -> Iterator[None]:
@@ -195,22 +205,22 @@ class SpooledPending(Pending):
                 f"{error.strerror or error}; nothing was added, and the call can be repeated once the cause is gone"
             ) from None
 
-    def _write(self, spool: _Spool, batch: Batch) -> None:
+    def _write(self, spool: _Spool, entries: Entries, vectors: _Vectors | None) -> None:
         group, limits = spool.groups[-1], self._limits
         if (
             group.row_count >= limits.group_rows
             or group.text_bytes >= limits.group_text_bytes
             or 4 * (self.dim or 0) * group.vector_count >= limits.group_vector_bytes
         ):
-            group = Group()
+            group = _Group()
             spool.groups.append(group)
-        line = json.dumps(entries_of(batch.documents, batch.flags), ensure_ascii=False, separators=(",", ":")).encode()
+        line = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
         spool.texts.write(line)
         spool.texts.write(b"\n")
-        if batch.vectors is not None:
-            spool.vectors.write(np.ascontiguousarray(batch.vectors, dtype=np.float32).data)
-            group.vector_count += len(batch.vectors)
-        group.row_count += len(batch.documents)
+        if vectors is not None:
+            spool.vectors.write(np.ascontiguousarray(vectors, dtype=np.float32).data)
+            group.vector_count += len(vectors)
+        group.row_count += len(entries.names)
         group.text_bytes += len(line)
         group.lines += 1
 
@@ -221,7 +231,9 @@ class SpooledPending(Pending):
         """
         spool = self._spool
         if spool is None:
-            raise TypeError("the documents are in memory")
+            pieces, self._pieces = self._pieces, []
+            yield _joined(pieces)
+            return
         with self._told(0):
             for file in (spool.texts, spool.vectors):
                 file.flush()
@@ -233,26 +245,43 @@ class SpooledPending(Pending):
             yield found.pop()  # which nobody holds while the next is read
             first += group.row_count
 
-    def _read(self, spool: _Spool, group: Group) -> tuple[Entries, _Vectors | None]:
-        entries = Entries([], [], [], [], [])
+    def _read(self, spool: _Spool, group: _Group) -> tuple[Entries, _Vectors | None]:
+        pieces: list[tuple[Entries, _Vectors | None]] = []
         for _ in range(group.lines):
-            columns: Any = json.loads(spool.texts.readline())
-            for whole, part in zip(entries, columns, strict=True):
-                whole += part
+            pieces.append((Entries(*json.loads(spool.texts.readline())), None))
+        entries, _ = _joined(pieces)
         if not group.vector_count:
             return entries, None
-        vectors = np.empty((group.vector_count, self.dim or 0), dtype=np.float32)
-        if spool.vectors.readinto(vectors.data.cast("B")) != vectors.nbytes:  # type: ignore[attr-defined]
+        size = 4 * group.vector_count * (self.dim or 0)
+        raw = spool.vectors.read(size)
+        if len(raw) != size:
             raise OSError("an unnamed file is shorter than what was written to it")
-        return entries, vectors
+        return entries, np.frombuffer(raw, dtype=np.float32).reshape(group.vector_count, -1)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         super().__exit__(kind, error, trace)
-        self._spool = None
+        self._spool, self._pieces = None, []
         with suppress(OSError):  # of what was still to be written to a full disk
             self._files.close()
+
+
+def _joined(pieces: list[tuple[Entries, _Vectors | None]]) -> tuple[Entries, _Vectors | None]:
+    """Join pieces; the list is emptied on the way, so that they need not all be there twice."""
+    entries = Entries([], [], [], [], [])
+    vectors = []
+    pieces.reverse()
+    while pieces:
+        columns, rows = pieces.pop()
+        entries.names.extend(columns.names)
+        entries.flags.extend(columns.flags)
+        entries.metadata.extend(columns.metadata)
+        entries.titles.extend(columns.titles)
+        entries.texts.extend(columns.texts)
+        if rows is not None:
+            vectors.append(rows)
+    return entries, np.concatenate(vectors) if vectors else None
 
 
 def _unnamed(folder: Path) -> IO[bytes]:

@@ -59,7 +59,7 @@ class Write:
             if not count:
                 return []
             report("index", 0, count)  # outside the lock: a caller's function may itself search
-            with keeper.exclusive(bulk=pending.spooled):
+            with keeper.exclusive(bulk=pending.bulk):
                 self.check_open()
                 keeper.replace(self._replaced_rows(keeper, pending), pending)
             with suppress(Exception):  # the documents are there: an error now would say that they are not
