@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import sightline.durable
+import sightline.maintenance
 from sightline import Document, HybridIndex
 
 __all__ = ["apply", "document", "write_until_killed"]
@@ -33,10 +34,12 @@ def apply(model: dict[str, int], change: dict[str, Any]) -> dict[str, int]:
 
 def write_until_killed(folder: str, log: str, seed: int, first_version: int) -> None:
     """Write at random. Each write is announced in the log before it begins, and acknowledged after it returned."""
-    sightline.durable._SEAL_ROWS = 40
+    sightline.maintenance._SEAL_ROWS = 40
     sightline.durable._DIRECT_ROWS = 60
+    sightline.durable._SPOOL_BYTES = 1000
+    sightline.durable._GROUP_ROWS = 50
     source = random.Random(seed)
-    index = HybridIndex.open(folder)
+    index = HybridIndex.open(folder, batch_size=32)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def say(**line: Any) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import sightline.durable
+import sightline.maintenance
 from crash_writer import document
 from sightline import HybridIndex, StorageError
 
@@ -69,8 +70,10 @@ def main(library: str, folder: Path, thorough: bool) -> None:
     faults = ctypes.CDLL(library)
     faults.fault_arm.argtypes = [ctypes.c_char_p, ctypes.c_long, ctypes.c_int, ctypes.c_int]
     faults.fault_calls.restype = ctypes.c_long
-    sightline.durable._SEAL_ROWS = 10_000
+    sightline.maintenance._SEAL_ROWS = 10_000
     sightline.durable._DIRECT_ROWS = 20
+    sightline.durable._SPOOL_BYTES = 1000
+    sightline.durable._GROUP_ROWS = 12
     sightline.durable.DurableKeeper.background = False
     base, work = folder / "base", folder / "work-kb"
     _make_base(base)
@@ -88,7 +91,7 @@ def main(library: str, folder: Path, thorough: bool) -> None:
         for mode, sticky in ((NO_SPACE, 1), (BROKEN, 0), (BROKEN, 1), (SHORT_WRITE, 0)):
             for nth in range(1, calls + 1, 1 if thorough else max(1, calls // 16)):
                 shutil.copytree(base, work)
-                index = HybridIndex.open(work)
+                index = HybridIndex.open(work, batch_size=8)
                 faults.fault_arm(b"work-kb", nth, mode, sticky)
                 try:
                     step(index)

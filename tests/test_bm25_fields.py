@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 import threading
 from pathlib import Path
@@ -132,6 +133,19 @@ class History(RuleBasedStateMachine):
         assert self.index.remove(ids) == len(set(ids) & set(self.live))
         for key in ids:
             self.live.pop(key, None)
+
+    @rule(batch=st.dictionaries(st.integers(0, 40), DOCUMENT, min_size=1, max_size=10), dead=st.integers(0, 40))
+    def attach(self, batch, dead):
+        other = sl.BM25Index(None, fields=FIELDS, positions=True)
+        other.add(list(batch.values()), ids=list(batch))
+        other.remove([dead])
+        batch = {key: document for key, document in batch.items() if key != dead}
+        if set(batch) & set(self.live):
+            with pytest.raises(sl.DuplicateIdError):
+                self.index.attach(other)
+        else:
+            self.index.attach(other)
+            self.live.update(batch)
 
     @rule()
     def fork(self):
@@ -291,12 +305,21 @@ def test_compact_rewrites_all_fields_alike():
     assert_equals_fresh_build(index, live)
 
 
-def test_an_index_with_fields_is_not_attached():
-    plain, fielded, other = sl.BM25Index(), sl.BM25Index(fields=["title"]), sl.BM25Index(fields=["title"])
+def test_an_index_with_other_fields_is_not_attached():
+    plain, fielded, other = sl.BM25Index(), sl.BM25Index(fields=["title"]), sl.BM25Index(fields=["text"])
+    longer = sl.BM25Index(fields=["title", "text"])
     plain.add(["a"], [0])
     fielded.add([{"title": "a"}], [1])
-    other.add([{"title": "a"}], [2])
-    for index, part in ((plain, fielded), (fielded, plain), (fielded, other)):
-        with pytest.raises(sl.InvalidInputError, match="other: expected indexes without fields"):
+    other.add([{"text": "a"}], [2])
+    longer.add([{"text": "a"}], [3])
+    for index, part in itertools.permutations([plain, fielded, other, longer], 2):
+        with pytest.raises(sl.InvalidInputError, match="other: expected an index with fields="):
             index.attach(part)
         assert len(index) == 1
+    with pytest.raises(sl.DuplicateIdError):
+        fielded.attach(fielded)
+    again = sl.BM25Index(fields={"title": 3.0})  # weights are the searching index's
+    again.add([{"title": "b a"}], [5])
+    fielded.attach(again)
+    assert fielded.ids.tolist() == [1, 5]
+    assert fielded.search("b", 1)[1].tolist() == [5]

@@ -22,6 +22,7 @@ import pytest
 import sightline as sl
 import sightline.durable
 import sightline.locking
+import sightline.maintenance
 from sightline import Document, HybridIndex
 
 DOCUMENTS = [Document(f"d{i}", f"text number {i}", {"n": i}, [1.0, float(i), 0.5]) for i in range(20)]
@@ -79,7 +80,7 @@ def test_a_large_write_goes_to_segment_files_at_once(tmp_path: Path, monkeypatch
 def test_many_small_writes_are_sealed_and_merged_in_the_background(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sightline.durable, "_SEAL_ROWS", 8)
+    monkeypatch.setattr(sightline.maintenance, "_SEAL_ROWS", 8)
     with HybridIndex(tmp_path / "kb", durability="os") as index:
         for i in range(200):
             index.upsert([Document(f"d{i % 150}", f"word{i}", vector=[1.0, float(i)])])
@@ -102,8 +103,8 @@ def test_a_failure_in_the_background_is_kept_for_stats_and_raised_by_flush(
     def fail(*_: object) -> None:
         raise sl.StorageError("no space")
 
-    monkeypatch.setattr(sightline.durable, "_SEAL_ROWS", 4)
-    monkeypatch.setattr(sightline.durable, "write_segment", fail)
+    monkeypatch.setattr(sightline.maintenance, "_SEAL_ROWS", 4)
+    monkeypatch.setattr(sightline.maintenance, "write_segment", fail)
     with HybridIndex(tmp_path / "kb") as index:
         index.add(DOCUMENTS)
         thread = index._keeper._maintenance  # type: ignore[attr-defined]
@@ -429,6 +430,52 @@ def test_a_forked_child_may_read_but_not_write(tmp_path: Path) -> None:
         assert index.verify()["documents"] == 21
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_forked_child_follows_its_parent(tmp_path: Path, read_only: bool) -> None:
+    """Also past a merge that purges rows, and where another thread of the parent held every lock when it forked."""
+    if "fork" not in multiprocessing.get_all_start_methods():
+        pytest.skip("no fork here")
+    go, gone = os.pipe(), os.pipe()
+    with HybridIndex(tmp_path / "kb") as index, HybridIndex.open(tmp_path / "kb", read_only=True) as reader:
+        index.add(DOCUMENTS)
+        index.flush()
+        used = reader if read_only else index
+        keeper: Any = used._keeper
+        held, release = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with keeper._maintaining, keeper.writing, keeper.publishing, keeper._store._lock, keeper._store._watching:
+                held.set()
+                release.wait(60)
+
+        assert len(used) == 20
+        holder = threading.Thread(target=hold)
+        holder.start()
+        held.wait(60)
+        child = os.fork()
+        if child == 0:
+            try:
+                os.read(go[0], 1)
+                seen = [len(used), len(used.search("number", 100, mode="lexical")), len(used.get(["d1", "new"]))]
+                seen += [used.get(["new"])[0].metadata["n"], used.count({"n": {"$gte": 0}})]  # type: ignore[union-attr]
+                os.write(gone[1], json.dumps(seen).encode())
+            except BaseException:
+                os.write(gone[1], traceback.format_exc().encode())
+            finally:
+                os._exit(0)
+        release.set()
+        holder.join()
+        index.upsert([Document("new", "number", {"n": 5})])
+        index.delete([f"d{i}" for i in range(1, 11)])
+        index.compact()
+        os.write(go[1], b"x")
+        assert os.read(gone[0], 10_000).decode() == "[11, 11, 2, 5, 11]"
+        os.waitpid(child, 0)
+    for descriptor in (*go, *gone):
+        os.close(descriptor)
+
+
 def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
     if "fork" not in multiprocessing.get_all_start_methods():
         pytest.skip("no fork here")
@@ -492,7 +539,7 @@ def step(keeper):
     time.sleep(0.5)
     print("finished", flush=True)
     return True
-sightline.durable._SEAL_ROWS = 1
+sightline.maintenance._SEAL_ROWS = 1
 sightline.durable.DurableKeeper._maintain_once = step
 index = sl.HybridIndex({str(tmp_path / "kb")!r})
 index.add(["text"])
@@ -569,7 +616,7 @@ def _search_until_stopped(folder: str, ready: Any, stop: Any, results: Any) -> N
 
 
 def test_readers_in_other_processes_never_see_half_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sightline.durable, "_SEAL_ROWS", 100)  # sealing, merging and purging go on all the while
+    monkeypatch.setattr(sightline.maintenance, "_SEAL_ROWS", 100)  # sealing, merging and purging go on all the while
     folder = tmp_path / "kb"
 
     def version(number: int) -> list[Document]:

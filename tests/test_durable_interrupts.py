@@ -95,9 +95,8 @@ def test_an_interrupt_after_the_commit(folder: Path, monkeypatch: pytest.MonkeyP
                     keeper._state = kept
                     raise KeyboardInterrupt
 
-                attribute = "_commit" if name in ("upsert", "bulk") else "_publish"
-                before = getattr(DurableKeeper, attribute)
-                patch.setattr(DurableKeeper, attribute, half)
+                before = DurableKeeper._publish
+                patch.setattr(DurableKeeper, "_publish", half)
             with pytest.raises(KeyboardInterrupt):
                 step(index)
         _go_on(index, folder, EXPECTED | change)

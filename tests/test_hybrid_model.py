@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 import sightline.durable
+import sightline.maintenance
 import sightline.table
 from reference_hybrid import ReferenceHybrid, check_hits
 from sightline import Convex, Document, DuplicateIdError, HybridIndex, InvalidInputError
@@ -133,14 +134,14 @@ class DurableMachine(Machine):
 
     def made(self):
         self.path = Path(tempfile.mkdtemp()) / "kb"
-        index = HybridIndex(self.path, dim=3, durability="os")
+        index = HybridIndex(self.path, dim=3, durability="os", batch_size=2)
         self.reader = HybridIndex.open(self.path, read_only=True)
         return index
 
     @rule()
     def reopen(self):
         self.index.close()
-        self.index = HybridIndex.open(self.path, durability="os")
+        self.index = HybridIndex.open(self.path, durability="os", batch_size=2)
 
     @rule()
     def reopen_reader(self):
@@ -190,8 +191,10 @@ class DurableMachine(Machine):
 def small_thresholds(monkeypatch):
     """Sweep, seal and write directly from the first few rows on, so that small examples go through all of it."""
     monkeypatch.setattr(sightline.table, "_MIN_DEAD_TO_SWEEP", 1)
-    monkeypatch.setattr(sightline.durable, "_SEAL_ROWS", 4)
+    monkeypatch.setattr(sightline.maintenance, "_SEAL_ROWS", 4)
     monkeypatch.setattr(sightline.durable, "_DIRECT_ROWS", 4)
+    monkeypatch.setattr(sightline.durable, "_SPOOL_BYTES", 100)
+    monkeypatch.setattr(sightline.durable, "_GROUP_ROWS", 2)
     monkeypatch.setattr(sightline.durable.DurableKeeper, "background", False)
 
 

@@ -138,6 +138,7 @@ void register_field_index(py::module_& m) {
            py::arg("stream"), py::arg("replace"))
       .def("check_absent", &check_absent<FieldIndex>, py::arg("ids"))
       .def("remove", &remove_ids<FieldIndex>, py::arg("ids"))
+      .def("attach", &FieldIndex::attach, py::arg("other"), py::call_guard<py::gil_scoped_release>())
       .def("compact", &FieldIndex::compact, py::call_guard<py::gil_scoped_release>())
       .def("fork",
            [](const FieldIndex& index) {

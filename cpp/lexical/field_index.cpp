@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "core/bitset.h"
+#include "core/error.h"
 #include "lexical/posting_reader.h"
 #include "lexical/word_table.h"
 
@@ -149,6 +151,17 @@ std::size_t FieldIndex::remove(std::span<const DocId> ids) {
   std::size_t removed = 0;
   change([&](std::size_t, Bm25Index& field) { removed = field.remove(ids); });
   return removed;
+}
+
+void FieldIndex::attach(const FieldIndex& other) {
+  const std::shared_ptr<const FieldSnapshot> theirs = other.snapshot();  // first: a later next id is greater than its ids, too
+  const std::uint64_t their_next_id = other.next_id();
+  std::lock_guard writer(writer_mutex_);
+  if (theirs->field_count() != snapshot_->field_count()) {
+    throw Error(ErrorKind::kInvalidInput, "other: expected an index with " + std::to_string(snapshot_->field_count()) +
+                                              " fields, got one with " + std::to_string(theirs->field_count()));
+  }
+  change([&](std::size_t f, Bm25Index& field) { field.attach(Bm25Index(theirs->fields()[f], their_next_id)); });
 }
 
 void FieldIndex::compact() {

@@ -64,6 +64,8 @@ class FieldIndex {
   DocId add_with_next_ids(std::vector<std::vector<SegmentData>> segments);
   void check_absent(std::span<const DocId> ids) const;
   std::size_t remove(std::span<const DocId> ids);
+  // Throws InvalidInputError, too, if the other index has another number of fields.
+  void attach(const FieldIndex& other);
   void compact();
 
  private:

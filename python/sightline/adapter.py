@@ -7,6 +7,7 @@ Source:     E. Hu et al., LoRA: low-rank adaptation of large language models, 20
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from os import PathLike
@@ -178,6 +179,29 @@ class LowRankAdapter:
                 np.savez(file, format=_FORMAT, a=self.a, b=self.b, report=np.array(report, dtype=np.float64))
         except OSError as error:
             raise StorageError(f"{path}: cannot be written: {error.strerror}") from None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``from_json`` reads; matrices as base64 of their little-endian float32."""
+        return {
+            "format": _FORMAT,
+            "rank": self.rank,
+            "a": base64.b64encode(self.a.astype("<f4").tobytes()).decode(),
+            "b": base64.b64encode(self.b.astype("<f4").tobytes()).decode(),
+            "report": None if self.report is None else asdict(self.report),
+        }
+
+    @classmethod
+    def from_json(cls, stored: Any) -> LowRankAdapter:
+        """Return the adapter that ``to_json`` described.
+
+        Raises:     ValueError, TypeError or KeyError (InvalidInputError among them) for anything else
+        """
+        if stored["format"] != _FORMAT:
+            raise ValueError(f"expected an adapter of format {_FORMAT}, got {stored['format']!r}")
+        rank = int(stored["rank"])
+        a, b = (np.frombuffer(base64.b64decode(stored[name], validate=True), dtype="<f4") for name in ("a", "b"))
+        report = stored["report"]
+        return cls(a.reshape(rank, -1), b.reshape(-1, rank), None if report is None else AdapterReport(**report))
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> LowRankAdapter:

@@ -215,15 +215,17 @@ class BM25Index:
         the ids of both interleave.
 
         Parameters: other : BM25Index whose texts were analysed alike, which the caller answers for
-        Raises:     InvalidInputError if it is anything else, if only one of both has positions, or if either has
-                    fields; DuplicateIdError if an id is in both. The index is then as it was.
+        Raises:     InvalidInputError if it is anything else, if only one of both has positions, or if their fields
+                    have other names or another order; DuplicateIdError if an id is in both. The index is then as it
+                    was.
         """
         if not isinstance(other, BM25Index):
             raise InvalidInputError(f"other: expected a BM25Index, got {type(other).__name__}")
-        if self._fields is not None or other._fields is not None:
+        mine, theirs = (None if fields is None else list(fields) for fields in (self._fields, other._fields))
+        if mine != theirs:
             raise InvalidInputError(
-                "other: expected indexes without fields, which alone can be attached to each other; add the documents "
-                "to an index with fields instead"
+                f"other: expected an index with fields={mine}, as this one has, got one with fields={theirs}; "
+                "build both alike"
             )
         if self._positions != other._positions:
             raise InvalidInputError(
@@ -437,7 +439,7 @@ class BM25Index:
                 if len(terms) > 1 and not self._positions:
                     raise InvalidInputError(
                         f"query: the phrase {clause.text!r} needs the order of the words, which this index does not "
-                        "keep; make it with BM25Index(positions=True)"
+                        "keep; make it with positions=True"
                     )
             if terms and (clause.phrase or clause.required or clause.excluded):
                 clauses.append((terms, clause.phrase, clause.excluded))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -21,6 +21,9 @@ __all__ = [
     "document_id",
     "encodable",
     "float_array",
+    "has_words",
+    "joined_text",
+    "lexical_item",
     "python_scalar",
     "read_documents",
     "searched_text",
@@ -28,7 +31,7 @@ __all__ = [
 
 _Float = TypeVar("_Float", np.float32, np.float64)
 
-_FIELDS = ("id", "text", "metadata", "vector", "title")
+_FIELDS = ("id", "text", "metadata", "vector", "title")  # in the order of Document's
 # Metadata deeper than this is refused: it is almost always a cycle, and nobody filters on it.
 _MAX_DEPTH = 16
 # Filters compare integers exactly as a sum of two float64, which covers all 64-bit identifiers with room to spare.
@@ -81,6 +84,20 @@ class Hit:
     degraded: str | None = None
 
 
+def lexical_item(title: str | None, text: str, fields: Container[str] | None) -> str | dict[str, str]:
+    """Return what the lexical engine takes of a document: one text, or the named fields among title and text."""
+    if fields is None:
+        return joined_text(title, text)
+    return {name: value for name, value in (("title", title), ("text", text)) if value and name in fields}
+
+
+def has_words(title: str | None, text: str, fields: Container[str] | None) -> bool:
+    """Whether there is anything in a document for the lexical engine."""
+    if fields is None:
+        return bool(text.strip() or (title and title.strip()))
+    return bool(("text" in fields and text.strip()) or ("title" in fields and title and title.strip()))
+
+
 def document_id(value: object, argument: str) -> str:
     """Return ``value`` if it can be the id of a document.
 
@@ -98,7 +115,12 @@ def document_id(value: object, argument: str) -> str:
 
 def searched_text(document: Document) -> str:
     """Return what is searched of a document: its title, then its text."""
-    return f"{document.title} {document.text}" if document.title else document.text
+    return joined_text(document.title, document.text)
+
+
+def joined_text(title: str | None, text: str) -> str:
+    """Return what is searched of a title and a text."""
+    return f"{title} {text}" if title else text
 
 
 def read_documents(documents: object, batch_size: int) -> Iterator[list[Document]]:
@@ -128,45 +150,43 @@ def read_documents(documents: object, batch_size: int) -> Iterator[list[Document
 def _parse(item: object, where: str) -> Document:
     if isinstance(item, str):
         return Document(id=uuid.uuid4().hex, text=encodable(item, f"{where}: text"))
+    given: tuple[Any, ...]
     if isinstance(item, Document):
-        values: Mapping[Any, Any] = {name: getattr(item, name) for name in _FIELDS}
+        given = (item.id, item.text, item.metadata, item.vector, item.title)
     elif isinstance(item, Mapping):
-        values = item
-        unknown = [key for key in values if key not in _FIELDS]
+        unknown = [key for key in item if key not in _FIELDS]
         if unknown:
             raise InvalidInputError(
                 f"{where}: unknown key {unknown[0]!r}; expected {', '.join(_FIELDS)} (other data goes into metadata)"
             )
-        if values.get("text") is None and values.get("vector") is None:
+        if item.get("text") is None and item.get("vector") is None:
             raise InvalidInputError(f"{where}: needs a text or a vector, got neither")
+        given = tuple([item.get(name) for name in _FIELDS])
     else:
         raise InvalidInputError(f"{where}: expected a Document, dict or str, got {type(item).__name__}")
 
-    if isinstance(item, Mapping) and values.get("id") is None:
+    identity, text, metadata, vector, title = given
+    if identity is None and isinstance(item, Mapping):
         identity = uuid.uuid4().hex
     else:
-        identity = document_id(values["id"], f"{where}: id")
+        identity = document_id(identity, f"{where}: id")
         where = f"{where} (id {identity!r})"
-    text = values.get("text")
     if text is None and isinstance(item, Mapping):
         text = ""
     if not isinstance(text, str):
         raise InvalidInputError(f"{where}: text: expected a str, got {type(text).__name__}")
-    title = values.get("title")
     if title is not None and not isinstance(title, str):
         raise InvalidInputError(f"{where}: title: expected a str or None, got {type(title).__name__}")
-    metadata = values.get("metadata")
     if metadata is None:
         metadata = {}
     if not isinstance(metadata, Mapping):
         raise InvalidInputError(f"{where}: metadata: expected a dict, got {type(metadata).__name__}")
-    vector = values.get("vector")
     return Document(
-        id=identity,
-        text=encodable(text, f"{where}: text"),
-        metadata=_plain_object(metadata, f"{where}: metadata", 0) if metadata else {},
-        vector=None if vector is None else _plain_vector(vector, where),
-        title=None if title is None else encodable(title, f"{where}: title"),
+        identity,
+        text if text.isascii() else encodable(text, f"{where}: text"),
+        _plain_object(metadata, f"{where}: metadata", 0) if metadata else {},
+        None if vector is None else _plain_vector(vector, where),
+        title if title is None or title.isascii() else encodable(title, f"{where}: title"),
     )
 
 
@@ -197,12 +217,19 @@ def float_array(value: object, argument: str, expected: str, dtype: type[_Float]
         raise InvalidInputError(f"{argument}: expected {expected}, got {type(value).__name__}") from None
     if array.dtype.kind not in "fiu":
         raise InvalidInputError(f"{argument}: expected {expected}, got {type(value).__name__} of dtype {array.dtype}")
-    with np.errstate(over="ignore"):
-        return np.array(array, dtype=dtype, order="C")
+    if array.dtype.kind == "f" and array.dtype.itemsize > np.dtype(dtype).itemsize:
+        with np.errstate(over="ignore"):
+            converted: NDArray[_Float] = np.array(array, dtype=dtype, order="C")
+    else:  # cannot overflow, and errstate costs more than the copy
+        converted = np.array(array, dtype=dtype, order="C")
+    return converted
 
 
 def _plain_vector(vector: object, where: str) -> NDArray[np.float32]:
-    array = float_array(vector, f"{where}: vector", "1-D numbers", np.float32)
+    if type(vector) is np.ndarray and vector.dtype == np.float32:
+        array: NDArray[np.float32] = vector.copy()
+    else:
+        array = float_array(vector, f"{where}: vector", "1-D numbers", np.float32)
     if array.ndim != 1 or array.size == 0:
         raise InvalidInputError(f"{where}: vector: expected shape (dim,), got {array.shape}")
     # One dot product clears nearly every vector; only where it overflows, vanishes or is NaN do the slow checks decide.

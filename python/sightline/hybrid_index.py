@@ -7,48 +7,44 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 
-from sightline.documents import Document, Hit, copy_plain, document_id
-from sightline.durable import DurableKeeper
+from sightline.documents import Document, Hit, document_id
 from sightline.errors import (
-    CorruptIndexError,
-    DuplicateIdError,
     InvalidInputError,
     SightlineError,
-    StorageError,
     checked_integer,
 )
+from sightline.fields import Field
 from sightline.filters import Filter, parse_filter
 from sightline.fusion import Fusion
-from sightline.ingest import Prepared, Progress, check_scope, prepare, show_progress
-from sightline.keeper import Keeper
+from sightline.ingest import Progress
+from sightline.opening import checked_adapter, checked_embedder, checked_settings, open_keeper
+from sightline.query import Query
+from sightline.reading import copies, found_documents, on_newest
 from sightline.request import Mode, SearchOptions, parse_request, parse_selection
 from sightline.rerank import OnError, Reranker
+from sightline.result_cache import CachedQueries, ResultCache, key_of
 from sightline.retrieval import State, finish, list_candidates, retrieve
 from sightline.scoped import ScopedIndex
-from sightline.settings import Settings, embedder_name
 from sightline.store import Durability
 from sightline.store_format import RowGoneError
-from sightline.table import Rows
 from sightline.tuning import Tuning, parse_judgements, tune_alpha
+from sightline.writing import Write
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from sightline.adapter import LowRankAdapter
     from sightline.analyzer import Analyzer
     from sightline.bm25_index import Variant
-    from sightline.query import Query
 
 __all__ = ["HybridIndex"]
 
 _Result = TypeVar("_Result")
-_ATTEMPTS = 20  # at a read, while a writer purges what the state it began with names
 
 
 class HybridIndex:
@@ -59,7 +55,7 @@ class HybridIndex:
     meanwhile and see a write at their next search. Safe to use from several threads: a write makes a new state of
     documents and engines beside the current one (they share what did not change) and publishes it at its end, so
     searches never wait for it and see all of a write or nothing of it. Writes wait for each other, after checking and
-    embedding.
+    embedding. A child that forks from a process with an index on disk becomes a reader of it.
 
     A document without a vector, where there is an embedder, is embedded as ``title + " " + text``, unless that is
     blank; what was embedded before is not embedded again. Without embedder and vectors the index is lexical only.
@@ -71,7 +67,13 @@ class HybridIndex:
                 (n, dim)``, to which queries may go another way, see sightline.embed; if it has a ``name``, the index
                 keeps it; dim : of the vectors, default that of the first; analyzer : Analyzer or the language of one,
                 default "english"; k1, b, delta, variant : of BM25, see BM25Index, default 1.2, 0.75, 0.5, "lucene".
-                Left out, they are those that an existing index was made with. batch_size : documents checked and
+                fields : {"title": 2.0, "text": 1.0}, say, for BM25F over title and text with these weights, default
+                None, which counts both as one text; positions : whether phrases of ``sl.parse_query`` can be searched,
+                which takes 1 to 4 bytes a word. Left out, they are those that an existing index was made with.
+                adapter : see ``set_adapter``; cache : so many searches, and vectors of queries, are kept in memory and
+                answered without work until the next commit, by this process or another; 0 keeps none. A search is the
+                same if its arguments are equal, of callables such as a reranker the very same object, which must then
+                say the same. batch_size : documents checked and
                 embedded at a time; durability : "full" has a write on the disk before it returns; "os" leaves that to
                 the operating system, so that a loss of power may take the last writes, but never half of one
     Raises:     InvalidInputError if an argument has the wrong type or range; IndexLockedError naming the process that
@@ -90,13 +92,40 @@ class HybridIndex:
         b: float | None = None,
         delta: float | None = None,
         variant: Variant | None = None,
+        fields: Mapping[str, float | Field] | Iterable[str] | None = None,
+        positions: bool | None = None,
+        adapter: LowRankAdapter | None = None,
+        cache: int = 0,
         batch_size: int = 256,
         durability: Durability = "full",
     ) -> None:
-        self._embedder = _checked_embedder(embedder)
+        self._prepare(embedder, batch_size, cache)
+        given = checked_settings(
+            embedder,
+            analyzer=analyzer,
+            variant=variant,
+            k1=k1,
+            b=b,
+            delta=delta,
+            fields=fields,
+            positions=positions,
+        )
+        checked_adapter(adapter)
+        self._keeper = open_keeper(path, given, create=True, dim=dim, read_only=False, durability=durability)
+        if adapter is not None:
+            try:
+                self.set_adapter(adapter)
+            except BaseException:
+                self.close()
+                raise
+
+    def _prepare(self, embedder: Callable[[list[str]], Any] | None, batch_size: int, cache: int) -> None:
+        """Set all that does not depend on what the index holds."""
+        self._embedder = checked_embedder(embedder)
         self._batch_size = checked_integer("batch_size", batch_size, 1)
-        given = _given_settings(embedder, analyzer, variant, k1, b, delta)
-        self._keeper = _keeper(path, given, create=True, dim=dim, read_only=False, durability=durability)
+        size = checked_integer("cache", cache, 0)
+        self._cache = ResultCache(size) if size else None
+        self._cached_queries = CachedQueries(embedder, size) if size and embedder is not None else None
         self._closed = False
 
     @classmethod
@@ -106,6 +135,7 @@ class HybridIndex:
         embedder: Callable[[list[str]], Any] | None = None,
         *,
         read_only: bool = False,
+        cache: int = 0,
         batch_size: int = 256,
         durability: Durability = "full",
     ) -> HybridIndex:
@@ -123,11 +153,9 @@ class HybridIndex:
         if path is None:
             raise InvalidInputError("path: expected the directory of an index, got None")
         index = cls.__new__(cls)
-        index._embedder = _checked_embedder(embedder)
-        index._batch_size = checked_integer("batch_size", batch_size, 1)
-        given = _given_settings(embedder, None, None, None, None, None)
-        index._keeper = _keeper(path, given, create=False, dim=None, read_only=read_only, durability=durability)
-        index._closed = False
+        index._prepare(embedder, batch_size, cache)
+        given = checked_settings(embedder)
+        index._keeper = open_keeper(path, given, create=False, dim=None, read_only=read_only, durability=durability)
         return index
 
     # Writing
@@ -137,8 +165,10 @@ class HybridIndex:
     ) -> list[str]:
         """Add documents, all or none.
 
-        The iterable is consumed as a stream; nothing is visible before its end, and an error anywhere, in the stream
-        itself, a document or the embedder, leaves the index as it was.
+        The iterable is consumed as a stream, without a lock, so that others may write meanwhile; nothing is visible
+        before its end, and an error anywhere, in the stream itself, a document or the embedder, leaves the index as it
+        was. On disk a stream of any length takes bounded memory besides its ids: what is beyond 256 MB waits in unnamed
+        files in the folder of the index, which needs the space once more until the call ends.
 
         Parameters: documents : Document, dict of the same keys, or str (which gets a random UUID as its id);
                     progress : True shows a bar (extra ``cli``); or a callable (stage, done, total or None), whose
@@ -173,7 +203,7 @@ class HybridIndex:
         condition = None if where is None else parse_filter(where)
         self._check_open()
         keeper = self._keeper
-        with keeper.exclusive(0):
+        with keeper.exclusive():
             self._check_open()
             table = keeper.current().table
             if wanted is None:
@@ -188,54 +218,8 @@ class HybridIndex:
 
     def _write(self, documents: object, progress: bool | Progress, *, replace: bool, scope: Filter | None) -> list[str]:
         self._check_open()
-        keeper = self._keeper
-        keeper.check_writable()
-        with show_progress(progress) as report:
-            prepared = prepare(
-                documents,
-                self._embedder,
-                keeper.current().dim,
-                self._batch_size,
-                None if replace else keeper.rows_of,
-                keeper.reusable,
-                report,
-            )
-            if not prepared.documents:
-                return []
-            if scope is not None:
-                check_scope(prepared.documents, scope)
-            count = len(prepared.documents)
-            report("index", 0, count)  # outside the lock: a caller's function may itself search
-            with keeper.exclusive(count):
-                self._check_open()
-                keeper.replace(self._replaced_rows(prepared, replace, scope), prepared)
-            with suppress(Exception):  # the documents are there: an error now would say that they are not
-                report("index", count, count)
-        return [document.id for document in prepared.documents]
-
-    def _replaced_rows(self, prepared: Prepared, replace: bool, scope: Filter | None) -> Rows:
-        """Return the rows that prepared documents replace.
-
-        Raises:     DuplicateIdError if they must not; InvalidInputError for vectors of another dimension. Both were
-                    checked while the stream was read, but other threads may have written since.
-        """
-        state = self._keeper.current()
-        if prepared.vectors is not None and state.dim not in (None, prepared.vectors.shape[1]):
-            raise InvalidInputError(
-                f"documents: vectors have {prepared.vectors.shape[1]} dimensions, the index has {state.dim}"
-            )
-        present = self._keeper.rows_of([document.id for document in prepared.documents])
-        if present and not replace:
-            raise DuplicateIdError(
-                f"documents: id {next(iter(present))!r} is already in the index; use upsert to replace it"
-            )
-        rows = state.table.rows(list(present.values()))
-        if present and scope is not None:
-            inside = scope.mask(state.table.columns, state.table.live)[rows]
-            if not inside.all():
-                name = list(present)[int(np.argmin(inside))]
-                raise DuplicateIdError(f"documents: id {name!r} is taken by a document outside the scope")
-        return rows
+        write = Write(self._embedder, self._batch_size, replace, scope, self._check_open)
+        return write.run(self._keeper, documents, progress)
 
     # Reading
 
@@ -264,34 +248,10 @@ class HybridIndex:
     def _get(self, ids: object, scope: Filter | None) -> list[Document | None]:
         wanted = _ids(ids)
         self._check_open()
-        return self._on_newest(lambda _: self._found(wanted, scope), self._keeper.current())
-
-    def _found(self, wanted: list[str], scope: Filter | None) -> list[Document | None]:
-        state, known = self._keeper.lookup(wanted)
-        table = state.table
-        found: list[Document | None] = [None] * len(wanted)
-        positions = [position for position, name in enumerate(wanted) if name in known]
-        rows = table.rows([known[wanted[position]] for position in positions])
-        if scope is not None:
-            inside = scope.mask(table.columns, table.live)[rows]
-            positions = [position for position, here in zip(positions, inside, strict=True) if here]
-            rows = rows[inside]
-        for position, document in zip(positions, self._copies(state, rows, embedded=False), strict=True):
-            found[position] = document
-        return found
+        return self._on_newest(lambda _: found_documents(self._keeper, wanted, scope), self._keeper.current())
 
     def _on_newest(self, read: Callable[[State], _Result], state: State) -> _Result:
-        """Read from a state; again from the newest if a writer purged meanwhile what that state names."""
-        first = state
-        for _ in range(_ATTEMPTS):
-            with suppress(RowGoneError):
-                return read(state)
-            state = self._keeper.current()
-        if state is not first:
-            raise StorageError(f"{self!r}: its writer purges faster than this call reads; try again")
-        raise CorruptIndexError(
-            f"{self!r}: a row that the newest state names is not in the database; restore the index from a backup"
-        )
+        return on_newest(self._keeper, read, state, self)
 
     def documents(self, where: Mapping[str, Any] | None = None, *, embedded: bool = False) -> Iterator[Document]:
         """Yield the documents, or those that a filter matches, in the order of writing.
@@ -310,17 +270,7 @@ class HybridIndex:
         for row in rows:
             self._check_open()
             with suppress(RowGoneError):
-                yield self._copies(state, rows=np.array([row]), embedded=embedded)[0]
-
-    def _copies(self, state: State, rows: Rows, *, embedded: bool) -> list[Document]:
-        """Return documents of their own, with the vectors that callers gave, or with all."""
-        table = state.table
-        wanted = table.has_vector[rows] & (embedded or ~table.embedded(rows))
-        vectors = iter(() if state.dense is None else state.dense.get(table.row_ids[rows[wanted]]))
-        return [
-            replace(stored, metadata=copy_plain(stored.metadata), vector=next(vectors) if with_vector else None)
-            for stored, with_vector in zip(table.documents(rows), wanted, strict=True)
-        ]
+                yield copies(state, np.array([row]), embedded=embedded)[0]
 
     def count(self, where: Mapping[str, Any] | None = None) -> int:
         """Return how many documents there are, or how many match a filter; O(1), or a pass over the filter's columns.
@@ -412,8 +362,22 @@ class HybridIndex:
         Raises:     InvalidInputError on any argument that does not fit, such as a dense query without an embedder
         """
         self._check_open()
-        keeper = self._keeper
-        state = keeper.current()
+        state = self._keeper.current()
+        options: tuple[Any, ...] = (
+            mode,
+            vector,
+            where,
+            fusion,
+            rerank,
+            rerank_depth,
+            rerank_budget,
+            on_rerank_error,
+            diversity,
+        )
+        options += (near_duplicates, group_by, per_group, latest_by, min_score, offset, explain)
+        key = None if self._cache is None else key_of((query, k, options))
+        if self._cache is not None and key is not None and (kept := self._cache.get(state.token, key)) is not None:
+            return kept[0] if isinstance(query, (str, Query)) or query is None else kept
         request = parse_request(
             query,
             mode=mode,
@@ -435,14 +399,18 @@ class HybridIndex:
                 latest_by=latest_by,
                 min_score=min_score,
             ),
-            embedder=self._embedder,
+            embedder=self._cached_queries or self._embedder,
+            adapter=state.adapter,
             dim=state.dim,
             vector_count=state.vector_count,
             empty=not len(state.table),
         )
         if not request.texts:
             return []
-        hits = finish(request, self._on_newest(lambda state: retrieve(state, request), state))
+        state, found = self._on_newest(lambda state: (state, retrieve(state, request)), state)
+        hits = finish(request, found)
+        if self._cache is not None and key is not None:
+            self._cache.put(state.token, key, hits)
         return hits[0] if request.single else hits
 
     def tune(
@@ -490,7 +458,8 @@ class HybridIndex:
             fusion=None,
             explain=False,
             selection=parse_selection(k=k),
-            embedder=self._embedder,
+            embedder=self._cached_queries or self._embedder,
+            adapter=state.adapter,
             dim=state.dim,
             vector_count=state.vector_count,
             empty=not len(state.table),
@@ -514,6 +483,30 @@ class HybridIndex:
         Notes:      cancelling the task does not stop the thread, whose result is then dropped
         """
         return await asyncio.to_thread(functools.partial(self.search, query, k, **options))
+
+    @property
+    def adapter(self) -> LowRankAdapter | None:
+        """What turns query vectors, None if nothing does."""
+        self._check_open()
+        return self._keeper.current().adapter
+
+    def set_adapter(self, adapter: LowRankAdapter | None) -> None:
+        """Turn the vectors of all queries from now on, those that are given as ``vector`` too; None ends that.
+
+        Documents stay as they are. On disk it is kept with the index, and readers use it from their next search on.
+
+        Parameters: adapter : of ``LowRankAdapter.fit``, say, with queries as the embedder makes them
+        Raises:     InvalidInputError if it is anything else or has another dimension than the index; StorageError
+        """
+        checked_adapter(adapter)
+        self._check_open()
+        keeper = self._keeper
+        with keeper.exclusive():
+            self._check_open()
+            dim = keeper.current().dim
+            if adapter is not None and dim not in (None, adapter.dim):
+                raise InvalidInputError(f"adapter: expected {dim} dimensions as in the index, got {adapter.dim}")
+            keeper.set_adapter(adapter)
 
     def scoped(self, where: Mapping[str, Any]) -> ScopedIndex:
         """Return a view confined to a filter, such as one tenant's documents, which no call on it can leave.
@@ -568,8 +561,8 @@ class HybridIndex:
     def compact(self) -> None:
         """Merge all segments into one, forget removed documents, and give their space back.
 
-        Happens by itself in the background as far as searches profit from it. Searches go on meanwhile. O(bytes), and
-        needs as much free space as the index takes.
+        Happens by itself in the background as far as searches profit from it and it fits into 2 GB of memory. Searches
+        go on meanwhile. O(bytes), and needs as much free space and memory as the index takes.
 
         Raises:     StorageError; the index is then as it was
         """
@@ -612,44 +605,3 @@ def _ids(ids: object) -> list[str]:
     if not isinstance(ids, Iterable):
         raise InvalidInputError(f"ids: expected a str or an iterable of str, got {type(ids).__name__}")
     return [document_id(name, f"ids[{i}]") for i, name in enumerate(ids)]
-
-
-def _checked_embedder(embedder: Any) -> Any:
-    if embedder is not None and not callable(embedder):
-        raise InvalidInputError(f"embedder: expected a callable or None, got {type(embedder).__name__}")
-    for name in ("embed_query", "embed_queries"):
-        method = getattr(embedder, name, None)
-        if method is not None and not callable(method):
-            raise InvalidInputError(f"embedder: expected its {name} to be a method, got {type(method).__name__}")
-    return embedder
-
-
-def _given_settings(embedder: object, analyzer: object, variant: Any, k1: Any, b: Any, delta: Any) -> Settings:
-    from sightline.analyzer import Analyzer
-
-    if isinstance(analyzer, str):
-        analyzer = Analyzer(analyzer)
-    if analyzer is not None and not isinstance(analyzer, Analyzer):
-        raise InvalidInputError(
-            f"analyzer: expected an Analyzer or the name of a language, got {type(analyzer).__name__}"
-        )
-    given = Settings(analyzer, variant, k1, b, delta, embedder_name(embedder))
-    given.completed()  # which checks the parameters
-    return given
-
-
-def _keeper(path: Any, given: Settings, *, create: bool, dim: int | None, read_only: bool, durability: Any) -> Keeper:
-    from sightline.vector_index import VectorIndex
-
-    if dim is not None:
-        VectorIndex(dim)  # which checks it
-    if durability not in ("full", "os"):
-        raise InvalidInputError(f"durability: expected 'full' or 'os', got {durability!r}")
-    if path is None:
-        settings = given.completed()
-        return Keeper(dim, settings.lexical(), settings.tf_limit)
-    if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str) or not os.fspath(path):
-        raise InvalidInputError(f"path: expected a directory as str or os.PathLike, got {path!r}")
-    return DurableKeeper(
-        Path(path).absolute(), given, create=create, dim=dim, read_only=read_only, durability=durability
-    )

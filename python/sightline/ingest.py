@@ -4,124 +4,121 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Sequence, Sized
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.columns import Columns, Mask, check_paths
-from sightline.documents import Document, read_documents, searched_text
+from sightline.columns import Columns, check_paths
+from sightline.documents import Document, has_words, read_documents, searched_text
 from sightline.embed import embed_documents
 from sightline.errors import DuplicateIdError, InvalidInputError, MissingExtraError
 from sightline.filters import Filter
+from sightline.pending import Batch
 
-__all__ = ["Prepared", "Progress", "check_scope", "prepare", "show_progress"]
+__all__ = ["Progress", "check_scope", "prepare", "show_progress"]
 
 # (stage, done, total or None if unknown)
 Progress: TypeAlias = "Callable[[str, int, int | None], None]"
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """Checked documents, ready for both engines. ``vectors`` and ``texts`` hold rows only where the masks are set."""
-
-    documents: list[Document]  # without their vectors, which the dense engine keeps
-    vectors: NDArray[np.float32] | None
-    texts: list[str]
-    has_vector: Mask
-    has_text: Mask
-    embedded: Mask  # whose vectors the embedder made
 
 
 def prepare(
     documents: object,
     embedder: Callable[[list[str]], Any] | None,
     dim: int | None,
+    fields: Container[str] | None,
     batch_size: int,
     known: Callable[[Sequence[str]], Container[str]] | None,
     reusable: Callable[[Sequence[Document]], list[NDArray[np.float32] | None]],
     report: Progress,
-) -> Prepared:
-    """Read a stream of documents, check all of it and embed what has no vector.
+) -> Iterator[Batch]:
+    """Read a stream of documents; check and yield it in batches, in which what has no vector is embedded.
 
-    Parameters: dim : of the index, None if it has no vector yet; known : which of some ids the index has, None if they
-                may occur; reusable : vectors that the embedder made before, None where it must make them
+    Parameters: dim : of the index, None if it has no vector yet; fields : of its lexical engine, None if it has none;
+                known : which of some ids the index has, None if they may occur; reusable : vectors that the embedder
+                made before, None where it must make them
     Raises:     InvalidInputError, DuplicateIdError, both naming the document; whatever the stream or embedder raises
     """
     total = len(documents) if isinstance(documents, Sized) else None
-    kept: list[Document] = []
-    vectors: list[NDArray[np.float32]] = []
-    has_vector: list[bool] = []
-    texts: list[str] = []
-    has_text: list[bool] = []
-    embedded: list[bool] = []
+    stage = "embed" if embedder is not None else "read"
+    count = 0
     seen: set[str] = set()
-    report("embed" if embedder is not None else "read", 0, total)
+    report(stage, 0, total)
     for batch in read_documents(documents, batch_size):
-        names = [f"documents[{len(kept) + i}] (id {document.id!r})" for i, document in enumerate(batch)]
+        names = _Names(count, batch)
         _check_ids(batch, names, seen, known)
         searched = [searched_text(document) for document in batch]
         rows = _vectors(batch, searched, names, embedder, reusable)
-        for name, row in zip(names, rows, strict=True):
-            if row is None:
-                continue
-            if dim is None:
-                dim = len(row)
-            if len(row) != dim:
-                raise InvalidInputError(f"{name}: vector: expected {dim} dimensions as in the index, got {len(row)}")
-            vectors.append(row)
-        for document, text, name, row in zip(batch, searched, names, rows, strict=True):
-            check_paths(document.metadata, f"{name}: metadata")
-            kept.append(Document(document.id, document.text, document.metadata, None, document.title))
-            has_vector.append(row is not None)
-            embedded.append(row is not None and document.vector is None)
-            has_text.append(bool(text.strip()))
-            if has_text[-1]:
-                texts.append(text)
-        report("embed" if embedder is not None else "read", len(kept), total)
-    return Prepared(
-        kept,
-        np.stack(vectors) if vectors else None,
-        texts,
-        np.array(has_vector, dtype=np.bool_),
-        np.array(has_text, dtype=np.bool_),
-        np.array(embedded, dtype=np.bool_),
-    )
+        has_vector = [row is not None for row in rows]
+        vectors = [row for row in rows if row is not None]
+        if vectors and dim is None:
+            dim = len(vectors[0])
+        for i, row in enumerate(rows):
+            if row is not None and len(row) != dim:
+                raise InvalidInputError(
+                    f"{names[i]}: vector: expected {dim} dimensions as in the index, got {len(row)}"
+                )
+        for i, document in enumerate(batch):
+            if document.metadata:
+                check_paths(document.metadata, f"{names[i]}: metadata")
+        yield Batch(
+            [Document(each.id, each.text, each.metadata, None, each.title) for each in batch],
+            np.stack(vectors) if vectors else None,
+            np.array(has_vector, dtype=np.bool_),
+            np.array([has_words(each.title, each.text, fields) for each in batch], dtype=np.bool_),
+            np.array(
+                [here and each.vector is None for here, each in zip(has_vector, batch, strict=True)], dtype=np.bool_
+            ),
+        )
+        count += len(batch)
+        report(stage, count, total)
 
 
-def check_scope(documents: list[Document], scope: Filter) -> None:
+class _Names(Sequence[str]):
+    """What to call each document of a batch in an error; made when there is one."""
+
+    def __init__(self, first: int, batch: list[Document]) -> None:
+        self._first = first
+        self._batch = batch
+
+    def __len__(self) -> int:
+        return len(self._batch)
+
+    def __getitem__(self, i: Any) -> Any:
+        return f"documents[{self._first + i}] (id {self._batch[i].id!r})"
+
+
+def check_scope(documents: list[Document], scope: Filter, first: int) -> None:
     """Refuse documents that a filter does not match.
 
+    Parameters: first : how many came before them
     Raises:     InvalidInputError naming the first of them
     """
     inside = scope.mask(Columns().extended(document.metadata for document in documents))
     if not inside.all():
         position = int(np.argmin(inside))
-        raise InvalidInputError(
-            f"documents[{position}] (id {documents[position].id!r}): its metadata is outside the scope of this view"
-        )
+        raise InvalidInputError(f"{_Names(first, documents)[position]}: its metadata is outside the scope of this view")
 
 
 def _check_ids(
     batch: list[Document],
-    names: list[str],
+    names: Sequence[str],
     seen: set[str],
     known: Callable[[Sequence[str]], Container[str]] | None,
 ) -> None:
     present = () if known is None else known([document.id for document in batch])
-    for document, name in zip(batch, names, strict=True):
+    for i, document in enumerate(batch):
         if document.id in seen:
-            raise DuplicateIdError(f"{name}: the id occurs twice in this call")
+            raise DuplicateIdError(f"{names[i]}: the id occurs twice in this call")
         if document.id in present:
-            raise DuplicateIdError(f"{name}: the id is already in the index; use upsert to replace it")
+            raise DuplicateIdError(f"{names[i]}: the id is already in the index; use upsert to replace it")
         seen.add(document.id)
 
 
 def _vectors(
     batch: list[Document],
     searched: list[str],
-    names: list[str],
+    names: Sequence[str],
     embedder: Callable[[list[str]], Any] | None,
     reusable: Callable[[Sequence[Document]], list[NDArray[np.float32] | None]],
 ) -> list[NDArray[np.float32] | None]:

@@ -6,6 +6,7 @@ it at its end, so that a search, which takes one state and keeps it, sees all of
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,15 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.adapter import LowRankAdapter
 from sightline.bm25_index import BM25Index
 from sightline.documents import Document, searched_text
-from sightline.ingest import Prepared
+from sightline.pending import Pending
 from sightline.retrieval import State
 from sightline.segments import Engines
-from sightline.table import Ids, Rows, Table
+from sightline.table import Rows, Table
 from sightline.vector_index import VectorIndex
 
 __all__ = ["Keeper"]
+
+_NO_ROWS = np.empty(0, dtype=np.intp)
 
 
 class Keeper:
@@ -47,9 +51,13 @@ class Keeper:
         """Return the newest state, wherever it was made."""
         return self._state
 
+    def pending(self) -> Pending:
+        """Return what collects the documents of a write until its end."""
+        return Pending()
+
     @contextmanager
-    def exclusive(self, count: int) -> Iterator[None]:
-        """Hold the locks for a write of so many documents."""
+    def exclusive(self, *, bulk: bool = False) -> Iterator[None]:
+        """Hold the locks for a write; bulk: of so many documents that on disk they become segments at once."""
         with self.writing:
             yield
 
@@ -82,41 +90,28 @@ class Keeper:
                     found[position] = state.dense.get([row_id])[0]
         return found
 
-    def replace(self, rows: Rows, prepared: Prepared | None) -> None:
-        """Publish the state in which some live rows are gone and prepared documents are there.
+    def replace(self, rows: Rows, pending: Pending | None) -> None:
+        """Publish the state in which some live rows are gone and new documents are there.
 
         The caller holds ``writing``. An error changes nothing.
         """
         state = self._state
-        ids = np.arange(state.table.next_id, state.table.next_id + (len(prepared.documents) if prepared else 0))
         removed = state.table.row_ids[rows]
-        engines = self._extended(Engines(state.dense, state.lexical).fork(), ids, prepared)
+        engines = Engines(state.dense, state.lexical).fork()
         engines.remove(removed)
-        if prepared is None:
-            table = state.table.after(rows)
-        else:
-            table = state.table.after(
-                rows, prepared.documents, prepared.has_vector, prepared.has_text, prepared.embedded
-            )
-        following = State(table, engines.dense, engines.lexical, state.tf_limit)
+        names = [document.id for document in state.table.documents(rows)]
+        table = state.table.after(rows)
+        for piece in () if pending is None else pending.pieces():
+            ids = np.arange(table.next_id, table.next_id + len(piece.documents))
+            engines = engines.add_documents(ids, piece)
+            table = table.after(_NO_ROWS, piece.documents, piece.has_vector, piece.has_text, piece.embedded)
+        first = state.table.next_id
         with self.publishing:
-            self._commit(rows, removed, ids, prepared, following)
-            self._state = following
-
-    def _extended(self, engines: Engines, ids: Ids, prepared: Prepared | None) -> Engines:
-        """Add prepared documents to engines of their own."""
-        if prepared is None:
-            return engines
-        vectors = np.empty((0, 0), dtype=np.float32) if prepared.vectors is None else prepared.vectors
-        return engines.add(ids[prepared.has_vector], vectors, ids[prepared.has_text], prepared.texts)
-
-    def _commit(self, rows: Rows, removed: Ids, ids: Ids, prepared: Prepared | None, following: State) -> None:
-        """Make the write happen; the last step that may fail."""
-        for document in self._state.table.documents(rows):
-            del self._row_of[document.id]
-        if prepared is not None:
-            names = [document.id for document in prepared.documents]
-            self._row_of.update(zip(names, ids.tolist(), strict=True))
+            for name in names:
+                del self._row_of[name]
+            if pending is not None:
+                self._row_of.update(zip(pending.names, range(first, table.next_id), strict=True))
+            self._state = dataclasses.replace(state, table=table, dense=engines.dense, lexical=engines.lexical)
 
     def close(self) -> None:
         """Let go of everything."""
@@ -137,7 +132,12 @@ class Keeper:
                 engines.dense.compact()
             engines.lexical.compact()
             with self.publishing:
-                self._state = State(self._state.table, engines.dense, engines.lexical, self._state.tf_limit)
+                self._state = dataclasses.replace(self._state, dense=engines.dense, lexical=engines.lexical)
+
+    def set_adapter(self, adapter: LowRankAdapter | None) -> None:
+        """Publish the state in which an adapter turns query vectors. The caller holds ``writing``."""
+        with self.publishing:
+            self._state = dataclasses.replace(self._state, adapter=adapter)
 
     def verify(self) -> dict[str, Any]:
         """Check everything against everything."""

@@ -170,14 +170,15 @@ def parse_request(
     explain: object,
     selection: Selection,
     embedder: Callable[[list[str]], Any] | None,
+    adapter: Callable[[Any], Any] | None = None,
     dim: int | None,
     vector_count: int,
     empty: bool,
 ) -> Request:
     """Check the arguments of a search and embed its queries.
 
-    Parameters: dim : of the index's vectors, None if not known yet; vector_count : how many it has now;
-                empty : whether the index has no document
+    Parameters: adapter : of query vectors; dim : of the index's vectors, None if not known yet; vector_count : how many
+                it has now; empty : whether the index has no document
     Raises:     InvalidInputError naming the argument; whatever the embedder raises
     """
     if not isinstance(explain, bool):
@@ -201,6 +202,8 @@ def parse_request(
         if dim is not None and vectors.shape[1] != dim:
             source = "embedder" if vector is None else "vector"
             raise InvalidInputError(f"{source}: expected {dim} dimensions as in the index, got {vectors.shape[1]}")
+        if adapter is not None:
+            vectors = _adapted(adapter, vectors)
     return Request(chosen, queries, texts, vectors, condition, method, explain, single, selection)
 
 
@@ -250,6 +253,15 @@ def _vectors(
             "mode='lexical', or make the index with an embedder"
         )
     return embed_queries(embedder, texts)
+
+
+def _adapted(adapter: Callable[[Any], Any], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore", invalid="ignore"):  # named below
+        # One by one: a product of matrices rounds differently for other numbers of rows.
+        adapted: NDArray[np.float32] = np.stack([adapter(vector) for vector in vectors])
+    if not (np.isfinite(adapted).all() and adapted.any(axis=1).all()):
+        raise InvalidInputError("adapter: turns the vector of a query into zeros, NaN or infinity; set another one")
+    return adapted
 
 
 def _given_vectors(vector: Any, count: int, single: bool) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from sightline.selection import distinct, limit_groups, mmr
 from sightline.table import Rows, Table
 
 if TYPE_CHECKING:
+    from sightline.adapter import LowRankAdapter
     from sightline.bm25_index import BM25Index
     from sightline.vector_index import VectorIndex
 
@@ -43,13 +44,15 @@ _GROWTH = 4  # of the depth, while grouping lacks groups
 class State:
     """One state of the index: table and engines that agree. Never changes; a write makes another.
 
-    ``tf_limit`` is what the term-frequency factor of the BM25 variant approaches.
+    ``tf_limit`` is what the term-frequency factor of the BM25 variant approaches; ``adapter`` turns query vectors.
     """
 
     table: Table
     dense: VectorIndex | None
     lexical: BM25Index
     tf_limit: float
+    adapter: LowRankAdapter | None = None
+    token: object = field(default_factory=object, init=False, compare=False)  # this state's and no other's
 
     @property
     def dim(self) -> int | None:

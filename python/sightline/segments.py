@@ -11,14 +11,16 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline.bm25_index import BM25Index
+from sightline.documents import lexical_item
 from sightline.errors import CorruptIndexError, StorageError
-from sightline.store_format import Segment
+from sightline.pending import Batch
+from sightline.store_format import HAS_TEXT, HAS_VECTOR, Entries, Record, Segment
 from sightline.vector_index import VectorIndex
 
 __all__ = ["FOLDER", "Engines", "load_segment", "merge_group", "remove_files", "sweep", "write_segment"]
@@ -49,18 +51,47 @@ class Engines:
         """Return engines of their own, which share memory with these; O(1)."""
         return Engines(None if self.dense is None else self.dense.fork(), self.lexical.fork())
 
-    def add(
-        self, rows: Ids, vectors: Sequence[NDArray[np.float32]] | NDArray[np.float32], text_rows: Ids, texts: list[str]
+    def _add(
+        self,
+        rows: Ids,
+        vectors: Sequence[NDArray[np.float32]] | NDArray[np.float32],
+        text_rows: Ids,
+        texts: Sequence[str | dict[str, str]],
     ) -> Engines:
-        """Add vectors and texts under their rows, in place but for a dense engine that was not there."""
         dense = self.dense
         if len(rows):
             matrix = np.asarray(vectors, dtype=np.float32)
             dense = VectorIndex(matrix.shape[1], metric="cosine") if dense is None else dense
             dense.add(matrix, rows)
         if texts:
-            self.lexical.add(texts, text_rows)
+            items: Any = texts  # of one kind, that of the index
+            self.lexical.add(items, text_rows)
         return Engines(dense, self.lexical)
+
+    def add_records(self, records: Sequence[Record], rows: Ids, vectors: Sequence[NDArray[np.float32]]) -> Engines:
+        """Add documents and vectors under their rows, in place but for a dense engine that was not there."""
+        fields = self.lexical.fields
+        found = [record for record in records if record.flags & HAS_TEXT]
+        texts = [lexical_item(record.document.title, record.document.text, fields) for record in found]
+        return self._add(rows, vectors, np.array([record.row for record in found], dtype=np.int64), texts)
+
+    def add_documents(self, rows: Ids, batch: Batch) -> Engines:
+        """Add documents under their rows, in place but for a dense engine that was not there."""
+        kept = [each for each, here in zip(batch.documents, batch.has_text, strict=True) if here]
+        fields = self.lexical.fields
+        texts = [lexical_item(each.title, each.text, fields) for each in kept]
+        vectors = () if batch.vectors is None else batch.vectors
+        return self._add(rows[batch.has_vector], vectors, rows[batch.has_text], texts)
+
+    def add_entries(self, rows: Ids, entries: Entries, vectors: NDArray[np.float32] | None) -> Engines:
+        """Add documents as the database has them, in place but for a dense engine that was not there."""
+        flags = np.array(entries.flags, dtype=np.int64)
+        parts = zip(entries.titles, entries.texts, entries.flags, strict=True)
+        fields = self.lexical.fields
+        texts = [lexical_item(title, text, fields) for title, text, flag in parts if flag & HAS_TEXT]
+        return self._add(
+            rows[flags & HAS_VECTOR != 0], () if vectors is None else vectors, rows[flags & HAS_TEXT != 0], texts
+        )
 
     def attach(self, part: Engines) -> Engines:
         """Take over the rows of other engines, in place but for a dense engine that was not there."""
@@ -131,16 +162,17 @@ def load_segment(folder: Path, segment: Segment, dim: int | None, *, mmap: bool 
     return Engines(dense, lexical)
 
 
-def merge_group(segments: Sequence[Segment], dead_in: Sequence[int]) -> list[Segment]:
+def merge_group(segments: Sequence[Segment], dead_in: Sequence[int], most_rows: int) -> list[Segment]:
     """Return the neighbours to merge next, oldest first; empty if there is nothing to do.
 
-    Parameters: segments : in the order of rows; dead_in : how many rows of each are dead
+    Parameters: segments : in the order of rows; dead_in : how many rows of each are dead; most_rows : of several
+                segments that become one, which bounds the memory that it takes
     """
     rows = [max(segment.vectors, segment.texts) for segment in segments]
     newer = sum(rows)
     for position, count in enumerate(rows):
         newer -= count
-        if position + 1 < len(rows) and newer >= _NEWER_SHARE * count:
+        if position + 1 < len(rows) and newer >= _NEWER_SHARE * count and newer + count <= most_rows:
             return list(segments[position:])
     for segment, count, dead in zip(segments, rows, dead_in, strict=True):
         if dead * _DEAD_SHARE > count:

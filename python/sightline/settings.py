@@ -1,4 +1,4 @@
-"""What an index is made with and keeps: analyzer, parameters of BM25, the embedder's name."""
+"""What an index is made with and keeps: analyzer, parameters and fields of BM25, the embedder's name."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 from sightline.analyzer import Analyzer
 from sightline.bm25_index import BM25Index, Variant
 from sightline.errors import IncompatibleIndexError, InvalidInputError
+from sightline.fields import FieldSettings, fields_from_json, fields_to_json, parse_fields
 
-__all__ = ["Settings", "embedder_name"]
+__all__ = ["Settings", "checked_fields", "embedder_name"]
 
 _METRIC = "cosine"
 
@@ -24,6 +25,8 @@ class Settings:
     b: float | None
     delta: float | None
     embedder: str | None  # the name it gives itself
+    fields: FieldSettings | None = None  # of the lexical engine; None: title and text are one
+    positions: bool | None = None
 
     def completed(self) -> Settings:
         """Return the settings of a new index.
@@ -37,6 +40,8 @@ class Settings:
             0.75 if self.b is None else self.b,
             0.5 if self.delta is None else self.delta,
             self.embedder,
+            self.fields,
+            bool(self.positions),
         )
         found.lexical()
         return found
@@ -50,6 +55,8 @@ class Settings:
             b=missing if self.b is None else self.b,
             delta=missing if self.delta is None else self.delta,
             variant=missing if self.variant is None else self.variant,
+            fields=self.fields,
+            positions=bool(self.positions),
         )
 
     @property
@@ -72,6 +79,8 @@ class Settings:
             "b": self.b,
             "delta": self.delta,
             "embedder": self.embedder,
+            "fields": fields_to_json(self.fields),
+            "positions": bool(self.positions),
         }
 
     @classmethod
@@ -88,19 +97,42 @@ class Settings:
             raise IncompatibleIndexError(
                 f"analyzer: the one of the index cannot be made here ({error}); upgrade PyStemmer"
             ) from None
-        return cls(analyzer, stored["variant"], stored["k1"], stored["b"], stored["delta"], stored["embedder"])
+        fields = fields_from_json(stored["fields"])
+        return cls(
+            analyzer,
+            stored["variant"],
+            stored["k1"],
+            stored["b"],
+            stored["delta"],
+            stored["embedder"],
+            None if fields is None else checked_fields(fields),
+            bool(stored["positions"]),
+        )
 
     def check_against(self, given: Settings) -> None:
         """Refuse what a caller gave if the index was made with something else.
 
         Raises:     IncompatibleIndexError naming the argument
         """
-        for name in ("analyzer", "variant", "k1", "b", "delta", "embedder"):
+        for name in ("analyzer", "variant", "k1", "b", "delta", "embedder", "fields", "positions"):
             mine, theirs = getattr(self, name), getattr(given, name)
-            if mine is not None and theirs is not None and mine != theirs:
+            unset = mine is None and name == "embedder"  # of an index that takes any
+            if not unset and theirs is not None and mine != theirs:
                 raise IncompatibleIndexError(
                     f"{name}: the index was made with {mine!r}, got {theirs!r}; leave it out, or build a new index"
                 )
+
+
+def checked_fields(fields: Any) -> FieldSettings:
+    """Return the lexical fields that a user asked for.
+
+    Raises:     InvalidInputError for anything but weights of ``title`` and ``text``
+    """
+    settings = parse_fields(fields)
+    for name in settings:
+        if name not in ("title", "text"):
+            raise InvalidInputError(f"fields: expected 'title' and 'text', which documents have, got {name!r}")
+    return settings
 
 
 def embedder_name(embedder: object) -> str | None:

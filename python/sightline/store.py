@@ -28,18 +28,18 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.documents import Document
 from sightline.errors import CorruptIndexError, IncompatibleIndexError, SightlineError, StorageError
 from sightline.store_format import (
     SCHEMA,
+    SETTINGS_HASH,
+    Entries,
     Head,
     Ids,
     Record,
     Segment,
     chunks,
-    content_hash,
-    encoded,
-    metadata_check,
+    content_rows,
+    settings_hash,
     vector_hash,
 )
 from sightline.store_reader import Reader
@@ -50,7 +50,8 @@ Durability: TypeAlias = Literal["full", "os"]
 
 FILE_NAME = "sightline.db"
 _APPLICATION_ID = 0x51691137  # in the header of the file, so that other tools can tell what it is
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
+_CACHE_KIB = 64 << 10  # of the connection that writes, at most
 _BUSY_SECONDS = 30.0  # how long a checkpoint or another process may hold a lock that we need
 
 
@@ -89,6 +90,9 @@ class Store:
         with self._translated():
             self._writer = None if read_only else self._connect()
             try:
+                if self._writer is not None:
+                    # A large write would else push pages of the index of ids out and read them again for every few rows
+                    self._writer.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
                 self._check_version(settings, dim)
             except BaseException:
                 self.close()
@@ -155,9 +159,9 @@ class Store:
         with self.transaction() as connection:
             for statement in SCHEMA.split(";"):
                 connection.execute(statement)
-            connection.executemany(
-                "INSERT INTO settings VALUES (?, ?)", [(key, json.dumps(value)) for key, value in settings.items()]
-            )
+            stored = {key: json.dumps(value) for key, value in settings.items()}
+            stored[SETTINGS_HASH] = settings_hash(stored)
+            connection.executemany("INSERT INTO settings VALUES (?, ?)", stored.items())
             connection.execute("INSERT INTO head VALUES (1, 0, 0, 0, -1, 0, 0, ?)", (dim,))
             connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
@@ -286,6 +290,10 @@ class Store:
             token: int = self._watcher.execute("PRAGMA data_version").fetchone()[0]
             return token
 
+    def forked(self) -> None:
+        """Have locks of its own in a child, since a thread that does not exist there may have held these."""
+        self._lock, self._watching = threading.Lock(), threading.Lock()
+
     def sync(self) -> None:
         """Have every commit on the disk, whatever the durability and whoever reads."""
         if self._durability != "full":
@@ -325,27 +333,12 @@ class Store:
 
     # Writing, inside transaction()
 
-    def insert(
-        self,
-        connection: sqlite3.Connection,
-        rows: Ids,
-        documents: Sequence[Document],
-        flags: Sequence[int],
-        hashes: Sequence[bytes | None],
-    ) -> None:
-        """Add documents under their rows; hashes: of the texts whose vectors the embedder made."""
+    def insert(self, connection: sqlite3.Connection, rows: Ids, entries: Entries) -> None:
+        """Add documents under their rows."""
         numbers = rows.tolist()
-
-        def contents() -> Iterator[tuple[Any, ...]]:  # not a list, which would cost the garbage collector dearly
-            for row, document, flag, key in zip(numbers, documents, flags, hashes, strict=True):
-                metadata = encoded(dict(document.metadata))
-                whole = content_hash(row, flag, document.id, metadata, document.title, document.text)
-                check = metadata_check(row, metadata)
-                yield (row, document.id, flag, whole, key, metadata, check, document.title, document.text)
-
-        connection.executemany("INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", contents())
-        names = (document.id for document in documents)
-        connection.executemany("INSERT INTO documents VALUES (?, ?)", zip(numbers, names, strict=True))
+        contents = content_rows(numbers, entries)
+        connection.executemany("INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", contents)
+        connection.executemany("INSERT INTO documents VALUES (?, ?)", zip(numbers, entries.names, strict=True))
 
     def insert_vectors(self, connection: sqlite3.Connection, rows: Ids, vectors: NDArray[np.float32]) -> None:
         """Keep vectors that no segment file holds."""
@@ -379,6 +372,12 @@ class Store:
             )
         if sealed is not None:
             connection.execute("DELETE FROM vectors WHERE row <= ?", (sealed,))
+
+    def set(self, connection: sqlite3.Connection, key: str, value: str | None) -> None:
+        """Change a setting; None forgets it."""
+        connection.execute("DELETE FROM settings WHERE key = ?", (key,))
+        if value is not None:
+            connection.execute("INSERT INTO settings VALUES (?, ?)", (key, value))
 
     def advance(self, connection: sqlite3.Connection, head: Head) -> None:
         """Write the counters of the commit."""

@@ -5,21 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.documents import Document
+from sightline.documents import Document, joined_text
 from sightline.errors import SightlineError
 
 __all__ = [
+    "ADAPTER",
+    "ADAPTER_HASH",
     "EMBEDDED",
     "HAS_TEXT",
     "HAS_VECTOR",
     "SCHEMA",
+    "SETTINGS_HASH",
+    "Entries",
     "Head",
     "Ids",
     "Record",
@@ -27,9 +31,13 @@ __all__ = [
     "Segment",
     "chunks",
     "content_hash",
+    "content_rows",
     "digest_of",
     "encoded",
+    "entries_of",
     "metadata_check",
+    "plain",
+    "settings_hash",
     "text_hash",
     "vector_hash",
 ]
@@ -38,6 +46,9 @@ Ids: TypeAlias = NDArray[np.int64]
 
 # Bits of contents.flags
 HAS_VECTOR, HAS_TEXT, EMBEDDED = 1, 2, 4
+
+# Keys of the table of settings that are not what the index was made with; the adapter may change.
+SETTINGS_HASH, ADAPTER, ADAPTER_HASH = "hash", "adapter", "adapter_hash"
 
 _CHUNK = 500  # parameters of one statement; SQLite allows 999 at least
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
@@ -103,6 +114,35 @@ class Record:
     flags: int
 
 
+class Entries(NamedTuple):
+    """Documents as the database has them, by column: many small objects would cost the garbage collector dearly."""
+
+    names: list[str]
+    flags: list[int]
+    metadata: list[str | None]  # JSON
+    titles: list[str | None]
+    texts: list[str]
+
+
+def entries_of(documents: Sequence[Document], flags: list[int]) -> Entries:
+    """Return documents as the database has them."""
+    return Entries(
+        [document.id for document in documents],
+        flags,
+        [encoded(document.metadata) for document in documents],
+        [document.title for document in documents],
+        [document.text for document in documents],
+    )
+
+
+def content_rows(rows: Sequence[int], entries: Entries) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of the table ``contents``."""
+    for row, (name, flag, metadata, title, text) in zip(rows, zip(*entries, strict=True), strict=True):
+        key = text_hash(joined_text(title, text)) if flag & EMBEDDED else None
+        whole = content_hash(row, flag, name, metadata, title, text)
+        yield (row, name, flag, whole, key, metadata, metadata_check(row, metadata), title, text)
+
+
 def digest_of(rows: Ids) -> int:
     """Return a hash of a set of rows, to which rows are added and from which they are subtracted modulo 2**64.
 
@@ -120,10 +160,16 @@ def text_hash(text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
-def content_hash(row: int, flags: int, *parts: str | None) -> bytes:
+def settings_hash(settings: Mapping[str, str]) -> str:
+    """Return a hash of settings, JSON by name."""
+    return text_hash(json.dumps(dict(settings), sort_keys=True)).hex()
+
+
+def content_hash(row: int, flags: int, name: str, metadata: str | None, title: str | None, text: str) -> bytes:
     # Lengths first, -1 for None, so that no two contents are the same sequence of characters.
-    sizes = [-1 if part is None else len(part) for part in parts]
-    whole = f"{row} {flags} {sizes} {''.join([part for part in parts if part])}"
+    optional = ", ".join(["-1" if part is None else str(len(part)) for part in (metadata, title)])
+    sizes = f"[{len(name)}, {optional}, {len(text)}]"
+    whole = f"{row} {flags} {sizes} {name}{metadata or ''}{title or ''}{text}"
     return hashlib.blake2b(whole.encode(), digest_size=16).digest()
 
 
@@ -136,8 +182,14 @@ def metadata_check(row: int, metadata: str | None) -> int:
     return zlib.crc32((metadata or "").encode(), row & 0xFFFFFFFF)
 
 
-def encoded(value: dict[str, Any]) -> str | None:
+def encoded(value: Mapping[str, Any]) -> str | None:
     return _ENCODER.encode(value) if value else None
+
+
+def plain(metadata: str | None) -> dict[str, Any]:
+    """Return what ``encoded`` made text of."""
+    found: dict[str, Any] = {} if metadata is None else json.loads(metadata)
+    return found
 
 
 def chunks(values: Sequence[Any]) -> Iterator[tuple[Sequence[Any], str]]:

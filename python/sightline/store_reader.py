@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 from sightline.documents import Document
 from sightline.errors import CorruptIndexError
 from sightline.store_format import (
+    ADAPTER,
+    ADAPTER_HASH,
+    HAS_VECTOR,
+    SETTINGS_HASH,
     Head,
     Ids,
     Record,
@@ -23,6 +27,7 @@ from sightline.store_format import (
     chunks,
     content_hash,
     metadata_check,
+    settings_hash,
     vector_hash,
 )
 
@@ -44,12 +49,20 @@ class Reader:
         self._connection = connection
         self._damaged = damaged
 
-    def settings(self) -> dict[str, Any]:
-        """Return what the index was made with."""
-        try:
-            return {key: json.loads(value) for key, value in self._connection.execute("SELECT * FROM settings")}
-        except ValueError as error:
-            raise self._damaged(f"its settings cannot be read ({error})") from None
+    def settings(self) -> dict[str, str]:
+        """Return what the index was made with, as JSON by name."""
+        found = dict(self._connection.execute("SELECT * FROM settings"))
+        for key in (ADAPTER, ADAPTER_HASH):
+            found.pop(key, None)
+        check = found.pop(SETTINGS_HASH, None)
+        if not all(type(part) is str for pair in found.items() for part in pair) or settings_hash(found) != check:
+            raise self._damaged("its settings do not have their hash")
+        return found
+
+    def setting(self, key: str) -> str | None:
+        """Return one of the settings that may change."""
+        found = self._connection.execute("SELECT value FROM settings WHERE key = ?", (key,)).fetchone()
+        return None if found is None else found[0]
 
     def head(self) -> Head:
         """Return the counters of the commit."""
@@ -98,7 +111,7 @@ class Reader:
     def _rows(self, query: str, values: tuple[Any, ...]) -> Ids:
         return np.array([row for (row,) in self._connection.execute(query, values)], dtype=np.int64)
 
-    def live_after(self, row: int) -> list[Record]:
+    def _live_after(self, row: int) -> list[Record]:
         """Return the live documents written after a row, in order."""
         return [
             self._record(entry)
@@ -107,14 +120,21 @@ class Reader:
             )
         ]
 
-    def vectors_after(self, row: int) -> tuple[Ids, list[NDArray[np.float32]]]:
-        """Return the vectors that no segment file holds, of rows after one."""
+    def unsealed_after(self, row: int) -> tuple[list[Record], Ids, list[NDArray[np.float32]]]:
+        """Return the live documents after a row that no segment file holds, and the rows and vectors of those with one.
+
+        Raises:     CorruptIndexError if a hash does not hold, or documents and vectors disagree
+        """
+        records = self._live_after(row)
         rows, vectors = [], []
         query = "SELECT row, vector, hash FROM vectors WHERE row > ? ORDER BY row"
         for key, blob, check in self._connection.execute(query, (row,)):
             vectors.append(self._vector(key, blob, check))
             rows.append(key)
-        return np.array(rows, dtype=np.int64), vectors
+        # Rows have no hash, but those of documents and of vectors must agree.
+        if rows != [record.row for record in records if record.flags & HAS_VECTOR]:
+            raise self._damaged("documents and vectors that are not in a segment disagree")
+        return records, np.array(rows, dtype=np.int64), vectors
 
     def _vector(self, key: int | bytes, blob: bytes, check: bytes) -> NDArray[np.float32]:
         if not isinstance(blob, bytes) or vector_hash(key, blob) != check:

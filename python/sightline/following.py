@@ -1,0 +1,379 @@
+"""An index on disk as it is read: opened, and moved on to newer commits, whoever makes them.
+
+The database names the segment files of a commit. A reader in another process asks it at each search whether there is a
+newer commit, and moves there by the rows and tombstones since, or by mapping new segments.
+
+Locks, taken in this order: ``_maintaining`` (who seals or merges), ``writing``, ``publishing``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import stat
+import threading
+import weakref
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.adapter import LowRankAdapter
+from sightline.columns import Mask
+from sightline.documents import Document, searched_text
+from sightline.errors import CorruptIndexError, StorageError
+from sightline.keeper import Keeper
+from sightline.retrieval import State
+from sightline.segments import Engines, load_segment
+from sightline.settings import Settings
+from sightline.store import Store
+from sightline.store_format import (
+    ADAPTER,
+    ADAPTER_HASH,
+    EMBEDDED,
+    HAS_TEXT,
+    HAS_VECTOR,
+    Head,
+    Record,
+    RowGoneError,
+    Segment,
+    digest_of,
+    text_hash,
+)
+from sightline.store_reader import Reader
+from sightline.table import Ids, Table
+
+__all__ = ["FollowingKeeper", "Tail"]
+
+_LOAD_ATTEMPTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The live rows that no segment holds."""
+
+    records: list[Record]
+    rows: Ids
+    vectors: list[NDArray[np.float32]]
+
+    @classmethod
+    def read(cls, reader: Reader, after: int) -> Tail:
+        return cls(*reader.unsealed_after(after))
+
+    def onto(self, engines: Engines) -> Engines:
+        return engines.add_records(self.records, self.rows, self.vectors)
+
+
+class _StoredRecords:
+    """The documents of the database, for a Table."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def documents(self, ids: Sequence[int]) -> list[Document]:
+        return [record.document for record in self._store.records(ids)]
+
+    def names(self, ids: Sequence[int]) -> list[str]:
+        with self._store.reading() as reader:
+            return reader.names(ids)
+
+    def embedded(self, ids: Sequence[int]) -> list[bool]:
+        return [bool(record.flags & EMBEDDED) for record in self._store.records(ids)]
+
+    def metadata(self, ids: Ids, live: Mask | None) -> Iterable[dict[str, Any]]:
+        if not len(ids):
+            return []
+        with self._store.reading() as reader:
+            found = dict(reader.metadata(int(ids[0]), int(ids[-1])))
+        needed = ids if live is None else ids[live]
+        if not found.keys() >= set(needed.tolist()):
+            raise RowGoneError("the metadata of a row was purged")
+        return [found.get(row, {}) for row in ids.tolist()]
+
+
+class FollowingKeeper(Keeper):
+    """Keep the state of the newest commit.
+
+    Parameters: folder : of the index; store : its open database; given : settings that the caller gave
+    Raises:     CorruptIndexError, IncompatibleIndexError
+    """
+
+    def __init__(self, folder: Path, store: Store, given: Settings) -> None:
+        self._folder = folder
+        self._store = store
+        self._maintaining = threading.RLock()
+        self._loaded = False  # whether the state is that of the head; else the next call reads it again
+        self._token = 0
+        self._head = Head()
+        self._parts: dict[int, Engines] = {}  # open segments, by number
+        self._records = _StoredRecords(store)
+        self._adapter: LowRankAdapter | None = None
+        self._adapter_hash: str | None = None  # of what the database has
+        self.settings = self._stored_settings(given)
+        super().__init__(None, self.settings.lexical(), self.settings.tf_limit)
+        self._follows = store.read_only  # whether others commit
+        _kept.add(self)
+
+    def _forked(self) -> None:
+        """Become a reader, in a child that another thread may have forked while it held locks or changed the state."""
+        self.writing, self.publishing, self._maintaining = threading.RLock(), threading.RLock(), threading.RLock()
+        self._store.forked()
+        self._follows, self._loaded, self._token = True, False, 0
+        self._state = dataclasses.replace(self._state, table=Table())
+
+    def _stored_settings(self, given: Settings) -> Settings:
+        with self._store.reading() as reader:
+            stored = reader.settings()
+        try:
+            settings = Settings.from_json({key: json.loads(value) for key, value in stored.items()})
+            settings.lexical()
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._store.damaged(f"its settings cannot be read ({error})") from None
+        settings.check_against(given)
+        return settings
+
+    # Reading
+
+    def current(self) -> State:
+        """Return the newest state, also where another process made it."""
+        self._heal()
+        if self._follows:
+            token = self._store.changed_token()
+            if token != self._token:
+                with self.writing:
+                    if token != self._token:
+                        self._follow()
+                        self._token = token
+        return self._state
+
+    def lookup(self, names: Sequence[str]) -> tuple[State, dict[str, int]]:
+        """Return the newest state, and the internal ids of those documents that it has."""
+        if not self._follows:
+            return super().lookup(names)
+        with self.writing:  # which nobody writes with here: it keeps other threads from moving on meanwhile
+            return self._follow(names)
+
+    def rows_of(self, names: Sequence[str]) -> dict[str, int]:
+        """Return the internal ids of those documents that are present."""
+        with self._store.reading() as reader:
+            return reader.rows_of(names)
+
+    def reusable(self, documents: Sequence[Document]) -> list[NDArray[np.float32] | None]:
+        """Return the vectors that the embedder made before for the very same texts, of whatever document."""
+        keys = [text_hash(searched_text(document)) for document in documents]
+        with self.publishing:
+            state = self._state
+            with self._store.reading() as reader:
+                rows = reader.embedded_rows(keys)
+                found = reader.cached_embeddings([key for key in keys if key not in rows])
+        if rows and state.dense is not None:
+            found.update(zip(rows, state.dense.get(list(rows.values())), strict=True))
+        return [found.get(key) for key in keys]
+
+    # Loading
+
+    def _follow(self, names: Sequence[str] = ()) -> tuple[State, dict[str, int]]:
+        """Move to the last commit; return its state, and the rows of some ids in that very commit."""
+        for _ in range(_LOAD_ATTEMPTS):
+            with self._store.reading() as reader:
+                if self._move_to(reader):
+                    return self._state, reader.rows_of(names)
+        raise self._overtaken()
+
+    def _heal(self) -> None:
+        """Read the last commit again if an error left the state behind it."""
+        if not self._loaded:
+            with self.writing:
+                if not self._loaded:
+                    self._follow()
+
+    def _move_to(self, reader: Reader) -> bool:
+        """Move to the commit of a reader; False if its segment files are gone, since there is a later one."""
+        head = reader.head()
+        if self._loaded and head.commits == self._head.commits:
+            return True
+        self._read_adapter(reader)
+        if self._loaded and head.generation == self._head.generation:
+            self._advance_to(reader, head)
+            return True
+        parts = self._loaded_parts(reader, self._parts)
+        if parts is None:
+            return False
+        engines = self._assembled(parts, reader.tombstones(), Tail.read(reader, head.sealed))
+        self._publish(head, engines, parts, self._table(reader, head, engines))
+        self._loaded = True
+        return True
+
+    def _read_adapter(self, reader: Reader) -> None:
+        found = reader.setting(ADAPTER_HASH)
+        if found == self._adapter_hash:
+            return
+        adapter = None
+        if found is not None:
+            stored = reader.setting(ADAPTER)
+            try:
+                if text_hash(stored or "").hex() != found:
+                    raise ValueError("it does not have its hash")
+                adapter = LowRankAdapter.from_json(json.loads(stored or ""))
+            except (ValueError, TypeError, KeyError) as error:
+                raise self._store.damaged(f"its adapter cannot be read ({error})") from None
+        self._adapter, self._adapter_hash = adapter, found
+
+    def _loaded_parts(
+        self, reader: Reader, known: dict[int, Engines], *, mmap: bool = True
+    ) -> dict[int, Engines] | None:
+        """Open the segments of a commit; None if files are gone, since a later commit does not name them."""
+        head = reader.head()
+        try:
+            return self._opened(reader.segments(), head.dim, known, mmap=mmap)
+        except (StorageError, CorruptIndexError):
+            with self._store.reading() as newer:
+                if newer.head().generation == head.generation:
+                    raise
+            return None
+
+    def _opened(
+        self, segments: Iterable[Segment], dim: int | None, known: dict[int, Engines], *, mmap: bool = True
+    ) -> dict[int, Engines]:
+        found = {}
+        for segment in segments:
+            part = known.get(segment.number)
+            found[segment.number] = load_segment(self._folder, segment, dim, mmap=mmap) if part is None else part
+        return found
+
+    def _assembled(self, parts: dict[int, Engines], tombstones: Ids, tail: Tail) -> Engines:
+        engines = Engines(None, self.settings.lexical())
+        for part in parts.values():
+            engines = engines.attach(part)
+        engines.remove(tombstones)
+        return tail.onto(engines)
+
+    def _table(self, reader: Reader, head: Head, engines: Engines) -> Table:
+        """Return the table of the rows that the engines hold, as a later version of the present one."""
+        dense = np.empty(0, dtype=np.int64) if engines.dense is None else engines.dense.ids
+        lexical = engines.lexical.ids
+        live = np.union1d(np.union1d(dense, lexical), reader.blank())
+        if len(live) != head.count or digest_of(live) != head.digest or (len(live) and live[-1] >= head.next_row):
+            raise self._store.damaged(
+                f"its {head.count} documents are not the {len(live)} rows of its segments without its tombstones"
+            )
+        before = self._state.table
+        if not len(before.row_ids):
+            return Table.of_records(self._records, live, head.next_row, np.isin(live, dense), np.isin(live, lexical))
+        added = live[live > before.row_ids[-1]]
+        gone = np.setdiff1d(before.live_ids(), live, assume_unique=True)
+        wanted = added.tolist() if before.has_columns else []
+        documents = [record.document for record in reader.records(wanted)]
+        table = before.after(
+            before.rows(gone), documents, np.isin(added, dense), np.isin(added, lexical), (), ids=added
+        )
+        table.next_id = head.next_row
+        return table
+
+    def _advance_to(self, reader: Reader, head: Head) -> None:
+        """Move to a commit that has the same segments."""
+        killed = reader.tombstones(since=self._head.commits)
+        tail = Tail.read(reader, self._head.next_row - 1)
+        before = self._state.table
+        gone = np.intersect1d(before.live_ids(), killed, assume_unique=True)
+        engines = Engines(self._state.dense, self._state.lexical).fork()
+        engines.remove(gone)
+        engines = tail.onto(engines)
+        flags = np.array([record.flags for record in tail.records], dtype=np.int64)
+        table = before.after(
+            before.rows(gone),
+            [record.document for record in tail.records],
+            flags & HAS_VECTOR != 0,
+            flags & HAS_TEXT != 0,
+            (),
+            ids=np.array([record.row for record in tail.records], dtype=np.int64),
+        )
+        table.next_id = head.next_row
+        if len(table) != head.count:
+            raise self._store.damaged(f"it counts {head.count} documents and holds {len(table)}")
+        self._publish(head, engines, self._parts, table)
+
+    def _publish(self, head: Head, engines: Engines, parts: dict[int, Engines], table: Table) -> None:
+        dense = engines.dense
+        if dense is None and head.dim is not None:
+            dense = Engines.empty_dense(head.dim)
+        with self.publishing:
+            self._head, self._parts = head, parts
+            self._state = State(table, dense, engines.lexical, self.settings.tf_limit, self._adapter)
+
+    def verify(self) -> dict[str, Any]:
+        """Read every byte of the last commit and compare database, dense and lexical rows.
+
+        Raises:     CorruptIndexError, StorageError
+        """
+        with self._maintaining:  # in this process nobody removes a file meanwhile
+            for _ in range(_LOAD_ATTEMPTS):
+                with self._store.reading() as reader:
+                    parts = self._loaded_parts(reader, {}, mmap=False)
+                    if parts is not None:
+                        return self._verified(reader, parts)
+        raise self._overtaken()
+
+    def _overtaken(self) -> StorageError:
+        return StorageError(f"'{self._folder}': its writer merges faster than this process opens files; try again")
+
+    def _verified(self, reader: Reader, parts: dict[int, Engines]) -> dict[str, Any]:
+        head, tombstones = reader.head(), reader.tombstones()
+        reader.check()
+        flags = {record.row: record.flags for record in reader.all_records()}
+        tail = Tail.read(reader, head.sealed)
+        engines = self._assembled(parts, tombstones, tail)
+        rows = np.array(sorted(flags), dtype=np.int64)
+        dense = np.empty(0, dtype=np.int64) if engines.dense is None else engines.dense.ids
+        for name, ids, bit in (("vector", dense, HAS_VECTOR), ("text", engines.lexical.ids, HAS_TEXT)):
+            expected = np.array([row for row in rows.tolist() if flags[row] & bit], dtype=np.int64)
+            if not np.array_equal(ids, expected):
+                row = np.setxor1d(ids, expected)[0]
+                raise self._store.damaged(f"row {row}: database and segments disagree on whether it has a {name}")
+        if len(rows) != head.count or digest_of(rows) != head.digest:
+            raise self._store.damaged(f"it counts {head.count} documents and holds {len(rows)}")
+        counts = {"documents": len(rows), "vectors": len(dense), "texts": len(engines.lexical)}
+        return counts | {"segments": len(parts)}
+
+    def stats(self) -> dict[str, Any]:
+        """Return what there is to say about the disk."""
+        with self._store.reading() as reader:
+            segments = reader.segments()
+            dead = len(reader.tombstones())
+        return {
+            "path": str(self._folder),
+            "settings": self.settings.to_json(),
+            "read_only": self._store.read_only,
+            "segments": len(segments),
+            "unsealed": self._tail_rows(),
+            "tombstones": dead,
+            "disk_bytes": sum(_size(path) for path in self._folder.rglob("*")),
+        }
+
+    def _tail_rows(self) -> int:
+        return self._head.next_row - 1 - self._head.sealed
+
+
+_kept: weakref.WeakSet[FollowingKeeper] = weakref.WeakSet()
+
+
+def _follow_parents() -> None:
+    for keeper in list(_kept):
+        keeper._forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_follow_parents)
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file, 0 if it is gone by now, or none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
