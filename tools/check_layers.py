@@ -86,15 +86,16 @@ PYTHON_LEVELS: list[set[str]] = [
     },
     {"bm25_explanation", "saved_analyzer", "store_format"},
     {"store_reader"},
-    {"vector_index", "bm25_index", "sparse_index", "filters", "fusion", "selection", "store", "blocks"},
+    {"vector_index", "bm25_index", "sparse_index", "filters", "fusion", "selection", "store", "blocks", "splitters"},
     {"table", "segments", "settings", "embed", "openai_embed", "rerank", "chunking", "evaluation", "openai_chat"},
-    {"adapter", "answering", "ingest", "request", "routing", "tuning"},
+    {"adapter", "answering", "ingest", "named_embedders", "readers", "request", "routing", "tuning"},
     {"retrieval", "scoped"},
     {"keeper"},
     {"durable"},
     {"hybrid_index"},
-    {"demo_corpus", "catalog"},
+    {"demo_corpus", "catalog", "file_sync"},
     {"demo", "eval_command", "integrations", "distributed", "cli_index"},
+    {"cli_files"},
     {"cli"},
     {"__main__"},
 ]
@@ -112,7 +113,7 @@ PYTHON_OPTIONAL: dict[str, set[str]] = {
     "integrations.llama_index": {"llama_index"},
 }
 # The modules that may print.
-PYTHON_PRINTING = {"cli", "cli_index", "demo", "eval_command", "__main__"}
+PYTHON_PRINTING = {"cli", "cli_files", "cli_index", "demo", "eval_command", "__main__"}
 
 # --- C++ ----------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The command line: ``sightline`` and ``python -m sightline``. The commands on an index on disk are in cli_index."""
+"""The command line: ``sightline`` and ``python -m sightline``. Other commands are in cli_files and cli_index."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
-from sightline.cli_index import add_commands
+from sightline import cli_files, cli_index
 from sightline.errors import MissingExtraError, SightlineError
 
 __all__ = ["main"]
@@ -22,6 +22,7 @@ _EXTRAS = {
     "embed": ("sentence_transformers",),
     "rerank": ("sentence_transformers", "rerankers"),
     "eval": ("ir_measures",),
+    "ingest": ("bs4", "docutils", "pypdf", "pyarrow"),
     "langchain": ("langchain_core",),
     "llama-index": ("llama_index",),
     "haystack": ("haystack",),
@@ -137,7 +138,8 @@ def _app(typer: Any) -> Any:
     app.callback()(root)
     app.command()(demo)
     app.command()(doctor)
-    add_commands(app, typer, as_json)
+    cli_files.add_commands(app, typer, as_json)
+    cli_index.add_commands(app, typer, as_json)
     app.command()(eval)
     return app
 
