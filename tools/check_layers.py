@@ -88,14 +88,16 @@ PYTHON_LEVELS: list[set[str]] = [
     {"store_reader"},
     {"vector_index", "bm25_index", "sparse_index", "filters", "fusion", "selection", "store", "blocks", "splitters"},
     {"table", "segments", "settings", "embed", "openai_embed", "rerank", "chunking", "evaluation", "openai_chat"},
-    {"adapter", "answering", "ingest", "named_embedders", "readers", "request", "routing", "tuning"},
+    {"adapter", "answering", "ingest", "request", "routing", "tuning"}
+    | {"charts", "ragas_export"}
+    | {"named_embedders", "readers"},
     {"retrieval", "scoped"},
     {"keeper"},
     {"durable"},
     {"hybrid_index"},
     {"demo_corpus", "catalog", "file_sync"},
     {"demo", "eval_command", "integrations", "distributed", "cli_index"},
-    {"cli_files"},
+    {"cli_files", "mteb_command"},
     {"cli"},
     {"__main__"},
 ]
@@ -111,9 +113,10 @@ PYTHON_OPTIONAL: dict[str, set[str]] = {
     "integrations.langchain": {"langchain_core", "pydantic"},
     "integrations.haystack": {"haystack"},
     "integrations.llama_index": {"llama_index"},
+    "integrations.mteb": {"mteb", "datasets"},
 }
 # The modules that may print.
-PYTHON_PRINTING = {"cli", "cli_files", "cli_index", "demo", "eval_command", "__main__"}
+PYTHON_PRINTING = {"cli", "cli_files", "cli_index", "demo", "eval_command", "mteb_command", "__main__"}
 
 # --- C++ ----------------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sightline.bm25_index import BM25Index as BM25Index
     from sightline.catalog import Catalog as Catalog
     from sightline.catalog import CatalogHit as CatalogHit
+    from sightline.charts import plot_evaluation as plot_evaluation
     from sightline.chunking import Chunk as Chunk
     from sightline.chunking import chunk as chunk
     from sightline.chunking import chunk_documents as chunk_documents
@@ -59,6 +60,8 @@ if TYPE_CHECKING:
     from sightline.query import Clause as Clause
     from sightline.query import Query as Query
     from sightline.query import parse_query as parse_query
+    from sightline.ragas_export import ragas_samples as ragas_samples
+    from sightline.ragas_export import write_ragas as write_ragas
     from sightline.readers import ReadOptions as ReadOptions
     from sightline.readers import chunk_format as chunk_format
     from sightline.readers import read_files as read_files
@@ -135,12 +138,15 @@ _MODULE_OF = {
     "get_num_threads": "runtime",
     "load_embedder": "named_embedders",
     "parse_query": "query",
+    "plot_evaluation": "charts",
+    "ragas_samples": "ragas_export",
     "read_files": "readers",
     "set_num_threads": "runtime",
     "split_queries": "evaluation",
     "sync_files": "file_sync",
     "text_context_precision": "context_metrics",
     "text_context_recall": "context_metrics",
+    "write_ragas": "ragas_export",
 }
 
 __all__ = list(_MODULE_OF)
