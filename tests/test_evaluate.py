@@ -198,6 +198,19 @@ def test_the_command_gives_what_the_function_gives(collection, index, capsys):
     assert (collection / "runs" / "lexical.trec").read_text().startswith("q1 Q0 d1 1 ")
 
 
+def test_the_command_writes_a_chart_and_samples_for_ragas(collection, index, capsys):
+    pytest.importorskip("matplotlib")
+    chart, samples = collection / "chart.png", collection / "samples.jsonl"
+    assert command(capsys, collection, "--chart", chart, "--ragas", samples, "--setting", "lexical")[0] == 0
+    assert chart.read_bytes().startswith(b"\x89PNG")
+    rows = [json.loads(line) for line in samples.read_text().splitlines()]
+    assert [row["user_input"] for row in rows] == [QUERIES[query] for query in QRELS]
+    assert rows[0]["retrieved_context_ids"] == [hit.id for hit in index.search("apple", 10, mode="lexical")]
+    code, _, err = command(capsys, collection, "--chart", collection / "chart.doc")
+    assert code == 1
+    assert "expected a file with one of the suffixes" in err
+
+
 def test_the_command_prints_a_table(collection, capsys):
     code, out, _ = command(capsys, collection, "--show", 1, "--held-out", "0.4")
     assert code == 0

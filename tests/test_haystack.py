@@ -19,25 +19,17 @@ from haystack.dataclasses import ByteStream, SparseEmbedding
 from haystack.document_stores.errors import DuplicateDocumentError
 from haystack.document_stores.types import DuplicatePolicy, FilterPolicy
 from haystack.errors import FilterError
+from haystack.testing import document_store_async
 from haystack.testing.document_store import (
     CountDocumentsByFilterTest,
     DocumentStoreBaseExtendedTests,
     DocumentStoreBaseTests,
 )
-from haystack.testing.document_store_async import (
-    CountDocumentsAsyncTest,
-    CountDocumentsByFilterAsyncTest,
-    DeleteAllAsyncTest,
-    DeleteByFilterAsyncTest,
-    DeleteDocumentsAsyncTest,
-    FilterDocumentsAsyncTest,
-    UpdateByFilterAsyncTest,
-    WriteDocumentsAsyncTest,
-)
 from haystack.utils.filters import document_matches_filter
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reopening import KINDS, new_store
 from sightline import RRF, Convex, InvalidInputError, MissingExtraError
 from sightline.integrations.haystack import (
     SightlineBM25Retriever,
@@ -56,9 +48,10 @@ def rounded(documents):
 
 
 class Suite:
-    @pytest.fixture
-    def document_store(self):
-        return SightlineDocumentStore()
+    @pytest.fixture(params=KINDS)
+    def document_store(self, request, tmp_path):
+        with new_store(request.param, tmp_path, SightlineDocumentStore) as store:
+            yield store
 
     def assert_documents_are_equal(self, received, expected):
         # Embeddings are kept as float32, to the bit; the rest is equal.
@@ -80,14 +73,14 @@ class TestExtended(Suite, DocumentStoreBaseExtendedTests, CountDocumentsByFilter
 
 class TestAsync(
     Suite,
-    CountDocumentsAsyncTest,
-    CountDocumentsByFilterAsyncTest,
-    DeleteAllAsyncTest,
-    DeleteByFilterAsyncTest,
-    DeleteDocumentsAsyncTest,
-    FilterDocumentsAsyncTest,
-    UpdateByFilterAsyncTest,
-    WriteDocumentsAsyncTest,
+    document_store_async.CountDocumentsAsyncTest,
+    document_store_async.CountDocumentsByFilterAsyncTest,
+    document_store_async.DeleteAllAsyncTest,
+    document_store_async.DeleteByFilterAsyncTest,
+    document_store_async.DeleteDocumentsAsyncTest,
+    document_store_async.FilterDocumentsAsyncTest,
+    document_store_async.UpdateByFilterAsyncTest,
+    document_store_async.WriteDocumentsAsyncTest,
 ):
     async def test_write_documents_async(self, document_store):
         assert await document_store.write_documents_async([Document(content="test doc")]) == 1
@@ -100,11 +93,11 @@ DOCUMENTS = [
 ]
 
 
-@pytest.fixture
-def store():
-    store = SightlineDocumentStore()
-    store.write_documents(DOCUMENTS)
-    return store
+@pytest.fixture(params=KINDS)
+def store(request, tmp_path):
+    with new_store(request.param, tmp_path, SightlineDocumentStore) as store:
+        store.write_documents(DOCUMENTS)
+        yield store
 
 
 def test_every_field_comes_back(store):

@@ -18,15 +18,19 @@ from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from langchain_core.vectorstores.utils import maximal_marginal_relevance
 from langchain_tests.integration_tests import RetrieversIntegrationTests, VectorStoreIntegrationTests
 
+from reopening import KINDS, new_store
 from sightline import Convex, DuplicateIdError, HybridIndex, InvalidInputError
 from sightline import Document as StoredDocument
 from sightline.integrations.langchain import SightlineRetriever, SightlineVectorStore
 
 
 class TestVectorStoreSuite(VectorStoreIntegrationTests):
-    @pytest.fixture
-    def vectorstore(self):
-        return SightlineVectorStore(self.get_embeddings())
+    @pytest.fixture(params=KINDS)
+    def vectorstore(self, request, tmp_path):
+        with new_store(
+            request.param, tmp_path, lambda path: SightlineVectorStore(self.get_embeddings(), path)
+        ) as store:
+            yield store
 
 
 class TestRetrieverSuite(RetrieversIntegrationTests):
@@ -78,9 +82,11 @@ def embedding():
     return LetterEmbedding()
 
 
-@pytest.fixture
-def store(embedding):
-    return SightlineVectorStore.from_texts(TEXTS, embedding, METADATAS, ids=NAMES)
+@pytest.fixture(params=KINDS)
+def store(embedding, request, tmp_path):
+    with new_store(request.param, tmp_path, lambda path: SightlineVectorStore(embedding, path)) as store:
+        store.add_texts(TEXTS, METADATAS, ids=NAMES)
+        yield store
 
 
 def cosine(a, b):

@@ -27,6 +27,7 @@ from llama_index.core.vector_stores.types import (
 )
 from llama_index.core.vector_stores.utils import build_metadata_filter_fn
 
+from reopening import KINDS, new_store
 from sightline import Convex, Document, HybridIndex, InvalidInputError, MissingExtraError
 from sightline.integrations.llama_index import SightlineRetriever, SightlineVectorStore
 
@@ -60,11 +61,11 @@ NODES = [
 ]
 
 
-@pytest.fixture
-def store():
-    store = SightlineVectorStore()
-    assert store.add(NODES) == ["cats", "dogs", "boats"]
-    return store
+@pytest.fixture(params=KINDS)
+def store(request, tmp_path):
+    with new_store(request.param, tmp_path, SightlineVectorStore) as store:
+        assert store.add(NODES) == ["cats", "dogs", "boats"]
+        yield store
 
 
 def ask(store, mode="default", top_k=3, **options):
@@ -339,7 +340,7 @@ def test_the_retriever_works_on_any_index_and_embeds_queries():
             ),
             "operator 'in' on 'year' needs a list",
         ),
-        (lambda s: s.persist("somewhere"), "this store is in memory"),
+        (lambda s: SightlineVectorStore().persist("somewhere"), "this store is in memory"),
         (lambda s: s.add([node("zero", "z", [0.0, 0.0])]), "all zeros"),
         (lambda s: SightlineRetriever(), "either vector_store or index"),
         (lambda s: SightlineRetriever(s, embed_model=len), "embed_model: expected a LlamaIndex embedding"),

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,67 +11,14 @@ import numpy as np
 import pytest
 
 import sightline.openai_embed
+from embedding_server import Server, serving, vector_of
 from sightline import Document, HybridIndex, IncompatibleIndexError, InvalidInputError, ModelError, OpenAIEmbedder
-
-
-class Server:
-    """Answers embeddings, or what ``script`` says next: a status, a body, or a function of the handler."""
-
-    def __init__(self) -> None:
-        self.requests: list[tuple[str, dict[str, str], Any]] = []
-        self.script: list[Any] = []
-        self.connections: set[Any] = set()
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                server.requests.append((self.path, dict(self.headers), body))
-                server.connections.add(self.client_address)
-                status, headers, answer = 200, {}, None
-                if server.script:
-                    step = server.script.pop(0)
-                    if callable(step):
-                        step()
-                    elif isinstance(step, tuple):
-                        status, headers = step
-                        answer = b"not now"
-                    else:
-                        answer = step
-                if answer is None:
-                    data = [{"index": i, "embedding": _vector(text)} for i, text in enumerate(body["input"])]
-                    answer = json.dumps({"data": data[::-1]}).encode()  # in any order
-                try:
-                    self.send_response(status)
-                    for name, value in headers.items():
-                        self.send_header(name, value)
-                    self.send_header("Content-Length", str(len(answer)))
-                    self.end_headers()
-                    self.wfile.write(answer)
-                except OSError:  # the client has given up
-                    self.close_connection = True
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_address[1]}/v1"
-        self.thread = threading.Thread(target=self.http.serve_forever, daemon=True)
-        self.thread.start()
-
-
-def _vector(text: str) -> list[float]:
-    return [1.0, float(len(text)), float(text.count("a"))]
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    found = Server()
-    yield found
-    found.http.shutdown()
-    found.http.server_close()
+    with serving() as found:
+        yield found
 
 
 @pytest.fixture(autouse=True)
@@ -94,8 +38,8 @@ def test_batches_prefixes_and_the_key(server: Server) -> None:
     )
     vectors = embedder(["a", "bb", "ccc"])
     assert vectors.dtype == np.float32
-    assert vectors.tolist() == [_vector("d: a"), _vector("d: bb"), _vector("d: ccc")]
-    assert embedder.embed_queries(["x"]).tolist() == [_vector("q: x")]
+    assert vectors.tolist() == [vector_of("d: a"), vector_of("d: bb"), vector_of("d: ccc")]
+    assert embedder.embed_queries(["x"]).tolist() == [vector_of("q: x")]
     assert [request[2]["input"] for request in server.requests] == [["d: a", "d: bb"], ["d: ccc"], ["q: x"]]
     for path, headers, body in server.requests:
         assert path == "/v1/embeddings"
@@ -108,7 +52,7 @@ def test_batches_prefixes_and_the_key(server: Server) -> None:
 
 def test_what_may_be_better_in_a_moment_is_tried_again(server: Server) -> None:
     server.script = [(503, {}), (429, {"Retry-After": "0.01"}), (500, {"Retry-After": "Fri, 31 Dec 1999 23:59:59 GMT"})]
-    assert OpenAIEmbedder(server.url, "tiny", retries=3)(["a"]).tolist() == [_vector("a")]
+    assert OpenAIEmbedder(server.url, "tiny", retries=3)(["a"]).tolist() == [vector_of("a")]
     assert len(server.requests) == 4
     server.script = [(503, {})] * 3
     with pytest.raises(ModelError, match=r"answered 503 .*: not now \(after 3 attempts\)"):
@@ -128,7 +72,7 @@ def test_a_timeout_and_a_closed_port(server: Server) -> None:
     embedder = OpenAIEmbedder(server.url, "tiny", timeout=0.1, retries=1)
     with pytest.raises(ModelError, match=r"cannot be reached: timed out \(after 2 attempts\)"):
         embedder(["a"])
-    assert embedder(["a"]).tolist() == [_vector("a")]  # on a new connection
+    assert embedder(["a"]).tolist() == [vector_of("a")]  # on a new connection
     with pytest.raises(ModelError, match="cannot be reached"):
         OpenAIEmbedder("http://127.0.0.1:9", "tiny", retries=0)(["a"])
 

@@ -87,9 +87,9 @@ PYTHON_LEVELS: list[set[str]] = [
     },
     {"bm25_explanation", "saved_analyzer", "store_format"},
     {"store_reader"},
-    {"vector_index", "bm25_index", "sparse_index", "filters", "fusion", "selection", "store", "blocks", "pending"},
+    {"vector_index", "bm25_index", "sparse_index", "filters", "fusion", "selection", "store", "blocks", "pending", "splitters"},
     {"table", "segments", "settings", "embed", "openai_embed", "rerank", "chunking", "evaluation", "openai_chat"},
-    {"adapter", "answering", "ingest", "request", "result_cache", "routing", "tuning"},
+    {"adapter", "answering", "ingest", "request", "result_cache", "routing", "tuning", "charts", "ragas_export", "named_embedders", "readers"},
     {"retrieval", "scoped"},
     {"keeper"},
     {"following", "reading", "writing"},
@@ -97,8 +97,9 @@ PYTHON_LEVELS: list[set[str]] = [
     {"durable"},
     {"opening"},
     {"hybrid_index"},
-    {"demo_corpus", "catalog"},
+    {"demo_corpus", "catalog", "file_sync"},
     {"demo", "eval_command", "integrations", "distributed", "cli_index"},
+    {"cli_files", "mteb_command"},
     {"cli"},
     {"__main__"},
 ]
@@ -114,9 +115,10 @@ PYTHON_OPTIONAL: dict[str, set[str]] = {
     "integrations.langchain": {"langchain_core", "pydantic"},
     "integrations.haystack": {"haystack"},
     "integrations.llama_index": {"llama_index"},
+    "integrations.mteb": {"mteb", "datasets"},
 }
 # The modules that may print.
-PYTHON_PRINTING = {"cli", "cli_index", "demo", "eval_command", "__main__"}
+PYTHON_PRINTING = {"cli", "cli_files", "cli_index", "demo", "eval_command", "mteb_command", "__main__"}
 
 # --- C++ ----------------------------------------------------------------------------------------------------------
 

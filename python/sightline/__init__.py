@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sightline.bm25_index import BM25Index as BM25Index
     from sightline.catalog import Catalog as Catalog
     from sightline.catalog import CatalogHit as CatalogHit
+    from sightline.charts import plot_evaluation as plot_evaluation
     from sightline.chunking import Chunk as Chunk
     from sightline.chunking import chunk as chunk
     from sightline.chunking import chunk_documents as chunk_documents
@@ -47,15 +48,23 @@ if TYPE_CHECKING:
     from sightline.evaluation import evaluate as evaluate
     from sightline.evaluation import split_queries as split_queries
     from sightline.fields import Field as Field
+    from sightline.file_sync import SyncReport as SyncReport
+    from sightline.file_sync import sync_files as sync_files
     from sightline.fusion import DBSF as DBSF
     from sightline.fusion import RRF as RRF
     from sightline.fusion import Convex as Convex
     from sightline.hybrid_index import HybridIndex as HybridIndex
+    from sightline.named_embedders import load_embedder as load_embedder
     from sightline.openai_chat import OpenAIChat as OpenAIChat
     from sightline.openai_embed import OpenAIEmbedder as OpenAIEmbedder
     from sightline.query import Clause as Clause
     from sightline.query import Query as Query
     from sightline.query import parse_query as parse_query
+    from sightline.ragas_export import ragas_samples as ragas_samples
+    from sightline.ragas_export import write_ragas as write_ragas
+    from sightline.readers import ReadOptions as ReadOptions
+    from sightline.readers import chunk_format as chunk_format
+    from sightline.readers import read_files as read_files
     from sightline.rerank import CachedReranker as CachedReranker
     from sightline.rerank import RerankersReranker as RerankersReranker
     from sightline.rerank import SentenceTransformersReranker as SentenceTransformersReranker
@@ -105,6 +114,7 @@ _MODULE_OF = {
     "NotImprovedError": "errors",
     "OpenAIChat": "openai_chat",
     "RRF": "fusion",
+    "ReadOptions": "readers",
     "RerankersReranker": "rerank",
     "Route": "routing",
     "SentenceTransformersEmbedder": "embed",
@@ -112,23 +122,31 @@ _MODULE_OF = {
     "SightlineError": "errors",
     "Source": "answering",
     "StorageError": "errors",
+    "SyncReport": "file_sync",
     "Tuning": "tuning",
     "SparseIndex": "sparse_index",
     "VectorIndex": "vector_index",
     "__version__": "_version",
     "chunk": "chunking",
     "chunk_documents": "chunking",
+    "chunk_format": "readers",
     "answer": "answering",
     "context_precision": "context_metrics",
     "context_recall": "context_metrics",
     "cpu_info": "runtime",
     "evaluate": "evaluation",
     "get_num_threads": "runtime",
+    "load_embedder": "named_embedders",
     "parse_query": "query",
+    "plot_evaluation": "charts",
+    "ragas_samples": "ragas_export",
+    "read_files": "readers",
     "set_num_threads": "runtime",
     "split_queries": "evaluation",
+    "sync_files": "file_sync",
     "text_context_precision": "context_metrics",
     "text_context_recall": "context_metrics",
+    "write_ragas": "ragas_export",
 }
 
 __all__ = list(_MODULE_OF)

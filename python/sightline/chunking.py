@@ -7,7 +7,7 @@ is a span of its source, so a citation can point into the document.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 from sightline.blocks import Section, code_sections, enclosing_lines, line_spans, markdown_sections, text_sections
 from sightline.documents import Document, read_documents
 from sightline.errors import InvalidInputError, checked_integer
+from sightline.splitters import splitter_spans
 
 __all__ = ["Chunk", "Format", "chunk", "chunk_documents", "count_tokens", "token_counter"]
 
@@ -78,8 +79,7 @@ def chunk(
         raise InvalidInputError(f"text: expected a str, got {type(text).__name__}")
     limit = checked_integer("max_tokens", max_tokens, 1)
     shared = checked_integer("overlap", overlap, 0, limit - 1)
-    if format not in _SECTIONS:
-        raise InvalidInputError(f"format: expected 'text', 'markdown' or 'code', got {format!r}")
+    _check_format(format)
     packer = _Packer(text, token_counter(tokenizer), limit, shared)
     chunks: list[Chunk] = []
     for section in _SECTIONS[format](text):
@@ -95,19 +95,24 @@ def chunk_documents(
     max_tokens: int = 256,
     overlap: int = 0,
     tokenizer: Any = None,
-    format: Format = "text",
+    format: Format | Callable[[Document], str] = "text",
+    splitter: Any = None,
 ) -> Iterator[Document]:
     """Cut documents into documents of a chunk each, ready for ``HybridIndex.add``.
 
     Ids are ``<document id>#<number from 0>``. Metadata are those of the document, and ``source`` (its id), ``chunk``
     (the number), ``start`` and ``end`` (characters of its text). The title is the document's and the chunk's headings,
-    joined by " > ", so that they are searched, too.
+    joined by " > ", so that they are searched, too; a first heading that repeats the title is left out.
 
-    Parameters: as for ``chunk``; documents without their own vectors, which would not fit the chunks
+    Parameters: as for ``chunk``, and documents without their own vectors, which would not fit the chunks; format : or a
+                callable that says it of each document; splitter : another package's, in place of max_tokens, overlap
+                and tokenizer: a LangChain or chonkie one, or any callable (str) -> pieces, see sightline.splitters
     Raises:     InvalidInputError as ``chunk``, and for documents that HybridIndex would refuse, that have a vector, or
-                whose metadata has one of those four fields
+                whose metadata has one of those four fields; if a splitter returns what is not in the text
     """
-    options = {"max_tokens": max_tokens, "overlap": overlap, "tokenizer": tokenizer, "format": format}
+    if splitter is not None and (overlap or tokenizer is not None):
+        raise InvalidInputError("splitter: has its own budget and overlap; give it alone, or leave it out")
+    options = {"max_tokens": max_tokens, "overlap": overlap, "tokenizer": tokenizer}
     for batch in read_documents(documents, 1):
         document = batch[0]
         where = f"documents: id {document.id!r}"
@@ -116,8 +121,13 @@ def chunk_documents(
         taken = [name for name in ("source", "chunk", "start", "end") if name in document.metadata]
         if taken:
             raise InvalidInputError(f"{where}: its metadata has {taken[0]!r}, which names something else in chunks")
-        for number, piece in enumerate(chunk(document.text, **options)):
-            titles = [title for title in (document.title, *piece.headings) if title]
+        kind: Any = format(document) if callable(format) else format
+        pieces: Iterable[Chunk] = (
+            chunk(document.text, format=kind, **options) if splitter is None else _split(document.text, splitter, kind)
+        )
+        for number, piece in enumerate(pieces):
+            headings = piece.headings[1:] if piece.headings[:1] == (document.title,) else piece.headings
+            titles = [title for title in (document.title, *headings) if title]
             yield Document(
                 f"{document.id}#{number}",
                 piece.text,
@@ -125,6 +135,25 @@ def chunk_documents(
                 None,
                 " > ".join(titles) or None,
             )
+
+
+def _check_format(format: str) -> None:
+    if format not in _SECTIONS:
+        raise InvalidInputError(f"format: expected 'text', 'markdown' or 'code', got {format!r}")
+
+
+def _split(text: str, splitter: Any, format: str) -> Iterator[Chunk]:
+    """Yield the chunks of another package's splitter, under the headings that their beginnings have."""
+    _check_format(format)
+    sections = _SECTIONS[format](text) if format == "markdown" else []
+    begins = [section.pieces[0][0] for section in sections]
+    for start, end in splitter_spans(splitter, text):
+        headings: tuple[str, ...] = ()
+        if format == "code":
+            headings = enclosing_lines(text, start)
+        elif sections:
+            headings = sections[max(bisect_right(begins, start) - 1, 0)].headings
+        yield Chunk(text[start:end], start, end, count_tokens(text[start:end]), headings)
 
 
 def token_counter(tokenizer: Any) -> Callable[[str], int]:

@@ -1,4 +1,4 @@
-"""The command line: ``sightline`` and ``python -m sightline``. The commands on an index on disk are in cli_index."""
+"""The command line: ``sightline`` and ``python -m sightline``. Other commands are in cli_files and cli_index."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
-from sightline.cli_index import add_commands
+from sightline import cli_files, cli_index
 from sightline.errors import MissingExtraError, SightlineError
 
 __all__ = ["main"]
@@ -22,9 +22,12 @@ _EXTRAS = {
     "embed": ("sentence_transformers",),
     "rerank": ("sentence_transformers", "rerankers"),
     "eval": ("ir_measures",),
+    "ingest": ("bs4", "docutils", "pypdf", "pyarrow"),
     "langchain": ("langchain_core",),
     "llama-index": ("llama_index",),
     "haystack": ("haystack",),
+    "mteb": ("mteb",),
+    "charts": ("matplotlib",),
 }
 
 
@@ -101,6 +104,8 @@ def _app(typer: Any) -> Any:
             None, help="Choose the setting on the other queries and report it on this share of them."
         ),
         runs: str = typer.Option(None, help="Folder to write the ranked lists to, in TREC's form."),
+        chart: str = typer.Option(None, help="File to draw means and per-query gains into: .png, .svg, .pdf ..."),
+        ragas: str = typer.Option(None, help="File to write the first setting's contexts to, as JSON lines for ragas."),
         show: int = typer.Option(0, help="Show so many queries that gained most, and that lost most."),
         as_json: bool = as_json,
     ) -> None:
@@ -119,6 +124,36 @@ def _app(typer: Any) -> Any:
             held_out=held_out,
             runs=runs,
             show=show,
+            chart=chart,
+            ragas=ragas,
+            as_json=as_json,
+        )
+
+    def mteb(
+        collection: str = typer.Argument(help="Folder with corpus.jsonl[.gz], as BEIR has them."),
+        queries: str = typer.Option(None, help="As for eval; also the next three."),
+        qrels: str = typer.Option(None),
+        vectors: str = typer.Option(None),
+        query_vectors: str = typer.Option(None),
+        embedder: str = typer.Option(None, help="sentence-transformers:MODEL or openai:URL#MODEL, not vectors."),
+        api_key: str = typer.Option(None, envvar="OPENAI_API_KEY", help="For openai:URL#MODEL."),
+        mode: str = typer.Option(None, help="hybrid, dense or lexical; default hybrid where there are vectors."),
+        alpha: float = typer.Option(None, help="Share of the dense score in hybrid mode."),
+        as_json: bool = as_json,
+    ) -> None:
+        """Have MTEB measure a judged collection on disk."""
+        from sightline.mteb_command import run
+
+        run(
+            collection,
+            queries=queries,
+            qrels=qrels,
+            vectors=vectors,
+            query_vectors=query_vectors,
+            embedder=embedder,
+            api_key=api_key,
+            mode=mode,
+            alpha=alpha,
             as_json=as_json,
         )
 
@@ -137,8 +172,10 @@ def _app(typer: Any) -> Any:
     app.callback()(root)
     app.command()(demo)
     app.command()(doctor)
-    add_commands(app, typer, as_json)
+    cli_files.add_commands(app, typer, as_json)
+    cli_index.add_commands(app, typer, as_json)
     app.command()(eval)
+    app.command()(mteb)
     return app
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sightline.documents import Document
     from sightline.hybrid_index import HybridIndex
 
-__all__ = ["add_commands"]
+__all__ = ["add_commands", "show"]
 
 _KEYS = ("id", "title", "text", "metadata", "vector")
 
@@ -32,19 +32,19 @@ def add_commands(app: Any, typer: Any, as_json: Any) -> None:
     def info(kb: Path = index_path, as_json: bool = as_json) -> None:
         """Show what an index holds, what it was made with and how much space it takes."""
         with _open(kb, read_only=True) as index:
-            _show(index.stats(), as_json)
+            show(index.stats(), as_json)
 
     def verify(kb: Path = index_path, as_json: bool = as_json) -> None:
         """Check every checksum and hash, and that database and segment files hold the same documents."""
         with _open(kb, read_only=True) as index:
-            _show({"intact": True} | index.verify(), as_json)
+            show({"intact": True} | index.verify(), as_json)
 
     def compact(kb: Path = index_path, as_json: bool = as_json) -> None:
         """Merge segments, forget removed documents and give their space back."""
         with _open(kb) as index:
             before = index.stats()["disk_bytes"]
             index.compact()
-            _show({"disk_bytes_before": before, "disk_bytes": index.stats()["disk_bytes"]}, as_json)
+            show({"disk_bytes_before": before, "disk_bytes": index.stats()["disk_bytes"]}, as_json)
 
     def export(
         kb: Path = index_path,
@@ -70,7 +70,7 @@ def add_commands(app: Any, typer: Any, as_json: Any) -> None:
         with _stream(file, "r") as lines, HybridIndex(kb, analyzer=language) as index:
             write = index.upsert if replace else index.add
             ids = write(_documents(lines, str(file)), progress=progress)
-            _show({"documents_read": len(ids), "documents": len(index)}, as_json)
+            show({"documents_read": len(ids), "documents": len(index)}, as_json)
 
     for name, command in (("info", info), ("verify", verify), ("compact", compact), ("export", export)):
         app.command(name)(command)
@@ -113,7 +113,8 @@ def _documents(lines: IO[str], name: str) -> Iterator[dict[str, Any]]:
         yield found
 
 
-def _show(values: dict[str, Any], as_json: bool) -> None:
+def show(values: dict[str, Any], as_json: bool) -> None:
+    """Print names and values as a table, or as one JSON object."""
     if as_json:
         print(json.dumps(values, indent=2))
         return

@@ -5,13 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO, TypeAlias
 
 from sightline.errors import InvalidInputError, StorageError
 
-__all__ = ["Qrels", "Queries", "read_corpus", "read_qrels", "read_queries", "write_run"]
+__all__ = ["Qrels", "Queries", "json_lines", "read_corpus", "read_qrels", "read_queries", "write_run"]
 
 Queries: TypeAlias = "dict[str, str]"
 Qrels: TypeAlias = "dict[str, dict[str, int]]"  # grades by query and document
@@ -27,7 +28,7 @@ def read_corpus(path: str | Path) -> Iterator[dict[str, Any]]:
     Parameters: path : JSON lines, gzipped or not, with ``_id``, ``text``, and perhaps ``title`` and ``metadata``
     Raises:     InvalidInputError naming the line; StorageError if the file cannot be read
     """
-    for at, row in _json_lines(path):
+    for at, row in json_lines(path):
         metadata = row.get("metadata") or {}
         if not isinstance(metadata, dict):
             raise InvalidInputError(f"{at}: metadata: expected an object, got {type(metadata).__name__}")
@@ -48,7 +49,7 @@ def read_queries(path: str | Path) -> Queries:
     name = Path(path).name.removesuffix(".gz")
     queries: Queries = {}
     if name.endswith((".jsonl", ".json")):
-        for at, row in _json_lines(path):
+        for at, row in json_lines(path):
             _once(queries, _field(row, "_id", at), _field(row, "text", at), at)
         return queries
     with _open(path) as file:
@@ -117,12 +118,14 @@ def write_run(path: str | Path, run: Mapping[str, Sequence[tuple[str, float]]], 
         raise StorageError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def _open(path: str | Path) -> TextIO:
+def _open(path: str | Path, encoding: str = "utf-8") -> TextIO:
     path = Path(path)
     try:
         if path.suffix == ".gz":
-            return gzip.open(path, "rt", encoding="utf-8")
-        return path.open(encoding="utf-8")
+            return gzip.open(path, "rt", encoding=encoding)
+        return path.open(encoding=encoding)
+    except LookupError:
+        raise InvalidInputError(f"encoding: {encoding!r} is unknown to Python") from None
     except OSError as error:
         raise StorageError(f"{path}: cannot be read: {error.strerror}") from None
 
@@ -133,19 +136,29 @@ def _numbered(path: str | Path, text: str) -> Iterator[tuple[str, str]]:
             yield f"{path}, line {number}", line.rstrip("\r")
 
 
-def _json_lines(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    with _open(path) as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            at = f"{path}, line {number}"
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise InvalidInputError(f"{at}: is not JSON: {error}") from None
-            if not isinstance(row, dict):
-                raise InvalidInputError(f"{at}: expected an object, got {type(row).__name__}")
-            yield at, row
+def json_lines(path: str | Path, encoding: str = "utf-8") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the objects of a file of JSON lines, gzipped or not, each with where it stands, for messages.
+
+    Raises:     InvalidInputError naming the line; StorageError if the file cannot be read
+    """
+    number = 0
+    with _open(path, encoding) as file:
+        try:
+            for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
+                at = f"{path}, line {number}"
+                try:
+                    row = json.loads(line)
+                except (json.JSONDecodeError, RecursionError) as error:
+                    raise InvalidInputError(f"{at}: is not JSON: {error}") from None
+                if not isinstance(row, dict):
+                    raise InvalidInputError(f"{at}: expected an object, got {type(row).__name__}")
+                yield at, row
+        except UnicodeError:
+            raise InvalidInputError(f"{path}: is not text in {encoding} after line {number}") from None
+        except (OSError, EOFError, zlib.error) as error:  # a damaged gzip file shows here
+            raise StorageError(f"{path}: cannot be read: {error}") from None
 
 
 def _field(row: Mapping[str, Any], name: str, at: str, *, may_be_empty: bool = False) -> str:

@@ -9,17 +9,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
+from os import PathLike
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline.documents import float_array
-from sightline.errors import InvalidInputError, MissingExtraError, SightlineError, checked_integer
+from sightline.errors import (
+    CorruptIndexError,
+    InvalidInputError,
+    MissingExtraError,
+    SightlineError,
+    StorageError,
+    checked_integer,
+)
 
 __all__ = [
     "Embedder",
@@ -140,20 +152,11 @@ class LatentSemanticEmbedder:
         Raises:     MissingExtraError without scikit-learn; InvalidInputError if texts is no list of str or no word
                     occurs in min_df of them
         """
-        try:
-            from sklearn.feature_extraction.text import TfidfVectorizer
-            from sklearn.utils.extmath import randomized_svd
-        except ImportError:
-            raise MissingExtraError("LatentSemanticEmbedder needs scikit-learn: pip install 'sightline[lsa]'") from None
         texts = _texts(texts)
         min_df = self._min_df or (2 if len(texts) >= 1000 else 1)
-        vectorizer = TfidfVectorizer(
-            analyzer=_Terms(),
-            min_df=min_df,
-            max_features=self._max_features,
-            sublinear_tf=True,
-            dtype=np.float32,
-        )
+        vectorizer = _vectorizer(min_df=min_df, max_features=self._max_features)
+        from sklearn.utils.extmath import randomized_svd  # which _vectorizer found
+
         try:
             weights = vectorizer.fit_transform(texts)
         except ValueError as error:
@@ -162,11 +165,60 @@ class LatentSemanticEmbedder:
         _, _, components = randomized_svd(weights, rank, n_iter=4, random_state=self._seed)
         self._vectorizer = vectorizer
         self._projection = np.ascontiguousarray(components.T, dtype=np.float32)
-        # Two fits have nothing in common, so the name that an index keeps is that of this one.
-        digest = hashlib.blake2b(self._projection.tobytes(), digest_size=8)
-        digest.update(json.dumps(sorted((word, int(i)) for word, i in vectorizer.vocabulary_.items())).encode())
-        self.name = f"latent semantic, fit {digest.hexdigest()}"
+        self.name = _fit_name(self._projection, vectorizer.vocabulary_)
         return self
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the fit to a file, whole or not at all, so that queries can be embedded by it later.
+
+        Parameters: path : of the file, replaced if present
+        Raises:     SightlineError before ``fit``; StorageError
+        """
+        if self._vectorizer is None:
+            raise SightlineError("LatentSemanticEmbedder: call fit(texts) before save(path)")
+        words = sorted(self._vectorizer.vocabulary_, key=self._vectorizer.vocabulary_.__getitem__)
+        path = Path(path)
+        unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        try:
+            with unfinished.open("wb") as file:
+                np.savez(
+                    file,
+                    dim=self.dim,
+                    words=np.frombuffer(json.dumps(words).encode(), dtype=np.uint8),
+                    idf=self._vectorizer.idf_,
+                    projection=self._projection,
+                )
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(path)
+        except OSError as error:
+            with suppress(OSError):
+                unfinished.unlink()
+            raise StorageError(f"'{path}' cannot be written: {error.strerror or error}") from None
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> LatentSemanticEmbedder:
+        """Return what ``save`` wrote: it gives the vectors, and has the name, of the one that was saved.
+
+        Raises:     MissingExtraError without scikit-learn; StorageError if the file cannot be read; CorruptIndexError
+                    if it is no such file
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                dim, idf, projection = int(file["dim"]), file["idf"], file["projection"]
+                words = json.loads(file["words"].tobytes())
+            if projection.shape[0] != len(words) or idf.shape != (len(words),) or not 1 <= projection.shape[1] < dim:
+                raise ValueError("its parts do not fit each other")
+            embedder = cls(dim)
+            embedder._projection = np.ascontiguousarray(projection, dtype=np.float32)
+            embedder._vectorizer = _vectorizer(vocabulary={word: number for number, word in enumerate(words)})
+            embedder._vectorizer.idf_ = idf
+        except OSError as error:
+            raise StorageError(f"'{path}' cannot be read: {error.strerror or error}") from None
+        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise CorruptIndexError(f"'{path}' does not hold a LatentSemanticEmbedder ({error})") from None
+        embedder.name = _fit_name(embedder._projection, embedder._vectorizer.vocabulary)
+        return embedder
 
     def __call__(self, texts: Sequence[str]) -> Vectors:
         """Return unit vectors, float32 (n, dim).
@@ -191,6 +243,21 @@ class LatentSemanticEmbedder:
         """Return the unit vector of one query, float32 (dim,)."""
         vector: Vectors = self([text])[0]
         return vector
+
+
+def _vectorizer(**options: Any) -> Any:
+    try:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+    except ImportError:
+        raise MissingExtraError("LatentSemanticEmbedder needs scikit-learn: pip install 'sightline[lsa]'") from None
+    return TfidfVectorizer(analyzer=_Terms(), sublinear_tf=True, dtype=np.float32, **options)
+
+
+def _fit_name(projection: NDArray[np.float32], vocabulary: Mapping[str, int]) -> str:
+    """Name a fit by what it is made of: two fits have nothing in common, so an index that has one refuses another."""
+    digest = hashlib.blake2b(projection.tobytes(), digest_size=8)
+    digest.update(json.dumps(sorted((word, int(i)) for word, i in vocabulary.items())).encode())
+    return f"latent semantic, fit {digest.hexdigest()}"
 
 
 class _Terms:

@@ -4,19 +4,57 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.datasets import Queries, read_corpus, read_qrels, read_queries, write_run
+from sightline.charts import save_chart
+from sightline.datasets import Qrels, Queries, read_corpus, read_qrels, read_queries, write_run
 from sightline.errors import InvalidInputError, StorageError
 from sightline.evaluation import MEASURES, Evaluation, evaluate, split_queries
 from sightline.fusion import RRF, Convex
 from sightline.hybrid_index import HybridIndex
+from sightline.ragas_export import ragas_samples, write_ragas
 
-__all__ = ["run"]
+__all__ = ["Collection", "read_collection", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """Hold a judged collection on disk; its documents are read when they are needed."""
+
+    corpus: str
+    queries: Queries
+    qrels: Qrels
+    vectors: NDArray[Any] | None  # a row a document
+    query_vectors: dict[str, NDArray[np.float32]] | None
+
+    def documents(self) -> Iterator[dict[str, Any]]:
+        """Yield what ``HybridIndex.add`` takes, with vectors where there are any."""
+        return _documents(self.corpus, self.vectors)
+
+
+def read_collection(
+    collection: str, queries: str | None, qrels: str | None, vectors: str | None, query_vectors: str | None
+) -> Collection:
+    """Read a collection in BEIR's form; what is None has the file name that is usual there.
+
+    Raises:     InvalidInputError, StorageError naming the file
+    """
+    folder = Path(collection)
+    corpus = _existing(folder, "corpus.jsonl", "corpus.jsonl.gz")
+    if corpus is None:
+        raise InvalidInputError(f"{folder}: expected a folder with corpus.jsonl or corpus.jsonl.gz, as BEIR has them")
+    texts = read_queries(queries or _required(folder, "queries", "queries.jsonl", "queries.jsonl.gz"))
+    judged = read_qrels(qrels or _required(folder, "qrels", "qrels/test.tsv"))
+    document_vectors = _vectors(vectors or _existing(folder, "docs.npy"))
+    by_query = _query_vectors(query_vectors or _existing(folder, "queries.npy"), texts)
+    if (document_vectors is None) != (by_query is None):
+        raise InvalidInputError("vectors: give those of the documents and those of the queries, or neither")
+    return Collection(corpus, texts, judged, document_vectors, by_query)
 
 
 def run(
@@ -32,33 +70,32 @@ def run(
     held_out: float | None,
     runs: str | None,
     show: int,
+    chart: str | None,
+    ragas: str | None,
     as_json: bool,
 ) -> None:
     """Index a collection in BEIR's form, search it for its judged queries, and print what came out.
 
     Raises:     InvalidInputError, StorageError, MissingExtraError as the parts of it
     """
-    folder = Path(collection)
-    corpus = _existing(folder, "corpus.jsonl", "corpus.jsonl.gz")
-    if corpus is None:
-        raise InvalidInputError(f"{folder}: expected a folder with corpus.jsonl or corpus.jsonl.gz, as BEIR has them")
-    texts = read_queries(queries or _required(folder, "queries", "queries.jsonl", "queries.jsonl.gz"))
-    judged = read_qrels(qrels or _required(folder, "qrels", "qrels/test.tsv"))
-    document_vectors = _vectors(vectors or _existing(folder, "docs.npy"))
-    by_query = _query_vectors(query_vectors or _existing(folder, "queries.npy"), texts)
-    if (document_vectors is None) != (by_query is None):
-        raise InvalidInputError("vectors: give those of the documents and those of the queries, or neither")
-    chosen = _settings(settings, document_vectors is not None)
+    judged = read_collection(collection, queries, qrels, vectors, query_vectors)
+    chosen = _settings(settings, judged.vectors is not None)
     index = HybridIndex()
-    index.add(_documents(corpus, document_vectors))
-    evaluation = evaluate(index, texts, judged, chosen, measures=measures or MEASURES, k=k, vectors=by_query)
+    index.add(judged.documents())
+    evaluation = evaluate(
+        index, judged.queries, judged.qrels, chosen, measures=measures or MEASURES, k=k, vectors=judged.query_vectors
+    )
     if runs is not None:
         _write_runs(Path(runs), evaluation)
+    if chart is not None:
+        save_chart(evaluation, chart)
+    if ragas is not None:
+        write_ragas(ragas, ragas_samples(index, evaluation, judged.queries, judged.qrels))
     report = _report(evaluation, len(index), held_out)
     if as_json:
         print(json.dumps(report, indent=2))
     else:
-        _print(report, evaluation, texts, show)
+        _print(report, evaluation, judged.queries, show)
 
 
 def _existing(folder: Path, *names: str) -> str | None:

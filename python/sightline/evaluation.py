@@ -29,6 +29,7 @@ _BATCH = 64  # queries searched at a time
 _EXACT = 16  # up to so many differing queries, all sign patterns are tried
 _SAMPLES = 100_000
 _SAMPLE_BLOCK = 1_000
+_RESAMPLES = 2_000
 
 
 class _Index(Protocol):
@@ -85,6 +86,21 @@ class Evaluation:
     def means(self) -> dict[str, dict[str, float]]:
         """Return the means by setting and measure."""
         return {name: {measure: self.mean(name, measure) for measure in self.measures} for name in self.scores}
+
+    def interval(self, setting: str, measure: str, *, confidence: float = 0.95, seed: int = 0) -> tuple[float, float]:
+        """Return where the mean would lie with other queries of the same kind: a percentile bootstrap over queries.
+
+        Parameters: confidence : above 0 and below 1
+        Returns:    (low, high)
+        Raises:     InvalidInputError for another confidence, an unknown setting or measure
+        """
+        if isinstance(confidence, bool) or not isinstance(confidence, (int, float)) or not 0 < confidence < 1:
+            raise InvalidInputError(f"confidence: expected a number above 0 and below 1, got {confidence!r}")
+        values = np.array(list(self._values(setting, measure).values()))
+        random = np.random.default_rng(seed)
+        means = [values[random.integers(0, len(values), len(values))].mean() for _ in range(_RESAMPLES)]
+        low, high = np.percentile(means, [50 * (1 - confidence), 50 * (1 + confidence)])
+        return float(low), float(high)
 
     def restricted(self, query_ids: Iterable[str]) -> Evaluation:
         """Return the evaluation on some of the queries, such as one side of ``split_queries``.

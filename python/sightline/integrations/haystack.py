@@ -266,11 +266,14 @@ class _Retriever:
             "filter_policy": self.filter_policy.value,
         }
 
-    def _request(self, filters: dict[str, Any] | None, top_k: int | None) -> dict[str, Any]:
+    def _request(self, mode: str, filters: dict[str, Any] | None, top_k: int | None, **query: Any) -> dict[str, Any]:
+        """Return what the store is asked in a run: the component's settings under those of the run."""
         return {
+            "mode": mode,
             "filters": apply_filter_policy(self.filter_policy, self.filters, filters),
             "top_k": self.top_k if top_k is None else top_k,
             "return_embedding": self.return_embedding,
+            **query,
         }
 
 
@@ -287,17 +290,16 @@ class SightlineEmbeddingRetriever(_Retriever):
         self, query_embedding: list[float], filters: dict[str, Any] | None = None, top_k: int | None = None
     ) -> dict[str, list[Document]]:
         """Return ``documents``, best first; ``score`` is the cosine."""
-        options = self._request(filters, top_k)
-        return {"documents": self.document_store.retrieve(mode="dense", query_embedding=query_embedding, **options)}
+        request = self._request("dense", filters, top_k, query_embedding=query_embedding)
+        return {"documents": self.document_store.retrieve(**request)}
 
     @component.output_types(documents=list[Document])
     async def run_async(
         self, query_embedding: list[float], filters: dict[str, Any] | None = None, top_k: int | None = None
     ) -> dict[str, list[Document]]:
         """As ``run``."""
-        options = self._request(filters, top_k)
-        found = await self.document_store.retrieve_async(mode="dense", query_embedding=query_embedding, **options)
-        return {"documents": found}
+        request = self._request("dense", filters, top_k, query_embedding=query_embedding)
+        return {"documents": await self.document_store.retrieve_async(**request)}
 
 
 @component
@@ -312,15 +314,15 @@ class SightlineBM25Retriever(_Retriever):
         self, query: str, filters: dict[str, Any] | None = None, top_k: int | None = None
     ) -> dict[str, list[Document]]:
         """Return ``documents``, best first; ``score`` is BM25."""
-        return {"documents": self.document_store.retrieve(mode="lexical", query=query, **self._request(filters, top_k))}
+        return {"documents": self.document_store.retrieve(**self._request("lexical", filters, top_k, query=query))}
 
     @component.output_types(documents=list[Document])
     async def run_async(
         self, query: str, filters: dict[str, Any] | None = None, top_k: int | None = None
     ) -> dict[str, list[Document]]:
         """As ``run``."""
-        options = self._request(filters, top_k)
-        return {"documents": await self.document_store.retrieve_async(mode="lexical", query=query, **options)}
+        request = self._request("lexical", filters, top_k, query=query)
+        return {"documents": await self.document_store.retrieve_async(**request)}
 
 
 @component
@@ -355,27 +357,22 @@ class SightlineHybridRetriever(_Retriever):
 
     @component.output_types(documents=list[Document])
     def run(
-        self,
-        query: str,
-        query_embedding: list[float],
-        filters: dict[str, Any] | None = None,
-        top_k: int | None = None,
+        self, query: str, query_embedding: list[float], filters: dict[str, Any] | None = None, top_k: int | None = None
     ) -> dict[str, list[Document]]:
         """Return ``documents``, best first; ``score`` is the fused score."""
-        options = self._request(filters, top_k) | {"query": query, "query_embedding": query_embedding}
-        return {"documents": self.document_store.retrieve(mode="hybrid", fusion=self.fusion, **options)}
+        return {"documents": self.document_store.retrieve(**self._both(query, query_embedding, filters, top_k))}
 
     @component.output_types(documents=list[Document])
     async def run_async(
-        self,
-        query: str,
-        query_embedding: list[float],
-        filters: dict[str, Any] | None = None,
-        top_k: int | None = None,
+        self, query: str, query_embedding: list[float], filters: dict[str, Any] | None = None, top_k: int | None = None
     ) -> dict[str, list[Document]]:
         """As ``run``."""
-        options = self._request(filters, top_k) | {"query": query, "query_embedding": query_embedding}
-        return {"documents": await self.document_store.retrieve_async(mode="hybrid", fusion=self.fusion, **options)}
+        request = self._both(query, query_embedding, filters, top_k)
+        return {"documents": await self.document_store.retrieve_async(**request)}
+
+    def _both(self, query: str, query_embedding: list[float], filters: Any, top_k: int | None) -> dict[str, Any]:
+        words = {"query": query, "query_embedding": query_embedding, "fusion": self.fusion}
+        return self._request("hybrid", filters, top_k, **words)
 
 
 def _parse_fusion(fusion: object) -> Convex | RRF | None:
