@@ -368,6 +368,7 @@ class BM25Index:
         Parameters: path : file; mmap : map the file (pages are shared and can be given back to the system) or
                     read it; analyzer : the callable, or the Analyzer with the callable stemmer, that the index was
                     made with: code is not in the file, only its name, which must be the same
+        Returns:    BM25Index
         Raises:     StorageError, CorruptIndexError, IncompatibleIndexError; InvalidInputError if an analyzer must be
                     given and is not, or is another one
         """

@@ -253,6 +253,7 @@ class VectorIndex:
         a dimension a row; searches take no longer than over a file that was read.
 
         Parameters: path : file; mmap : map the file, or read all of it into memory of this process
+        Returns:    VectorIndex
         Raises:     StorageError, CorruptIndexError, IncompatibleIndexError
         """
         index = cls.__new__(cls)
