@@ -1,0 +1,86 @@
+"""What releases rest on: pinned actions, few permissions, one home of the version, tags that agree with it."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from doc_pages import ROOT
+
+if not (ROOT / ".github").is_dir():
+    pytest.skip("an sdist has no workflows", allow_module_level=True)
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+def _parsed(path: Path) -> Any:
+    return pytest.importorskip("yaml").safe_load(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def check_release() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("check_release", ROOT / "tools" / "check_release.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_every_action_is_pinned_to_a_commit(path: Path) -> None:
+    uses = re.findall(r"uses: (.+)", path.read_text(encoding="utf-8"))
+    assert uses
+    for used in uses:
+        assert used.startswith("./") or re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40} # v[\d.]+", used), used
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_a_workflow_may_read_and_only_the_publishing_job_more(path: Path) -> None:
+    workflow = _parsed(path)
+    assert workflow["permissions"] == {"contents": "read"}
+    for name, job in workflow["jobs"].items():
+        allowed = {"id-token": "write"} if name == "publish" else {"contents": "read"}
+        assert job.get("permissions", allowed) == allowed
+        assert name != "publish" or "permissions" in job
+
+
+def test_ci_runs_every_stage() -> None:
+    stages = re.search(r"^STAGES=\((.+)\)$", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.MULTILINE)
+    assert stages is not None
+    jobs = _parsed(ROOT / ".github" / "workflows" / "ci.yml")["jobs"]
+    assert {*jobs["stage"]["strategy"]["matrix"]["stage"], "tests"} == set(stages[1].split())
+
+
+def _repository(folder: Path, version: str, heading: str) -> Path:
+    (folder / "pyproject.toml").write_text(f'[build-system]\nversion = "9"\n\n[project]\nversion = "{version}"\n')
+    (folder / "CHANGELOG.md").write_text(f"# Changelog\n\n{heading}\n")
+    return folder
+
+
+def test_a_tag_that_agrees_may_be_released(check_release: ModuleType, tmp_path: Path) -> None:
+    root = _repository(tmp_path, "1.2.3", "## 1.2.3 - 2030-01-31")
+    assert list(check_release.problems(root, "v1.2.3")) == []
+
+
+@pytest.mark.parametrize(
+    ("tag", "heading", "problem"),
+    [
+        ("v1.2.4", "## 1.2.3 - 2030-01-31", "expected the tag 'v1.2.3'"),
+        ("1.2.3", "## 1.2.3 - 2030-01-31", "expected the tag 'v1.2.3'"),
+        ("v1.2.3", "## Unreleased: 1.2.3", "CHANGELOG.md"),
+        ("v1.2.3", "## 1.2.30 - 2030-01-31", "CHANGELOG.md"),
+    ],
+    ids=["another version", "no v", "not dated", "a longer version"],
+)
+def test_a_tag_that_does_not_agree_is_refused(
+    check_release: ModuleType, tmp_path: Path, tag: str, heading: str, problem: str
+) -> None:
+    found = list(check_release.problems(_repository(tmp_path, "1.2.3", heading), tag))
+    assert len(found) == 1
+    assert problem in found[0]
