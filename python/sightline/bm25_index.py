@@ -324,7 +324,7 @@ class BM25Index:
         delta: float | None = None,
         fields: Mapping[str, float | Field] | None = None,
     ) -> BM25Explanation:
-        """Return what the score of one document is made of.
+        """Return what the score of one document is made of. O(terms * log n).
 
         Parameters: query : str, Query, or a list of terms; id : int; variant, k1, b, delta, fields : as in
                     ``search``
