@@ -29,8 +29,6 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-
 _FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>```+)(?P<language>[\w-]*)")
 _DIRECTIVE = re.compile(r"^<!-- (needs|raises|not run): (.+?) -->$")
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from doc_pages import ROOT, blocks_of, run_page
+from doc_pages import blocks_of, run_page
+from repository import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import sightline as sl
-from doc_pages import ROOT
+from repository import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
 # What public classes return or take, and the namespaces of their own.

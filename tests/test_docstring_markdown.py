@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 from types import ModuleType
 
 import pytest
 
-from doc_pages import ROOT
 from optional import require
+from repository import tool
 
 require("docs", "griffe")
 
 
 @pytest.fixture(scope="module")
 def extension() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docstring_markdown", ROOT / "tools" / "docstring_markdown.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return tool("docstring_markdown")
 
 
 def test_sections_become_lists_and_paragraphs(extension: ModuleType) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import subprocess
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from doc_pages import ROOT
+from repository import ROOT, tool
 
 if not (ROOT / ".github").is_dir():
     pytest.skip("an sdist has no workflows", allow_module_level=True)
@@ -25,12 +24,7 @@ def _parsed(path: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def check_release() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("check_release", ROOT / "tools" / "check_release.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return tool("check_release")
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
