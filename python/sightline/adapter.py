@@ -105,7 +105,12 @@ class LowRankAdapter:
         return adapted
 
     def wrap(self, embedder: Callable[[list[str]], Any]) -> AdaptedEmbedder:
-        """Return an embedder for HybridIndex that adapts queries and leaves documents as they are."""
+        """Return an embedder for HybridIndex that adapts queries and leaves documents as they are.
+
+        Parameters: embedder : callable (list of str) -> array (n, dim)
+        Returns:    AdaptedEmbedder
+        Raises:     InvalidInputError if it is not callable
+        """
         return AdaptedEmbedder(embedder, self)
 
     @classmethod
@@ -170,6 +175,7 @@ class LowRankAdapter:
     def save(self, path: str | PathLike[str]) -> None:
         """Write the adapter to one file (NumPy's .npz, without pickle), such as one beside the index.
 
+        Parameters: path : file, replaced if it exists (in place: a crash can leave half of it)
         Raises:     StorageError if the file cannot be written
         """
         # NaN stands for None.
@@ -205,8 +211,9 @@ class LowRankAdapter:
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> LowRankAdapter:
-        """Read an adapter.
+        """Return the adapter of a file, with its report.
 
+        Parameters: path : file that ``save`` wrote
         Raises:     StorageError if the file cannot be read; CorruptIndexError if it is no adapter
         """
         try:

@@ -176,7 +176,11 @@ class Analyzer:
 
     @classmethod
     def from_settings(cls, settings: dict[str, Any]) -> Analyzer:
-        """Make the analyzer that ``settings()`` described."""
+        """Return the analyzer that ``settings()`` described.
+
+        Parameters: settings : dict
+        Raises:     InvalidInputError if a language or stemmer is unknown here
+        """
         return cls(
             settings["language"],
             stemmer=settings["stemmer"],

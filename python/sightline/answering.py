@@ -44,8 +44,9 @@ class _Index(Protocol):
 class Source:
     """Hold one source of a prompt.
 
-    Parameters: number : in the prompt, from 1; id : of the hit; document : the one it is a span of (``id`` itself where
-                it is not a chunk); start, end : characters of that document's text; text : what the model read
+    Parameters: number : in the prompt, from 1; id, title, metadata : of the hit; document : the one it is a span of
+                (``id`` itself where it is not a chunk); start, end : characters of that document's text; text : what
+                the model read; score : that ordered the hits: the reranker's where there was one
     """
 
     number: int
@@ -75,7 +76,10 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Hold an answer, its sources in the order of the prompt, and its citations in the order of the text."""
+    """Hold an answer.
+
+    Parameters: text : what the model wrote; sources : in the order of the prompt; citations : in the order of the text
+    """
 
     text: str
     sources: tuple[Source, ...]
@@ -167,7 +171,8 @@ class Answerer:
 
         Without a single source the model is not called: the text is ``NOTHING_FOUND``.
 
-        Parameters: options : of the search, in place of those of the class
+        Parameters: question : non-blank str; options : of the search, in place of those of the class
+        Returns:    Answer
         Raises:     as HybridIndex.search, and whatever the model raises; InvalidInputError if it returns no text
         """
         stream = self.stream(question, **options)
@@ -190,7 +195,12 @@ class Answerer:
         return AnswerStream([found] if isinstance(found, str) else found, sources)
 
     def sources(self, question: str, **options: Any) -> tuple[Source, ...]:
-        """Retrieve the sources of a question: the best that fit the budget together, newest versions first."""
+        """Retrieve the sources of a question: the best that fit the budget together, newest versions first.
+
+        Parameters: question : str; options : as for ``ask``
+        Returns:    tuple of Source, numbered from 1
+        Raises:     as HybridIndex.search; InvalidInputError if no hit fits the budget, or versions do not compare
+        """
         hits = self._index.search(question, **{"k": self._k, **self._options, **options})
         chosen: list[Source] = []
         left = self._budget
@@ -207,7 +217,12 @@ class Answerer:
         return tuple(chosen)
 
     def messages(self, question: str, sources: Iterable[Source]) -> list[Message]:
-        """Return the prompt."""
+        """Return the prompt: a system message with the instructions, a user message with sources and question.
+
+        Parameters: question : non-blank str; sources : as ``sources`` returns them
+        Returns:    list of {"role": str, "content": str}
+        Raises:     InvalidInputError if the question is blank
+        """
         if not isinstance(question, str) or not question.strip():
             raise InvalidInputError(f"question: expected a non-blank str, got {question!r}")
         parts = [f"[{source.number}] {self._label(source)}" for source in sources]
@@ -245,7 +260,12 @@ class Answerer:
 
 
 def answer(index: _Index, question: str, model: Model, **options: Any) -> Answer:
-    """Answer one question: ``Answerer(index, model, **options).ask(question)``."""
+    """Answer one question: ``Answerer(index, model, **options).ask(question)``.
+
+    Parameters: question : non-blank str; index, model, options : as for ``Answerer``
+    Returns:    Answer
+    Raises:     as ``Answerer`` and its ``ask``
+    """
     return Answerer(index, model, **options).ask(question)
 
 

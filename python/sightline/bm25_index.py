@@ -326,7 +326,7 @@ class BM25Index:
         delta: float | None = None,
         fields: Mapping[str, float | Field] | None = None,
     ) -> BM25Explanation:
-        """Return what the score of one document is made of.
+        """Return what the score of one document is made of. O(terms * log n).
 
         Parameters: query : str, Query, or a list of terms; id : int; variant, k1, b, delta, fields : as in
                     ``search``
@@ -370,6 +370,7 @@ class BM25Index:
         Parameters: path : file; mmap : map the file (pages are shared and can be given back to the system) or
                     read it; analyzer : the callable, or the Analyzer with the callable stemmer, that the index was
                     made with: code is not in the file, only its name, which must be the same
+        Returns:    BM25Index
         Raises:     StorageError, CorruptIndexError, IncompatibleIndexError; InvalidInputError if an analyzer must be
                     given and is not, or is another one
         """

@@ -31,10 +31,12 @@ _SAMPLE = 1000
 
 @dataclass(frozen=True, slots=True)
 class CatalogHit(Hit):
-    """Hold one answer, as ``Hit`` does, and the collection it is from.
+    """Hold one answer, as ``Hit`` does with the same fields, and the collection it is from.
 
     ``score`` and ``lexical_score`` are on the scale of all collections searched, so they differ from what the
     collection alone would say; ``rank`` counts over all of them.
+
+    Parameters: collection : its name; the others as for ``Hit``
     """
 
     collection: str = ""
@@ -75,6 +77,8 @@ class Catalog:
     def create(self, name: str, **options: Any) -> HybridIndex:
         """Make an index of that name, with the catalog's options but for those given here.
 
+        Parameters: name : non-empty str, with a ``path`` also the name of a folder; options : of HybridIndex
+        Returns:    HybridIndex, the same that ``catalog[name]`` gives
         Raises:     DuplicateIdError if the name is taken; InvalidInputError as HybridIndex
         """
         self._check_new(name)
@@ -88,6 +92,7 @@ class Catalog:
     def attach(self, name: str, index: HybridIndex) -> None:
         """Take in an index that exists.
 
+        Parameters: name : non-empty str; index : HybridIndex, which ``close`` will close
         Raises:     DuplicateIdError if the name is taken
         """
         self._check_new(name)
@@ -126,7 +131,9 @@ class Catalog:
         """Make the catalog's router of the centroids of each collection, and return it.
 
         Parameters: embedder : of documents whose vectors the caller did not give, and of questions, default that of the
-                    catalog's options; sample : documents of each collection to look at, evenly spread
+                    catalog's options; centroids : of each collection; sample : documents of each collection to look at,
+                    evenly spread
+        Returns:    CentroidRouter
         Raises:     InvalidInputError if a collection has no document with a vector or a text to embed
         """
         chosen = embedder if embedder is not None else self._options.get("embedder")
@@ -139,6 +146,8 @@ class Catalog:
     def route(self, query: str, vector: Any = None) -> Route:
         """Ask the router where a question belongs; all collections where it is not sure.
 
+        Parameters: query : str; vector : (dim,), default what the router's embedder makes of the query
+        Returns:    Route
         Raises:     InvalidInputError without a router, or if it answers with something else
         """
         if self.router is None:
@@ -163,8 +172,12 @@ class Catalog:
     ) -> list[CatalogHit]:
         """Return the best k documents of the collections, on one scale.
 
-        Parameters: collections : a name or several, default all; routed : let the router choose among all; rerank :
-                    sees the best ``rerank_depth`` of all collections together; the others as for HybridIndex.search
+        Costs one search for 50 candidates, or 4 k, in each collection.
+
+        Parameters: query : str; k : int >= 1; collections : a name or several, default all; routed : let the router
+                    choose among all; rerank : sees the best ``rerank_depth`` of all collections together; the others as
+                    for HybridIndex.search
+        Returns:    at most k CatalogHits, best first
         Raises:     NotFoundError for an unknown collection; InvalidInputError as HybridIndex.search, or for a fusion by
                     ranks, which do not compare across collections
         """

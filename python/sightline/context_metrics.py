@@ -24,7 +24,11 @@ __all__ = [
 
 
 def context_precision(retrieved: Iterable[str], reference: Iterable[str]) -> float:
-    """Return the share of the retrieved ids that the reference holds; 0 if nothing was retrieved."""
+    """Return the share of the retrieved ids that the reference holds; 0 if nothing was retrieved.
+
+    Parameters: retrieved : ids, repeated ones count once; reference : the relevant ids
+    Raises:     InvalidInputError if either holds anything but str, or is one str
+    """
     found, wanted = _strings("retrieved", retrieved), set(_strings("reference", reference))
     return sum(name in wanted for name in set(found)) / len(set(found)) if found else 0.0
 
@@ -32,7 +36,8 @@ def context_precision(retrieved: Iterable[str], reference: Iterable[str]) -> flo
 def context_recall(retrieved: Iterable[str], reference: Iterable[str]) -> float:
     """Return the share of the reference's ids that were retrieved.
 
-    Raises:     InvalidInputError if the reference is empty: there is nothing to recall
+    Parameters: retrieved : ids; reference : the relevant ids, at least one
+    Raises:     InvalidInputError if the reference is empty: there is nothing to recall; or as ``context_precision``
     """
     found, wanted = set(_strings("retrieved", retrieved)), set(_strings("reference", reference))
     if not wanted:
@@ -51,7 +56,13 @@ def text_context_precision(
 
     A retrieved passage is relevant if it is at least ``threshold`` similar to any passage of the reference.
 
-    Parameters: retrieved : texts, best first; similarity : of two texts, 0 to 1, default ``text_similarity``
+    O(retrieved * reference) comparisons of two texts.
+
+    Parameters: retrieved : texts, best first; reference : the relevant texts; threshold : similarity from which two
+                texts count as the same; similarity : of two texts, 0 to 1, default 1 minus the Levenshtein distance
+                over the longer length
+    Returns:    float, 0 to 1
+    Raises:     InvalidInputError if either list holds anything but str, or is one str
     """
     compare = similarity or text_similarity
     wanted = _strings("reference", reference)

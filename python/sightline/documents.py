@@ -65,10 +65,10 @@ class Hit:
     ``score`` is what retrieval ordered by: the fused score in hybrid mode, else the score of that one engine. Where a
     reranker ran, hits come in the order of ``rerank_score`` and ``score`` stays what retrieval said.
 
-    Parameters: rank : 1 for the best; dense_score : cosine in [-1, 1], None without a vector or in lexical mode;
-                lexical_score : BM25, 0.0 if no query term occurs, None in dense mode; rerank_score : None if not
-                reranked; explanation : dict, None unless ``explain=True``; degraded : why the reranker has no say in
-                the order although there was one, None if it has
+    Parameters: id, text, title, metadata : of the document, copies; rank : 1 for the best; dense_score : cosine in [-1,
+                1], None without a vector or in lexical mode; lexical_score : BM25, 0.0 if no query term occurs, None in
+                dense mode; rerank_score : None if not reranked; explanation : dict, None unless ``explain=True``;
+                degraded : why the reranker has no say in the order although there was one, None if it has
     """
 
     id: str

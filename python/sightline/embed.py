@@ -240,7 +240,11 @@ class LatentSemanticEmbedder:
         return vectors
 
     def embed_query(self, text: str) -> Vectors:
-        """Return the unit vector of one query, float32 (dim,)."""
+        """Return the unit vector of one query, float32 (dim,).
+
+        Parameters: text : str
+        Raises:     SightlineError before ``fit``
+        """
         vector: Vectors = self([text])[0]
         return vector
 
@@ -335,12 +339,18 @@ class SentenceTransformersEmbedder:
         return self._encode([self._document_prefix + text for text in texts])
 
     def embed_query(self, text: str) -> Vectors:
-        """Return the vector of one query, float32 (dim,)."""
+        """Return the vector of one query, float32 (dim,).
+
+        Parameters: text : str, to which ``query_prefix`` is added
+        """
         vector: Vectors = self.embed_queries([text])[0]
         return vector
 
     def embed_queries(self, texts: list[str]) -> Vectors:
-        """Return the vectors of queries, float32 (n, dim), in as few forward passes as batch_size allows."""
+        """Return the vectors of queries, float32 (n, dim), in as few forward passes as batch_size allows.
+
+        Parameters: texts : list of str, to which ``query_prefix`` is added
+        """
         return self._encode([self._query_prefix + text for text in texts])
 
     def _encode(self, texts: list[str]) -> Vectors:

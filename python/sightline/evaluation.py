@@ -41,9 +41,9 @@ class _Index(Protocol):
 class Comparison:
     """Say how one setting differs from another on the same queries.
 
-    Parameters: difference : mean of ``other`` minus mean of ``base``; p_value : two-sided, paired randomisation test;
-                wins, losses, ties : queries where ``other`` is better, worse, equal; differences : by query, the
-                greatest gain first
+    Parameters: measure : its name; base, other : the settings; difference : mean of ``other`` minus mean of ``base``;
+                p_value : two-sided, paired randomisation test; wins, losses, ties : queries where ``other`` is better,
+                worse, equal; differences : by query, the greatest gain first
     """
 
     measure: str
@@ -80,7 +80,11 @@ class Evaluation:
         return list(next(iter(self.runs.values())))
 
     def mean(self, setting: str, measure: str) -> float:
-        """Return the mean of a measure over all judged queries; one without hits counts as 0."""
+        """Return the mean of a measure over all judged queries; one without hits counts as 0.
+
+        Parameters: setting : a name among ``scores``; measure : a name among ``measures``
+        Raises:     InvalidInputError for an unknown setting or measure
+        """
         return float(np.mean(list(self._values(setting, measure).values())))
 
     def means(self) -> dict[str, dict[str, float]]:
@@ -105,6 +109,7 @@ class Evaluation:
     def restricted(self, query_ids: Iterable[str]) -> Evaluation:
         """Return the evaluation on some of the queries, such as one side of ``split_queries``.
 
+        Parameters: query_ids : ids of judged queries
         Raises:     InvalidInputError if none is left, or one is not judged
         """
         wanted = list(query_ids)
@@ -128,7 +133,10 @@ class Evaluation:
 
         Under the null hypothesis either setting may have produced either score of a query, so the sign of each
         difference is a coin. All patterns of signs are tried where at most 16 queries differ, else 100,000 random ones.
+        O(100,000 * queries): some seconds for a thousand.
 
+        Parameters: base, other : names of settings; measure : its name; seed : of the random patterns
+        Returns:    Comparison
         Raises:     InvalidInputError for an unknown setting or measure
         """
         measure = self.measures[0] if measure is None else measure
@@ -211,7 +219,8 @@ def split_queries(query_ids: Iterable[str], held_out: float = 0.5, *, seed: int 
     The order is that of a hash of seed and id, so it is the same on every machine, and a query stays on its side when
     others come or go, but for a few at the border.
 
-    Parameters: held_out : share of the queries to keep for the end, above 0 and below 1
+    Parameters: query_ids : their ids, repeated ones count once; held_out : share of the queries to keep for the end,
+                above 0 and below 1
     Returns:    (to tune on, held out), neither empty, each in the given order
     Raises:     InvalidInputError for another share, or fewer than two queries
     """

@@ -17,8 +17,9 @@ MIN_WEIGHT, MAX_WEIGHT = 1e-6, 1e6  # as in cpp/lexical/field_search.h
 class Field:
     """How a field counts in BM25F.
 
-    ``weight``: 1e-6 to 1e6, how many occurrences elsewhere one here is worth. ``b``: 0 to 1, normalisation by the
-    field's length; None for the index's own.
+    Parameters: weight : 1e-6 to 1e6, how many occurrences elsewhere one here is worth; b : 0 to 1, normalisation by the
+                field's length; None for the index's own
+    Raises:     InvalidInputError outside these ranges
     """
 
     weight: float = 1.0

@@ -111,7 +111,10 @@ class Convex:
             object.__setattr__(self, "lexical_scale", scale)
 
     def combine(self, dense: Any, lexical: Any, scale: float) -> Any:
-        """Return the fused score; monotone in both arguments also in floating point, which the bound relies on."""
+        """Return the fused score; monotone in both arguments also in floating point, which the bound relies on.
+
+        Parameters: dense, lexical : scores; scale : ``lexical_scale``, resolved
+        """
         return self.alpha * dense + (1.0 - self.alpha) * (lexical / scale)
 
 

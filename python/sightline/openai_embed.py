@@ -91,7 +91,11 @@ class OpenAIEmbedder:
         return self._embed([self._document_prefix + text for text in texts])
 
     def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return the vectors of queries, float32 (n, dim); raises as for passages."""
+        """Return the vectors of queries, float32 (n, dim).
+
+        Parameters: texts : list of str, to which ``query_prefix`` is added
+        Raises:     ModelError if the endpoint cannot be reached, refuses, or answers something else
+        """
         return self._embed([self._query_prefix + text for text in texts])
 
     def _embed(self, texts: list[str]) -> NDArray[np.float32]:

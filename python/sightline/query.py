@@ -14,8 +14,10 @@ __all__ = ["Clause", "Query", "parse_query"]
 class Clause:
     """A word or a phrase of a query.
 
-    ``phrase``: the words must stand side by side. ``required``: a document must meet the clause; every phrase is
-    required unless it is excluded. ``excluded``: a document must not meet it.
+    Parameters: text : the word or the phrase; phrase : whether the words must stand side by side; required : whether a
+                document must meet the clause, as it must every phrase that is not excluded; excluded : whether a
+                document must not meet it
+    Raises:     InvalidInputError if an argument has the wrong type, or for a clause both required and excluded
     """
 
     text: str
@@ -41,6 +43,9 @@ class Query:
     and meets every required clause and phrase, and no excluded one. A clause of several terms ("e-mail", say) is met
     by a document that has them all. A clause that the analyzer leaves nothing of, such as a stop word, demands
     nothing.
+
+    Parameters: clauses : tuple of Clause
+    Raises:     InvalidInputError for anything else
     """
 
     clauses: tuple[Clause, ...]

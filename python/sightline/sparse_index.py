@@ -139,6 +139,7 @@ class SparseIndex:
         """Open a saved index. Every checksum and every invariant is verified, which reads the file once.
 
         Parameters: path : file; mmap : map the file (pages are shared and can be given back to the system) or read it
+        Returns:    SparseIndex
         Raises:     StorageError, CorruptIndexError, IncompatibleIndexError
         """
         return cls._wrap(_core.SparseIndex.load(path_bytes(path), bool(mmap)))

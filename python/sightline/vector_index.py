@@ -181,6 +181,8 @@ class VectorIndex:
     def range_search(self, query: npt.ArrayLike, threshold: float, mask: Any = None) -> tuple[FloatArray, IdArray]:
         """Return every row whose score is at least the threshold, best first.
 
+        One pass over the codes of all rows; the rows of the result, and those that bounds do not exclude, cost O(dim).
+
         Parameters: query : float32 (dim,); threshold : float, taken as float32; mask : as in ``search``
         Returns:    scores : float32 (m,); ids : int64 (m,), ties by ascending id
         Raises:     InvalidInputError as in ``search``, and for a threshold that is not a number
@@ -200,7 +202,7 @@ class VectorIndex:
         return self._core.range_search(matrix, least, bits, id_lists)
 
     def score(self, query: npt.ArrayLike, ids: npt.ArrayLike) -> FloatArray:
-        """Return the exact scores of given rows, as ``search`` would.
+        """Return the exact scores of given rows, as ``search`` would. O(m * (dim + log n)).
 
         Parameters: query : float32 (dim,); ids : integers (m,)
         Returns:    float32 (m,), in the order of ids
@@ -212,7 +214,7 @@ class VectorIndex:
         return self._core.score(matrix, id_array(ids, "ids"))
 
     def get(self, ids: npt.ArrayLike) -> FloatArray:
-        """Return the stored vectors: as they were added, rounded to the dtype of the index.
+        """Return the stored vectors: as they were added, rounded to the dtype of the index. O(m * (dim + log n)).
 
         Parameters: ids : integers (m,)
         Returns:    float32 (m, dim), a copy, in the order of ids
@@ -253,6 +255,7 @@ class VectorIndex:
         a dimension a row; searches take no longer than over a file that was read.
 
         Parameters: path : file; mmap : map the file, or read all of it into memory of this process
+        Returns:    VectorIndex
         Raises:     StorageError, CorruptIndexError, IncompatibleIndexError
         """
         index = cls.__new__(cls)
