@@ -88,8 +88,19 @@ PYTHON_LEVELS: list[set[str]] = [
     {"bm25_explanation", "saved_analyzer", "store_format"},
     {"store_reader"},
     {"vector_index", "bm25_index", "sparse_index", "filters", "fusion", "selection", "store", "blocks"},
-    {"table", "segments", "settings", "embed", "openai_embed", "rerank", "chunking", "evaluation", "openai_chat"},
-    {"adapter", "answering", "ingest", "request", "routing", "tuning"},
+    {
+        "convex_search",
+        "table",
+        "segments",
+        "settings",
+        "embed",
+        "openai_embed",
+        "rerank",
+        "chunking",
+        "evaluation",
+        "openai_chat",
+    },
+    {"adapter", "answering", "ingest", "request", "routing", "sources", "tuning"},
     {"retrieval", "scoped"},
     {"keeper"},
     {"durable"},
@@ -102,7 +113,7 @@ PYTHON_LEVELS: list[set[str]] = [
 # (module, higher module): imported under TYPE_CHECKING only, for an object that is handed in.
 PYTHON_TYPES_ONLY = {("scoped", "hybrid_index")}
 # The modules that may import the native core.
-PYTHON_NATIVE = {"_arrays", "runtime", "analyzer", "vector_index", "bm25_index", "sparse_index"}
+PYTHON_NATIVE = {"_arrays", "runtime", "analyzer", "vector_index", "bm25_index", "sparse_index", "convex_search"}
 # What is installed with the package may be imported anywhere; an optional dependency inside functions only (STYLE: its
 # absence is one clear sentence), except by the modules that are nothing without it.
 PYTHON_INSTALLED = {"numpy", "Stemmer"}
