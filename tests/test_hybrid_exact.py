@@ -1,11 +1,11 @@
-"""The threshold algorithm over the real engines: bit for bit the fusion of both complete rankings."""
+"""Fused search of an index: bit for bit the fusion of both complete rankings."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from sightline import RRF, Convex, HybridIndex, fusion
+from sightline import RRF, Convex, HybridIndex
 
 WORDS = [f"w{i}" for i in range(60)]
 
@@ -31,9 +31,7 @@ def index():
 
 @pytest.mark.parametrize("where", [None, {"part": 3}, {"part": {"$in": [0, 1]}}, {"part": 99}, {"rare": 5}])
 @pytest.mark.parametrize("alpha", [0.0, 0.2, 0.5, 0.9, 1.0])
-def test_convex_is_the_fusion_of_complete_rankings(index, monkeypatch, where, alpha):
-    monkeypatch.setattr(fusion, "_FIRST_DEPTH", 4)
-    monkeypatch.setattr(fusion, "_SMALL", 0)
+def test_convex_is_the_fusion_of_complete_rankings(index, where, alpha):
     rng = np.random.default_rng(3)
     scale = 20.0
     for k in (1, 7, 50):

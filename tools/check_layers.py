@@ -88,8 +88,8 @@ PYTHON_LEVELS: list[set[str]] = [
     {"bm25_explanation", "saved_analyzer", "store_format"},
     {"store_reader"},
     {"vector_index", "bm25_index", "sparse_index", "filters", "fusion", "selection", "store", "blocks", "pending", "splitters"},
-    {"table", "segments", "settings", "embed", "openai_embed", "rerank", "chunking", "evaluation", "openai_chat"},
-    {"adapter", "answering", "ingest", "request", "result_cache", "routing", "tuning", "charts", "ragas_export", "named_embedders", "readers"},
+    {"table", "segments", "settings", "embed", "openai_embed", "rerank", "chunking", "evaluation", "openai_chat", "convex_search"},
+    {"adapter", "answering", "ingest", "request", "result_cache", "routing", "tuning", "charts", "ragas_export", "named_embedders", "readers", "sources"},
     {"retrieval", "scoped"},
     {"keeper"},
     {"following", "reading", "writing"},
@@ -106,7 +106,7 @@ PYTHON_LEVELS: list[set[str]] = [
 # (module, higher module): imported under TYPE_CHECKING only, for an object that is handed in.
 PYTHON_TYPES_ONLY = {("scoped", "hybrid_index")}
 # The modules that may import the native core.
-PYTHON_NATIVE = {"_arrays", "runtime", "analyzer", "vector_index", "bm25_index", "sparse_index"}
+PYTHON_NATIVE = {"_arrays", "runtime", "analyzer", "vector_index", "bm25_index", "sparse_index", "convex_search"}
 # What is installed with the package may be imported anywhere; an optional dependency inside functions only (STYLE: its
 # absence is one clear sentence), except by the modules that are nothing without it.
 PYTHON_INSTALLED = {"numpy", "Stemmer"}

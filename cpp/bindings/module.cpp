@@ -14,4 +14,5 @@ PYBIND11_MODULE(_core, m) {
   sightline::bindings::register_bm25_index(m);
   sightline::bindings::register_field_index(m);
   sightline::bindings::register_sparse_index(m);
+  sightline::bindings::register_hybrid(m);
 }

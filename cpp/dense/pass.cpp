@@ -37,9 +37,8 @@ constexpr std::size_t kMinQueriesRepeated = 4;
 // Rows and queries that are scored together.
 constexpr std::size_t kRowsAtOnce = 16;
 constexpr std::size_t kQueriesAtOnce = 32;
-// How far ahead of scoring a row it is asked for, and how much of it; the hardware prefetcher follows.
+// How far ahead of scoring a row it is asked for.
 constexpr std::size_t kPrefetchRows = 4;
-constexpr std::size_t kPrefetchBytes = 1536;
 
 }  // namespace
 
@@ -80,11 +79,12 @@ void Pass::Usefulness::record(std::size_t left, std::size_t tiles_a_block, std::
 }
 
 Pass::Pass(const Snapshot& snapshot, const float* queries, std::size_t query_count, std::size_t first_position, std::size_t k,
-           float least_score, std::span<const RowFilter* const> filters, bool coarse, bool presume)
+           float least_score, std::span<const RowFilter* const> filters, bool coarse, bool presume, RowSink* sink)
     : snapshot_(snapshot),
       kernels_(simd::kernels()),
       filters_(filters),
       coarse_(coarse),
+      sink_(sink),
       query_count_(query_count),
       padded_dim_((snapshot.dim() + 7) / 8 * 8),
       tile_count_((query_count + kernels_.tile_width - 1) / kernels_.tile_width),
@@ -110,7 +110,7 @@ Pass::Pass(const Snapshot& snapshot, const float* queries, std::size_t query_cou
   make_tasks();
   const std::size_t worker_count = parallel::worker_limit(tasks_.size());
   workers_.reserve(worker_count);
-  for (std::size_t w = 0; w < worker_count; ++w) workers_.emplace_back(query_count, k, least_score);
+  for (std::size_t w = 0; w < worker_count; ++w) workers_.emplace_back(w, sink == nullptr ? query_count : 0, k, least_score);
 }
 
 void Pass::interleave(std::size_t q, const std::int8_t* row) {
@@ -174,18 +174,22 @@ Hit Pass::exact_hit(std::size_t q, std::uint32_t segment, RowIndex row) const {
   return {exact_score(snapshot_.metric(), kernels_, queries_[q], segment_at(segment), row), segment_at(segment).ids()[row]};
 }
 
-void Pass::run() {
-  const auto scan_tasks = [this](std::size_t first, std::size_t end) {
-    parallel::parallel_for(end - first, workers_.size(),
-                           [&](std::size_t task, std::size_t worker) { scan(tasks_[first + task], workers_[worker]); });
-  };
+void Pass::run(const std::function<void()>& beside) {
   if (sample_rank_ != 0) {
     for (Worker& worker : workers_) worker.set_rank(sample_rank_);
-    scan_tasks(0, sample_tasks_);
+    parallel::parallel_for(sample_tasks_, workers_.size(),
+                           [this](std::size_t task, std::size_t worker) { scan(tasks_[task], workers_[worker]); });
     parallel::parallel_for(query_count_, [this](std::size_t q, std::size_t) { presume(q); });
     for (Worker& worker : workers_) worker.set_rank(k_);
   }
-  scan_tasks(sample_tasks_, tasks_.size());
+  const std::size_t others = beside ? 1 : 0;
+  parallel::parallel_for(others + tasks_.size() - sample_tasks_, workers_.size(), [&](std::size_t task, std::size_t worker) {
+    if (task < others) {
+      beside();
+    } else {
+      scan(tasks_[sample_tasks_ + task - others], workers_[worker]);
+    }
+  });
 }
 
 void Pass::presume(std::size_t q) {
@@ -272,7 +276,7 @@ void Pass::score_blocks(std::uint32_t s, std::size_t first_block, std::size_t en
       const std::size_t end = std::min(query_count_, q + kQueriesAtOnce);
       for (std::size_t i = 0; i < rows.size(); ++i) {
         const std::size_t ahead = first + i + kPrefetchRows;
-        if (q == 0 && ahead < worker.rows.size()) prefetch(segment, worker.rows[ahead]);
+        if (q == 0 && ahead < worker.rows.size()) segment.prefetch(worker.rows[ahead]);
         score_row(s, rows[i], repeated[i], q, end, worker);
       }
     }
@@ -289,7 +293,11 @@ void Pass::score_row(std::uint32_t s, RowIndex row, bool repeated, std::size_t f
       worker.scores[q] = exact_score(snapshot_.metric(), kernels_, queries_[q], segment, row);
       ++worker.stats.rows_exact;
     }
-    worker.collectors[q].push_exact({worker.scores[q], segment.ids()[row]}, thresholds_[q]);
+    if (sink_ == nullptr) {
+      worker.collectors[q].push_exact({worker.scores[q], segment.ids()[row]}, thresholds_[q]);
+    } else if (worker.scores[q] >= thresholds_[q].load()) {
+      sink_->take(worker.number, q, {worker.scores[q], worker.scores[q], s, row}, thresholds_[q]);
+    }
   }
 }
 
@@ -346,18 +354,16 @@ void Pass::collect(std::size_t q, std::uint32_t segment, std::size_t block, std:
     const auto r = static_cast<std::size_t>(std::countr_zero(survivors));
     const Candidate candidate{bound.lower_score(upper[r], rows.residual[r]), bound.upper_score(upper[r]), segment,
                               static_cast<RowIndex>(block * simd::kBlockRows + r)};
+    if (sink_ != nullptr) {
+      sink_->take(worker.number, q, candidate, thresholds_[q]);
+      continue;
+    }
     worker.collectors[q].push_candidate(candidate, thresholds_[q], [&](const Candidate& c) {
       ++worker.stats.rows_exact;
       worker.stats.bytes += segment_at(c.segment).row_bytes();
       return exact_hit(q, c.segment, c.row);
     });
   }
-}
-
-// Rows to be scored lie here and there, and most of the time of scoring one is waiting for it.
-void Pass::prefetch(const Segment& segment, RowIndex row) {
-  const std::byte* const data = segment.stored_row(row).data;
-  for (std::size_t byte = 0; byte < std::min(segment.row_bytes(), kPrefetchBytes); byte += 64) __builtin_prefetch(data + byte);
 }
 
 std::vector<Hit> Pass::finish(std::size_t q, SearchStats& stats) {
@@ -383,7 +389,7 @@ std::vector<Hit> Pass::finish(std::size_t q, SearchStats& stats) {
     const auto score_from = [&](std::size_t first_of_part, std::size_t count) {
       for (std::size_t i = first_of_part; i < first_of_part + count; ++i) {
         if (i + kPrefetchRows < candidates.size()) {
-          prefetch(segment_at(candidates[i + kPrefetchRows].segment), candidates[i + kPrefetchRows].row);
+          segment_at(candidates[i + kPrefetchRows].segment).prefetch(candidates[i + kPrefetchRows].row);
         }
         hits[i - begin] = exact_hit(q, candidates[i].segment, candidates[i].row);
       }

@@ -18,6 +18,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -31,15 +32,30 @@
 
 namespace sightline::dense {
 
+// Takes the rows of a pass as they are found, and decides what they are worth.
+class RowSink {
+ public:
+  // A row of query q that may reach the threshold, which take() may raise. Its bounds are equal if they are its exact score.
+  // Calls of one worker do not overlap; those of several do.
+  virtual void take(std::size_t worker, std::size_t q, const Candidate& row, SharedThreshold& threshold) = 0;
+
+ protected:
+  ~RowSink() = default;
+};
+
 class Pass {
  public:
   // filters: none, one for all queries, or one a query. coarse: false scores every allowed row exactly.
-  // Hits below least_score are not kept. first_position numbers the queries in messages. presume: allowed to, see above.
+  // Hits below least_score are not kept. first_position numbers the queries in messages. presume: allowed to, see above; not with
+  // a sink. sink: takes what is found instead; there is nothing to finish then.
   // Throws InvalidInputError for a query that cannot be searched.
   Pass(const Snapshot& snapshot, const float* queries, std::size_t query_count, std::size_t first_position, std::size_t k,
-       float least_score, std::span<const RowFilter* const> filters, bool coarse, bool presume);
+       float least_score, std::span<const RowFilter* const> filters, bool coarse, bool presume, RowSink* sink = nullptr);
 
-  void run();
+  // beside: a task that one of the threads does first, while the others scan; it may raise thresholds.
+  void run(const std::function<void()>& beside = {});
+  SharedThreshold& threshold(std::size_t q) noexcept { return thresholds_[q]; }
+  std::size_t worker_count() const noexcept { return workers_.size(); }
 
   // The hits of query q, best first.
   std::vector<Hit> finish(std::size_t q, SearchStats& stats);
@@ -88,8 +104,10 @@ class Pass {
   };
 
   struct Worker {
-    Worker(std::size_t query_count, std::size_t k, float least_score) : collectors(query_count, Collector(k, least_score)) {}
-    std::vector<Collector> collectors;
+    Worker(std::size_t index, std::size_t query_count, std::size_t k, float least_score)
+        : number(index), collectors(query_count, Collector(k, least_score)) {}
+    std::size_t number;
+    std::vector<Collector> collectors;  // none if there is a sink
     LevelBounds full;
     LevelBounds high;  // only if high_first_
     AlignedBuffer<std::uint8_t> unpacked;
@@ -110,7 +128,6 @@ class Pass {
   void presume(std::size_t q);
   std::uint64_t allowed_word(std::size_t q, std::uint32_t segment, std::size_t block) const;
   std::uint64_t allowed_to_any(std::uint32_t segment, std::size_t block) const;
-  static void prefetch(const Segment& segment, RowIndex row);
   Hit exact_hit(std::size_t q, std::uint32_t segment, RowIndex row) const;
 
   void scan(const Task& task, Worker& worker);
@@ -128,6 +145,7 @@ class Pass {
   const simd::Kernels& kernels_;
   const std::span<const RowFilter* const> filters_;
   const bool coarse_;
+  RowSink* const sink_;
   const std::size_t query_count_;
   const std::size_t padded_dim_;
   const std::size_t tile_count_;

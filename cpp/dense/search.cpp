@@ -115,14 +115,18 @@ std::vector<Hit> range_search(const Snapshot& snapshot, const float* query, floa
   return hits;
 }
 
-void score(const Snapshot& snapshot, const float* query, std::span<const DocId> ids, float* scores) {
+RowScorer::RowScorer(const Snapshot& snapshot, const float* query)
+    : snapshot_(&snapshot), metric_(snapshot.metric()), kernels_(&simd::kernels()) {
   std::vector<std::int8_t> codes((snapshot.dim() + 7) / 8 * 8);
-  const CodedQuery coded = code_query(snapshot.metric(), query, snapshot.dim(), kLoneQuery, codes.data());
-  const simd::Kernels& kernels = simd::kernels();
+  query_ = code_query(metric_, query, snapshot.dim(), kLoneQuery, codes.data());
+}
+
+void score(const Snapshot& snapshot, const float* query, std::span<const DocId> ids, float* scores) {
+  const RowScorer scorer(snapshot, query);
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const std::optional<RowAddress> address = snapshot.find(ids[i]);
     if (!address) throw Error(ErrorKind::kNotFound, "ids: " + std::to_string(ids[i]) + " is not in the index");
-    scores[i] = exact_score(snapshot.metric(), kernels, coded, *snapshot.segments()[address->segment].segment, address->row);
+    scores[i] = scorer(*address);
   }
 }
 

@@ -11,7 +11,9 @@
 
 #include "core/bitset.h"
 #include "core/types.h"
+#include "dense/bound.h"
 #include "dense/snapshot.h"
+#include "simd/kernels.h"
 
 namespace sightline::dense {
 
@@ -45,6 +47,23 @@ void search(const Snapshot& snapshot, const float* queries, std::size_t query_co
 // Every row whose score is at least `threshold`, best first.
 std::vector<Hit> range_search(const Snapshot& snapshot, const float* query, float threshold,
                               std::span<const RowFilter> filters, SearchStats& stats);
+
+// Exact scores of one query by random access. Snapshot and query must outlive it; safe from any thread.
+class RowScorer {
+ public:
+  // Throws InvalidInputError for a query that is not finite or, under cosine, zero.
+  RowScorer(const Snapshot& snapshot, const float* query);
+  float operator()(const RowAddress& at) const noexcept { return exact_score(metric_, *kernels_, query_, segment(at), at.row); }
+  void prefetch(const RowAddress& at) const noexcept { segment(at).prefetch(at.row); }
+
+ private:
+  const Segment& segment(const RowAddress& at) const noexcept { return *snapshot_->segments()[at.segment].segment; }
+
+  const Snapshot* snapshot_;
+  Metric metric_;
+  const simd::Kernels* kernels_;
+  CodedQuery query_;
+};
 
 // Exact scores of the given ids. Throws NotFoundError for an id that is not in the snapshot.
 void score(const Snapshot& snapshot, const float* query, std::span<const DocId> ids, float* scores);

@@ -1,28 +1,10 @@
 #include "dense/snapshot.h"
 
 #include <algorithm>
-#include <bit>
+
+#include "core/mask_bits.h"
 
 namespace sightline::dense {
-namespace {
-
-// Bit i of the result: byte i is not zero.
-std::uint64_t pack_64(const std::uint8_t* bytes) {
-  std::uint64_t packed = 0;
-  for (int i = 0; i < 8; ++i) {
-    std::uint64_t eight = 0;
-    for (int j = 0; j < 8; ++j) eight |= static_cast<std::uint64_t>(bytes[8 * i + j]) << (8 * j);  // one load
-    eight |= eight >> 4;
-    eight |= eight >> 2;
-    eight |= eight >> 1;
-    // The lowest bits of the eight bytes, gathered in the highest byte by one multiplication.
-    packed |= ((eight & 0x0101010101010101u) * 0x0102040810204080u) >> 56 << (8 * i);
-  }
-  return packed;
-}
-
-}  // namespace
-
 Snapshot::Snapshot(Metric metric, std::size_t dim, std::vector<SegmentView> segments, DocId next_id)
     : metric_(metric), dim_(dim), segments_(std::move(segments)), next_id_(next_id) {
   std::sort(segments_.begin(), segments_.end(), [](const SegmentView& a, const SegmentView& b) {
@@ -89,31 +71,16 @@ std::vector<DocId> Snapshot::ids() const {
 std::vector<Bitset> Snapshot::select(std::span<const std::uint8_t> bits) const {
   std::vector<Bitset> selected;
   selected.reserve(segments_.size());
-  for (const SegmentView& view : segments_) selected.emplace_back(view.segment->row_count());
-  if (!disjoint_) {
-    std::size_t position = 0;
-    for_each_by_id([&](const RowAddress& a) {
-      if (bits[position++] != 0) selected[a.segment].set(a.row);
-    });
+  if (disjoint_) {
+    const std::uint8_t* next = bits.data();
+    for (const SegmentView& view : segments_) selected.push_back(allowed_rows(view.segment->row_count(), view.live.get(), next));
     return selected;
   }
-  const std::uint8_t* next = bits.data();
-  for (std::size_t s = 0; s < segments_.size(); ++s) {
-    const SegmentView& view = segments_[s];
-    for (std::size_t block = 0; block < view.segment->block_count(); ++block) {
-      const std::uint64_t all_live = view.live_word(block);
-      std::uint64_t word = 0;
-      if (all_live == ~std::uint64_t{0}) {
-        word = pack_64(next);
-        next += 64;
-      } else {
-        for (std::uint64_t live = all_live; live != 0; live &= live - 1) {
-          word |= static_cast<std::uint64_t>(*next++ != 0) << std::countr_zero(live);
-        }
-      }
-      selected[s].set_word(block, word);
-    }
-  }
+  for (const SegmentView& view : segments_) selected.emplace_back(view.segment->row_count());
+  std::size_t position = 0;
+  for_each_by_id([&](const RowAddress& a) {
+    if (bits[position++] != 0) selected[a.segment].set(a.row);
+  });
   return selected;
 }
 

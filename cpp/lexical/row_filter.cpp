@@ -3,6 +3,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "core/mask_bits.h"
 
 namespace sightline::lexical {
 namespace {
@@ -27,10 +28,19 @@ RowFilter filter_from_mask(const Snapshot& snapshot, std::span<const std::uint8_
                     " documents, in the order of `ids`, got " + std::to_string(mask.size()) +
                     "; make it again after documents were added or removed, or pass the allowed ids as int64");
   }
-  RowFilter filter = empty_filter(snapshot);
-  std::size_t position = 0;
-  for (const RowLocation& at : snapshot.rows_by_id()) {
-    if (mask[position++] != 0) filter.allowed[at.segment].set(at.row);
+  RowFilter filter;
+  if (snapshot.disjoint()) {
+    const std::uint8_t* next = mask.data();
+    for (const SegmentView& view : snapshot.segments()) {
+      const Bitset* const live = view.tombstones ? &view.tombstones->live() : nullptr;
+      filter.allowed.push_back(allowed_rows(view.segment->row_count(), live, next));
+    }
+  } else {
+    filter = empty_filter(snapshot);
+    std::size_t position = 0;
+    for (const RowLocation& at : snapshot.rows_by_id()) {
+      if (mask[position++] != 0) filter.allowed[at.segment].set(at.row);
+    }
   }
   count_rows(filter);
   return filter;

@@ -16,7 +16,8 @@ struct RowFilter {
   std::vector<std::size_t> allowed_counts;  // their bits
 };
 
-// One entry for each live document in ascending order of id; non-zero allows. O(n log segments).
+// One entry for each live document in ascending order of id; non-zero allows. O(n), or O(n log
+// segments) where the ids of segments interleave.
 // Throws InvalidInputError if the number of entries is another.
 RowFilter filter_from_mask(const Snapshot& snapshot, std::span<const std::uint8_t> mask);
 

@@ -18,9 +18,12 @@ std::size_t SegmentView::document_frequency(std::uint32_t term) const {
 Snapshot::Snapshot(std::vector<SegmentView> segments) : segments_(std::move(segments)) {
   std::sort(segments_.begin(), segments_.end(),
             [](const SegmentView& a, const SegmentView& b) { return a.segment->id(0) < b.segment->id(0); });
+  DocId last = -1;
   for (const SegmentView& view : segments_) {
     statistics_.document_count += view.live_count();
     statistics_.total_length += view.live_length();
+    disjoint_ = disjoint_ && view.segment->id(0) > last;
+    last = view.segment->arrays().ids.back();
   }
 }
 

@@ -48,6 +48,8 @@ class Snapshot {
 
   const std::vector<SegmentView>& segments() const noexcept { return segments_; }
   const CollectionStatistics& statistics() const noexcept { return statistics_; }
+  // Whether the ids of no two segments interleave, so that the segments' rows one after another are in the order of ids.
+  bool disjoint() const noexcept { return disjoint_; }
 
   std::optional<RowLocation> find(DocId id) const noexcept;
   std::vector<RowLocation> rows_by_id() const;  // live rows, ascending by id; O(n log segments)
@@ -60,6 +62,7 @@ class Snapshot {
  private:
   std::vector<SegmentView> segments_;
   CollectionStatistics statistics_;
+  bool disjoint_ = true;
   mutable std::mutex tables_mutex_;
   mutable std::shared_ptr<const GainTables> tables_;  // guarded by tables_mutex_
 };

@@ -119,6 +119,24 @@ class BM25Index(metaclass=_Pybind11Type):
         self, path: bytes, positions: bool, variant: int, k1: float, b: float, delta: float, settings: str
     ) -> None: ...
 
+def search_convex(
+    dense: VectorIndex,
+    lexical: BM25Index,
+    analyzer: Analyzer | None,
+    queries: _Tokens,
+    vectors: _Floats,
+    k: int,
+    alpha: float,
+    scale: float,
+    dense_mask: _Bools | None,
+    lexical_mask: _Bools | None,
+    among: _Ids | None,
+    variant: int,
+    k1: float,
+    b: float,
+    delta: float,
+) -> tuple[_Ids, NDArray[np.float64], _Ids, NDArray[np.float64], NDArray[np.float64]]: ...
+
 class SparseIndex(metaclass=_Pybind11Type):
     def __init__(self) -> None: ...
     def __len__(self) -> int: ...

@@ -34,6 +34,8 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 }
 # Up to this many values, one vector comparison each is cheaper than a look-up table or a sort.
 _FEW = 8
+# Below this every integer is a float64.
+_LEAST_INEXACT = 2.0**53
 # Stands for "this string is no date"; datetime cannot express an instant this early.
 _NO_INSTANT = np.iinfo(np.int64).min
 _ISO = re.compile(
@@ -131,7 +133,7 @@ class Stream:
     def rows(self) -> NDArray[np.int32]:
         return self._rows.view
 
-    def extend(self, rows: list[int], values: list[Any]) -> None:
+    def extend(self, rows: list[int], values: Sequence[Any]) -> None:
         start = len(self._rows)
         self.aligned = self.aligned and rows == list(range(start, start + len(rows)))
         self._rows.extend(rows)
@@ -164,7 +166,7 @@ class BooleanStream(Stream):
         super().__init__()
         self._values = Growable(np.bool_)
 
-    def extend(self, rows: list[int], values: list[Any]) -> None:
+    def extend(self, rows: list[int], values: Sequence[Any]) -> None:
         super().extend(rows, values)
         self._values.extend(values)
 
@@ -181,16 +183,17 @@ class NumberStream(Stream):
         self._high = Growable(np.float64)
         self._low: Growable | None = None  # made when the first integer beyond 2**53 arrives
 
-    def extend(self, rows: list[int], values: list[Any]) -> None:
+    def extend(self, rows: list[int], values: Sequence[Any]) -> None:
         super().extend(rows, values)
-        pairs = [split_number(value) for value in values]
-        lows = [low for _, low in pairs]
-        if self._low is None and any(lows):
-            self._low = Growable(np.float64)
-            self._low.extend(np.zeros(len(self._high)))
-        if self._low is not None:
-            self._low.extend(lows)
-        self._high.extend([high for high, _ in pairs])
+        highs = np.array(values, dtype=np.float64)
+        if self._low is not None or float(np.abs(highs).max(initial=0.0)) >= _LEAST_INEXACT:
+            lows = [split_number(value)[1] for value in values]
+            if self._low is None and any(lows):
+                self._low = Growable(np.float64)
+                self._low.extend(np.zeros(len(self._high)))
+            if self._low is not None:
+                self._low.extend(lows)
+        self._high.extend(highs)
 
     def equals_any(self, operands: Sequence[float]) -> Mask:
         pairs = [split_number(operand) for operand in operands]
@@ -234,19 +237,16 @@ class StringStream(Stream):
         self._instant_of: list[int] = []  # by code
         self._instants: Growable | None = None  # one per value, made when the first date arrives
 
-    def extend(self, rows: list[int], values: list[Any]) -> None:
+    def extend(self, rows: list[int], values: Sequence[Any]) -> None:
         super().extend(rows, values)
-        codes = []
-        for value in values:
-            code = self._code_of.get(value)
-            if code is None:
-                code = len(self._strings)
+        for value in dict.fromkeys(values):
+            if value not in self._code_of:
                 instant = parse_instant(value)
                 self._instant_of.append(_NO_INSTANT if instant is None else instant)
                 self._strings.append(value)
                 # Last: a search in another thread looks strings up here and sizes its table by _strings.
-                self._code_of[value] = code
-            codes.append(code)
+                self._code_of[value] = len(self._strings) - 1
+        codes = [self._code_of[value] for value in values]
         self._extend_instants(codes)
         self._codes.extend(codes)
 
@@ -330,7 +330,18 @@ class Field:
         return clone
 
 
-_Staged: TypeAlias = "dict[tuple[str, str, Kind], tuple[list[int], list[Any]]]"
+_Values: TypeAlias = tuple[list[int], list[Any]]  # rows, and what they have
+
+
+class _Staged:
+    """The new values of one field."""
+
+    __slots__ = ("elements", "present", "scalars")
+
+    def __init__(self) -> None:
+        self.present: list[int] = []
+        self.scalars: dict[Kind, _Values] = {}
+        self.elements: dict[Kind, _Values] = {}
 
 
 class Columns:
@@ -347,7 +358,7 @@ class Columns:
 
         Parameters: metadatas : plain JSON, as ``read_documents`` yields it
         """
-        staged: _Staged = {}
+        staged: dict[str, _Staged] = {}
         row = self.row_count
         for metadata in metadatas:
             if metadata:
@@ -356,18 +367,16 @@ class Columns:
         following = Columns()
         following.row_count = row
         following.fields = dict(self.fields)
-        for path in {path for path, _, _ in staged}:
+        for path, new in staged.items():
             known = self.fields.get(path)
-            following.fields[path] = Field() if known is None else known.copy()
-        for (path, group, kind), (rows, values) in staged.items():
-            entry = following.fields[path]
-            if group == "present":
-                stream = entry.present
-            else:
-                streams = entry.scalars if group == "scalar" else entry.elements
-                found = streams.get(kind)
-                stream = found if found is not None else streams.setdefault(kind, _STREAM_OF[kind]())
-            stream.extend(rows, values)
+            entry = following.fields[path] = Field() if known is None else known.copy()
+            entry.present.extend(new.present, ())
+            for streams, groups in ((entry.scalars, new.scalars), (entry.elements, new.elements)):
+                for kind, (rows, values) in groups.items():
+                    stream = streams.get(kind)
+                    if stream is None:
+                        stream = streams[kind] = _STREAM_OF[kind]()
+                    stream.extend(rows, values)
         return following
 
 
@@ -391,29 +400,35 @@ def check_paths(metadata: Mapping[str, Any], where: str) -> None:
                 pending.append((path + ".", value))
 
 
-def _stage(staged: _Staged, path: str, group: str, kind: Kind, row: int, value: Any) -> None:
-    entry = staged.get((path, group, kind))
-    if entry is None:
-        entry = staged[path, group, kind] = ([], [])
-    entry[0].append(row)
-    entry[1].append(value)
-
-
-def _stage_object(staged: _Staged, row: int, prefix: str, metadata: Mapping[str, Any]) -> None:
-    for key, value in metadata.items():
+def _stage_object(staged: dict[str, _Staged], row: int, prefix: str, metadata: Mapping[str, Any]) -> None:
+    for key, value in metadata.items():  # once for every value of every document, hence no calls for the usual ones
         if value is None:
             continue
         path = prefix + key
-        _stage(staged, path, "present", "object", row, None)
-        if isinstance(value, dict):
-            _stage(staged, path, "scalar", "object", row, None)
-            _stage_object(staged, row, path + ".", value)
-        elif isinstance(value, list):
+        entry = staged.get(path)
+        if entry is None:
+            entry = staged[path] = _Staged()
+        entry.present.append(row)
+        if type(value) is list:
             for item in value:
                 if item is not None:
-                    _stage(staged, path, "element", _kind_of(item), row, item)
-        else:
-            _stage(staged, path, "scalar", _kind_of(value), row, value)
+                    _append(entry.elements, row, item)
+            continue
+        _append(entry.scalars, row, value)
+        if type(value) is dict:
+            _stage_object(staged, row, path + ".", value)
+
+
+def _append(groups: dict[Kind, _Values], row: int, value: Any) -> None:
+    kind = _KIND_OF.get(type(value)) or _kind_of(value)
+    group = groups.get(kind)
+    if group is None:
+        group = groups[kind] = ([], [])
+    group[0].append(row)
+    group[1].append(value)
+
+
+_KIND_OF: dict[type, Kind] = {str: "string", int: "number", float: "number", bool: "boolean", dict: "object"}
 
 
 def _kind_of(value: Any) -> Kind:

@@ -2,13 +2,10 @@
 
 Every hit carries both true scores, whichever engine found it: what the other engine did not list is looked up.
 
-``Convex`` is exact over all documents. It is Fagin's threshold algorithm: both engines list their best D documents, the
-union is fused with true scores, and once the k-th fused score exceeds what any unlisted document could reach, nothing
-can change the answer; until then D grows geometrically. Ties are by ascending internal id, so a tie with the bound is
-not enough to stop.
+``Convex`` is exact over all documents and runs in the core (``convex_search``); what stands here is its definition.
+The other functions fuse the documents that either engine lists among its best D.
 
-Source:     R. Fagin, A. Lotem, M. Naor, Optimal aggregation algorithms for middleware, 2003, algorithm TA
-            S. Bruch, S. Gai, A. Ingber, An analysis of fusion functions for hybrid retrieval, 2022
+Source:     S. Bruch, S. Gai, A. Ingber, An analysis of fusion functions for hybrid retrieval, 2022
             G. Cormack, C. Clarke, S. Buettcher, Reciprocal rank fusion, 2009
 """
 
@@ -31,13 +28,6 @@ __all__ = ["DBSF", "RRF", "Convex", "Fused", "Fusion", "ScoredSource", "check_fu
 Ids: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
 
-# The first depth of the threshold algorithm: deep enough that most queries finish in one round, shallow enough that the
-# engines are still bound by their scans. A longer lexical list costs little and brings the bound down more than a
-# longer dense one does: on 100,000 titles at k = 10, depths of 24 and 48 finish 92 % of the queries in one round.
-_FIRST_DEPTH = 24
-_LEXICAL_FACTOR = 2
-_GROWTH = 4
-_SMALL = 128  # rows that a source lists at once
 # Settings beyond these bounds would make scores overflow or vanish; nobody means them.
 _LEAST = 1e-30
 _GREATEST = 1e30
@@ -47,12 +37,8 @@ class ScoredSource(Protocol):
     """One engine as fusion sees it, already confined to the rows a filter allows.
 
     ``search`` returns the best rows of one query each, by score descending and id ascending, fewer than ``depth`` only
-    if no more exist. ``score`` gives the same numbers by random access, NaN for a row without such a score. ``size`` is
-    how many rows it could return at most.
+    if no more exist. ``score`` gives the same numbers by random access, NaN for a row without such a score.
     """
-
-    @property
-    def size(self) -> int: ...
 
     def search(self, queries: Ids, depth: int) -> list[tuple[Floats, Ids]]: ...
 
@@ -111,7 +97,7 @@ class Convex:
             object.__setattr__(self, "lexical_scale", scale)
 
     def combine(self, dense: Any, lexical: Any, scale: float) -> Any:
-        """Return the fused score; monotone in both arguments also in floating point, which the bound relies on.
+        """Return the fused score; the core has the same operations in the same order, and so the same bits.
 
         Parameters: dense, lexical : scores; scale : ``lexical_scale``, resolved
         """
@@ -211,38 +197,18 @@ def _as_float(value: object) -> float:
         return math.inf
 
 
-def fuse(
-    fusion: Fusion, dense: ScoredSource, lexical: ScoredSource, query_count: int, k: int, scale: float
-) -> list[Fused]:
-    """Return the best k documents of each query.
-
-    Parameters: scale : the lexical scale of ``Convex`` where it does not set its own
-    """
-    if isinstance(fusion, Convex):
-        return _fuse_convex(fusion, dense, lexical, query_count, k, fusion.lexical_scale or scale)
-    depth = max(fusion.depth if isinstance(fusion, (RRF, DBSF)) else _FUNCTION_DEPTH, k)
-    return _fuse_lists(fusion, dense, lexical, query_count, k, depth)
-
-
-def _list_depth(source: ScoredSource, depth: int) -> int:
-    """Return how deep to list a source: whole if it is small, so that nothing is unseen and nothing looked up."""
-    return max(depth, source.size + 1) if source.size <= _SMALL else depth
-
-
 @dataclass(slots=True)
 class _Union:
-    """The documents that either list holds, by ascending id, with both true scores, and what may be missing."""
+    """The documents that either list holds, by ascending id, with both true scores."""
 
     ids: Ids
     dense: Floats
     lexical: Floats
-    dense_rest: float | None  # no unlisted vector scores above this; None: every vector is listed
-    lexical_rest: float | None
 
 
 def _unite(
     query: int,
-    depths: tuple[int, int],
+    depth: int,
     dense: ScoredSource,
     lexical: ScoredSource,
     lists: tuple[tuple[Floats, Ids], ...],
@@ -254,79 +220,21 @@ def _unite(
     dense_true[np.searchsorted(ids, dense_ids)] = dense_scores
     lexical_true[np.searchsorted(ids, lexical_ids)] = lexical_scores
     # A list shorter than asked for is complete: what it lacks has no vector, or no query term.
-    dense_rest = lexical_rest = None
-    if len(dense_ids) >= depths[0]:
-        dense_rest = float(dense_scores[-1])
+    if len(dense_ids) >= depth:
         absent = np.isnan(dense_true)
         dense_true[absent] = dense.score(query, ids[absent])
-    if len(lexical_ids) >= depths[1]:
-        lexical_rest = float(lexical_scores[-1])
+    if len(lexical_ids) >= depth:
         absent = np.isnan(lexical_true)
         lexical_true[absent] = lexical.score(query, ids[absent])
     lexical_true[np.isnan(lexical_true)] = 0.0
-    return _Union(ids, dense_true, lexical_true, dense_rest, lexical_rest)
+    return _Union(ids, dense_true, lexical_true)
 
 
-def _fuse_convex(
-    fusion: Convex, dense: ScoredSource, lexical: ScoredSource, query_count: int, k: int, scale: float
+def fuse(
+    fusion: RRF | DBSF | FusionFunction, dense: ScoredSource, lexical: ScoredSource, query_count: int, k: int
 ) -> list[Fused]:
-    answers: dict[int, Fused] = {}
-    open_queries = np.arange(query_count, dtype=np.int64)
-    depth = max(_FIRST_DEPTH, 2 * k)
-    while len(open_queries):
-        depths = _list_depth(dense, depth), _list_depth(lexical, depth * _LEXICAL_FACTOR)
-        lists = zip(dense.search(open_queries, depths[0]), lexical.search(open_queries, depths[1]), strict=True)
-        unfinished: list[int] = []
-        for query, pair in zip(open_queries.tolist(), lists, strict=True):
-            union = _unite(query, depths, dense, lexical, pair)
-            fused = fusion.combine(np.where(np.isnan(union.dense), 0.0, union.dense), union.lexical, scale)
-            best = np.lexsort((union.ids, -fused))[:k]
-            bound = _unseen_bound(fusion, union, scale)
-            if bound > -math.inf and (len(best) < k or fused[best[-1]] <= bound):
-                unfinished.append(query)
-                continue
-            answers[query] = Fused(
-                union.ids[best],
-                fused[best],
-                union.dense[best],
-                union.lexical[best],
-                {
-                    "method": "convex",
-                    "alpha": fusion.alpha,
-                    "lexical_scale": scale,
-                    "exact": True,
-                    "depth": depth,
-                },
-                {
-                    "dense_part": fusion.alpha * np.nan_to_num(union.dense[best], nan=0.0),
-                    "lexical_part": (1.0 - fusion.alpha) * (union.lexical[best] / scale),
-                },
-            )
-        open_queries = np.array(unfinished, dtype=np.int64)
-        depth *= _GROWTH
-    return [answers[query] for query in range(query_count)]
-
-
-def _unseen_bound(fusion: Convex, union: _Union, scale: float) -> float:
-    """Return what no document outside the union can exceed, -inf if there is no such document."""
-    bound = -math.inf
-    # An unlisted document may also hold no query term at all, which scores 0 even where BM25 can be negative.
-    lexical_rest = 0.0 if union.lexical_rest is None else max(union.lexical_rest, 0.0)
-    if union.dense_rest is not None:
-        bound = float(fusion.combine(union.dense_rest, lexical_rest, scale))
-    if union.lexical_rest is not None:  # documents without a vector
-        bound = max(bound, float(fusion.combine(0.0, union.lexical_rest, scale)))
-    return bound
-
-
-def _fuse_lists(
-    fusion: RRF | DBSF | FusionFunction,
-    dense: ScoredSource,
-    lexical: ScoredSource,
-    query_count: int,
-    k: int,
-    depth: int,
-) -> list[Fused]:
+    """Return the best k documents of each query among those that either source lists."""
+    depth = max(fusion.depth if isinstance(fusion, (RRF, DBSF)) else _FUNCTION_DEPTH, k)
     answers = []
     for union, pair in _unions(dense, lexical, query_count, depth):
         parts: dict[str, NDArray[Any]] = {}
@@ -359,7 +267,7 @@ def _unions(
     queries = np.arange(query_count, dtype=np.int64)
     lists = zip(dense.search(queries, depth), lexical.search(queries, depth), strict=True)
     for query, pair in enumerate(lists):
-        yield _unite(query, (depth, depth), dense, lexical, pair), pair
+        yield _unite(query, depth, dense, lexical, pair), pair
 
 
 def listed(

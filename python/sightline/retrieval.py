@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.columns import Mask
+from sightline.convex_search import search_convex
 from sightline.documents import Document, Hit, copy_plain, searched_text
-from sightline.fusion import Floats, Fused, Ids, fuse, listed
+from sightline.fusion import Convex, Floats, Fused, Ids, fuse, listed
 from sightline.query import Query
 from sightline.request import Request, Selection
 from sightline.rerank import rerank_within
 from sightline.selection import distinct, limit_groups, mmr
+from sightline.sources import Allowed, DenseSource, LexicalSource
 from sightline.table import Rows, Table
 
 if TYPE_CHECKING:
@@ -35,8 +37,6 @@ __all__ = ["Candidate", "State", "finish", "list_candidates", "retrieve"]
 # judged collections and the train judgments of one of them: of the values from 3 to 8, 5.5 and 6 have the best mean
 # nDCG@10 (0.6562), and all stay within 0.004 of it.
 _SCALE_WORDS = 5.5
-# A filter that allows less than one row in so many goes to the engines as ids, which then need not look at the others.
-_FEW_SHARE = 64
 _GROWTH = 4  # of the depth, while grouping lacks groups
 
 
@@ -70,7 +70,7 @@ class State:
         return _SCALE_WORDS * self.tf_limit * math.log1p(max(len(self.lexical), 1))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which would cost a microsecond each
 class Candidate:
     """A document that one query retrieved; scores are NaN where they do not apply."""
 
@@ -81,84 +81,6 @@ class Candidate:
     explanation: dict[str, Any] | None
     vector: NDArray[np.float32] | None  # only where documents are compared
     shared: bool  # whether the document is the index's own, of which a hit needs a copy
-
-
-class _Source:
-    """What both engines have in common as a ScoredSource: which of their rows a filter allows."""
-
-    def __init__(self, table: Table, member: Mask, selected: Mask | None, filtered: bool) -> None:
-        self._table = table
-        self._member = member
-        live = table.live
-        if live is not None:
-            member = member & live
-        allowed = member if selected is None else member & selected
-        self._count = int(np.count_nonzero(allowed))
-        self._mask: Mask | Ids | None = None
-        if filtered and selected is not None:
-            if self._count * _FEW_SHARE < len(allowed):
-                self._mask = table.row_ids[allowed]
-            else:
-                # The engine's own rows are exactly the live members, in the same order.
-                self._mask = selected if bool(member.all()) else selected[member]
-
-    @property
-    def size(self) -> int:
-        """How many rows the filter allows."""
-        return self._count
-
-    def _trim(self, scores: NDArray[np.float32], ids: Ids) -> list[tuple[Floats, Ids]]:
-        found = []
-        for row_scores, row_ids in zip(scores, ids, strict=True):
-            count = int(np.count_nonzero(row_ids >= 0))  # engines pad at the end with -1
-            found.append((row_scores[:count].astype(np.float64), row_ids[:count]))
-        return found
-
-    def _nothing(self, queries: Ids) -> list[tuple[Floats, Ids]]:
-        return [(np.empty(0), np.empty(0, dtype=np.int64)) for _ in queries]
-
-    def _members(self, ids: Ids) -> Mask:
-        members: Mask = self._member[self._table.rows(ids)]
-        return members
-
-
-class _DenseSource(_Source):
-    def __init__(self, state: State, vectors: NDArray[np.float32], selected: Mask | None, filtered: bool) -> None:
-        super().__init__(state.table, state.table.has_vector, selected, filtered)
-        self._index = state.dense
-        self._vectors = vectors
-
-    def search(self, queries: Ids, depth: int) -> list[tuple[Floats, Ids]]:
-        if self._index is None or not self._count:
-            return self._nothing(queries)
-        return self._trim(*self._index.search(self._vectors[queries], min(depth, self._count), mask=self._mask))
-
-    def score(self, query: int, ids: Ids) -> Floats:
-        scores = np.full(len(ids), np.nan)
-        members = self._members(ids)
-        if self._index is not None and members.any():
-            scores[members] = self._index.score(self._vectors[query], ids[members])
-        return scores
-
-
-class _LexicalSource(_Source):
-    def __init__(self, state: State, queries: list[str | Query], selected: Mask | None, filtered: bool) -> None:
-        super().__init__(state.table, state.table.has_text, selected, filtered)
-        self._index = state.lexical
-        self._queries = queries
-
-    def search(self, queries: Ids, depth: int) -> list[tuple[Floats, Ids]]:
-        if not self._count:
-            return self._nothing(queries)
-        wanted = [self._queries[query] for query in queries]
-        return self._trim(*self._index.search(wanted, min(depth, self._count), mask=self._mask))
-
-    def score(self, query: int, ids: Ids) -> Floats:
-        scores = np.zeros(len(ids))
-        members = self._members(ids)
-        if members.any():
-            scores[members] = self._index.score(self._queries[query], ids[members])
-        return scores
 
 
 def retrieve(state: State, request: Request) -> list[list[Candidate]]:
@@ -197,15 +119,18 @@ def _different(candidates: list[Candidate], order: Sequence[int], selection: Sel
 
 
 def _retrieve(state: State, request: Request, k: int) -> list[list[Candidate]]:
-    dense, lexical = _sources(state, request)
+    allowed = _allowed(state, request)
     query_count = len(request.texts)
     answers: list[Fused]
-    if dense is None:
-        answers = _single(lexical, query_count, k, dense=False)
+    if request.mode == "lexical":
+        answers = _single(_lexical_source(state, request, allowed), query_count, k, dense=False)
     elif request.mode == "dense":
-        answers = _single(dense, query_count, k, dense=True)
+        answers = _single(_dense_source(state, request, allowed), query_count, k, dense=True)
+    elif isinstance(request.fusion, Convex):
+        answers = _convex(state, request, request.fusion, allowed, k)
     else:
-        answers = fuse(request.fusion, dense, lexical, query_count, k, state.lexical_scale)
+        sources = _dense_source(state, request, allowed), _lexical_source(state, request, allowed)
+        answers = fuse(request.fusion, *sources, query_count, k)
     return [_candidates(state, request, query, answer) for query, answer in enumerate(answers)]
 
 
@@ -214,22 +139,50 @@ def list_candidates(state: State, request: Request, depth: int) -> list[tuple[Id
 
     Parameters: request : in hybrid mode
     """
-    dense, lexical = _sources(state, request)
-    if dense is None:
-        raise TypeError("the mode is not hybrid")
+    allowed = _allowed(state, request)
+    dense, lexical = _dense_source(state, request, allowed), _lexical_source(state, request, allowed)
     return listed(dense, lexical, len(request.texts), depth)
 
 
-def _sources(state: State, request: Request) -> tuple[_DenseSource | None, _LexicalSource]:
-    selected = state.table.select(request.where)
-    filtered = request.where is not None
+def _allowed(state: State, request: Request) -> Allowed:
+    table = state.table
+    selected = None if request.where is None else table.select(request.where)
     if isinstance(request.queries[0], Query):  # the only one
         met = _meeting(state, request.queries[0])
-        selected, filtered = met if selected is None else selected & met, True
-    lexical = _LexicalSource(state, request.queries, selected, filtered)
+        within = table.live if selected is None else selected
+        selected = met if within is None else within & met
+    return Allowed(table, selected)
+
+
+def _dense_source(state: State, request: Request, allowed: Allowed) -> DenseSource:
     if request.vectors is None:
-        return None, lexical
-    return _DenseSource(state, request.vectors, selected, filtered), lexical
+        raise TypeError("the request is in lexical mode")
+    return DenseSource(state.dense, request.vectors, allowed)
+
+
+def _lexical_source(state: State, request: Request, allowed: Allowed) -> LexicalSource:
+    return LexicalSource(state.lexical, request.queries, allowed)
+
+
+def _convex(state: State, request: Request, convex: Convex, allowed: Allowed, k: int) -> list[Fused]:
+    if state.dense is None or request.vectors is None:  # of an empty index, which alone may lack vectors here
+        nothing = np.empty(0)
+        return [Fused(np.empty(0, dtype=np.int64), nothing, nothing, nothing) for _ in request.texts]
+    table = state.table
+    few = allowed.few
+    return search_convex(
+        convex,
+        convex.lexical_scale or state.lexical_scale,
+        state.dense,
+        state.lexical,
+        request.queries,
+        request.vectors,
+        k,
+        dense_mask=None if few is not None else allowed.bits(table.has_vector),
+        lexical_mask=None if few is not None else allowed.bits(table.has_text),
+        among=few,
+        explain=request.explain,
+    )
 
 
 def _one_by_one(request: Request) -> Iterator[Request]:
@@ -246,7 +199,7 @@ def _meeting(state: State, query: Query) -> Mask:
     return met
 
 
-def _single(source: _DenseSource | _LexicalSource, query_count: int, k: int, *, dense: bool) -> list[Fused]:
+def _single(source: DenseSource | LexicalSource, query_count: int, k: int, *, dense: bool) -> list[Fused]:
     answers = []
     for scores, ids in source.search(np.arange(query_count, dtype=np.int64), k):
         missing = np.full(len(ids), np.nan)
@@ -259,26 +212,18 @@ def _candidates(state: State, request: Request, query: int, answer: Fused) -> li
     rows = state.table.rows(answer.ids)
     vectors = _stored_vectors(state, answer.ids, rows) if request.selection.compares_vectors else {}
     documents = state.table.documents(rows)
-    for position, row in enumerate(rows.tolist()):
+    scores = zip(answer.scores.tolist(), answer.dense.tolist(), answer.lexical.tolist(), strict=True)
+    shared = not state.table.reads_documents
+    for position, (document, (score, dense, lexical)) in enumerate(zip(documents, scores, strict=True)):
         explanation: dict[str, Any] | None = None
         if request.explain:
             explanation = {"mode": request.mode}
             if request.mode == "hybrid":
                 explanation["fusion"] = answer.explain(position)
-            if request.mode != "dense" and state.table.has_text[row]:
+            if request.mode != "dense" and state.table.has_text[rows[position]]:
                 bm25 = state.lexical.explain(request.queries[query], int(answer.ids[position]))
                 explanation["lexical"] = asdict(bm25) | {"terms": [term._asdict() for term in bm25.terms]}
-        found.append(
-            Candidate(
-                documents[position],
-                float(answer.scores[position]),
-                float(answer.dense[position]),
-                float(answer.lexical[position]),
-                explanation,
-                vectors.get(position),
-                not state.table.reads_documents,
-            )
-        )
+        found.append(Candidate(document, score, dense, lexical, explanation, vectors.get(position), shared))
     return found
 
 
