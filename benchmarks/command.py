@@ -68,7 +68,7 @@ def measure(options: argparse.Namespace, command: str, profile: str, body: Any) 
     machine = limits_of(options.threads)
     session = Session(options, machine)
     run = Run(
-        command=_without_paths(command),
+        command=_published(command),
         profile=profile,
         created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
         environment=environment.record(options.threads),
@@ -112,6 +112,13 @@ def limits_of(threads: int) -> Limits:
     return Limits(**json.loads(out.stdout))
 
 
-def _without_paths(command: str) -> str:
-    """The command as it can be published: of a path only its last part."""
-    return " ".join(part if os.sep not in part else Path(part).name for part in command.split())
+def _published(command: str) -> str:
+    """The command as it can be published: without the output file, and of a path only its last part."""
+    kept: list[str] = []
+    words = iter(command.split())
+    for word in words:
+        if word == "--json":
+            next(words, None)
+        elif not word.startswith("--json="):
+            kept.append(Path(word).name if os.sep in word else word)
+    return " ".join(kept)

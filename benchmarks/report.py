@@ -34,7 +34,8 @@ _METHOD = """\
   ratio is that engine's time over Sightline's *in the same round*: above 1, Sightline is faster; in brackets its 95
   % bootstrap interval.
 - **Limits.** Read bandwidth, int8 and float32 arithmetic and durable writing are measured in the same run; "share"
-  is how much of the limit that binds Sightline reaches.
+  is how much of the limit that binds Sightline reaches; reading beyond 100 % means
+  that the codes fit the caches.
 - Approximate engines are swept over their settings with 100 queries a call; elsewhere each shows the first setting
   that reached a recall of 0.95, or its last. Engines that are not installed, or fail, stay in the tables as gaps."""
 _DATA = """\
@@ -49,7 +50,7 @@ def markdown(run: Run, source: str, images: Sequence[str] = ()) -> str:
     """The page: everything in it comes from the run, so that a test can compare them."""
     parts = [
         "# Benchmarks",
-        f"Generated from `{source}` by `python -m benchmarks report`; do not edit. To reproduce:",
+        f"Generated from {source} by `python -m benchmarks report`; do not edit. To reproduce:",
         f"```console\npip install '.[bench-all]'\npython -m benchmarks {run.command or run.profile}\n```",
         _environment(run),
         "## How it is measured",
@@ -188,14 +189,14 @@ def _table(head: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequenc
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks report", description=__doc__)
-    parser.add_argument("run", type=Path)
+    parser.add_argument("runs", type=Path, nargs="+", help="one run, or runs of different suites on one machine")
     parser.add_argument("--write", type=Path, help="write benchmarks.md and its plots into this folder (docs)")
     options = parser.parse_args(argv)
     try:
-        run = results.read(options.run)
+        run = results.merge([results.read(path) for path in options.runs])
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    source = f"benchmarks/results/{options.run.name}"
+    source = ", ".join(f"benchmarks/results/{path.name}" for path in options.runs)
     if options.write is None:
         print(markdown(run, source), end="")
         return 0

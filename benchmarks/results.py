@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.timing import Ratio
 
-__all__ = ["SCHEMA_VERSION", "EngineRecord", "Row", "Run", "read", "write"]
+__all__ = ["SCHEMA_VERSION", "EngineRecord", "Row", "Run", "merge", "read", "write"]
 
 SCHEMA_VERSION = 1
 
@@ -103,6 +104,36 @@ def read(path: Path) -> Run:
     rows = [Row(**row) for row in loaded.pop("rows")]
     engines = [EngineRecord(**engine) for engine in loaded.pop("engines")]
     return Run(**loaded, rows=rows, engines=engines)
+
+
+def merge(runs: Sequence[Run]) -> Run:
+    """Join runs of different suites, made one after another on the same machine.
+
+    Raises ValueError if machine, build or packages differ, or if two of them hold the same case: its rows would look as
+    if they had been measured side by side.
+    """
+    first = runs[0]
+    known = [{k: v for k, v in run.environment.items() if k != "load_before"} for run in runs]
+    for other, run in zip(known, runs, strict=True):
+        if other != known[0] or run.profile != first.profile:
+            raise ValueError(
+                f"expected runs of one profile on one machine; '{first.command}' and '{run.command}' differ"
+            )
+    seen: set[tuple[str, str, str]] = set()
+    for run in runs:
+        cases = {(row.suite, row.data, row.case) for row in run.rows}
+        if cases & seen:
+            raise ValueError(f"two runs hold the same case: {sorted(cases & seen)[0]}")
+        seen |= cases
+    return replace(
+        first,
+        command=" && python -m benchmarks ".join(run.command for run in runs),
+        # A limit is what was possible at best.
+        limits={name: max(run.limits[name] for run in runs) for name in first.limits},
+        engines=[engine for run in runs for engine in run.engines],
+        rows=[row for run in runs for row in run.rows],
+        cases=[case for run in runs for case in run.cases],
+    )
 
 
 def _rounded(value: Any) -> Any:
