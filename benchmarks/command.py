@@ -7,6 +7,7 @@ import datetime
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -89,6 +90,7 @@ def measure(options: argparse.Namespace, command: str, profile: str, body: Any) 
         flush=True,
     )
     start = time.perf_counter()
+    signal.signal(signal.SIGTERM, _leave)  # who is told to stop still closes its workers and keeps what it measured
     try:
         body(session)
     finally:
@@ -96,6 +98,10 @@ def measure(options: argparse.Namespace, command: str, profile: str, body: Any) 
             results.write(run, options.json)
     print(f"\n{len(run.rows)} rows in {time.perf_counter() - start:.0f} s")
     return run
+
+
+def _leave(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def limits_of(threads: int) -> Limits:

@@ -34,8 +34,8 @@ _METHOD = """\
   ratio is that engine's time over Sightline's *in the same round*: above 1, Sightline is faster; in brackets its 95
   % bootstrap interval.
 - **Limits.** Read bandwidth, int8 and float32 arithmetic and durable writing are measured in the same run; "share"
-  is how much of the limit that binds Sightline reaches; reading beyond 100 % means
-  that the codes fit the caches.
+  is how much of the limit that binds Sightline reaches; reading beyond 100 % means that the codes fit the caches.
+  BM25 searches use one thread, their share is of what all threads could read.
 - Approximate engines are swept over their settings with 100 queries a call; elsewhere each shows the first setting
   that reached a recall of 0.95, or its last. Engines that are not installed, or fail, stay in the tables as gaps."""
 _DATA = """\
@@ -201,6 +201,6 @@ def main(argv: list[str]) -> int:
         print(markdown(run, source), end="")
         return 0
     drawn = plots.draw(run, options.write / "benchmarks")
-    images = [f"benchmarks/{path.name}" for path in drawn]
+    images = sorted(f"benchmarks/{path.name}" for path in drawn)
     (options.write / "benchmarks.md").write_text(markdown(run, source, images), encoding="utf-8")
     return 0

@@ -18,8 +18,9 @@ import numpy as np
 __all__ = ["Ratio", "Timing", "calls_per_round", "interleave", "measure", "paired_ratio", "run_round"]
 
 _PAUSE_SECONDS = 0.05
-_ROUND_SECONDS = 0.15  # as many calls a round as take about so long, between one and _MOST_CALLS
+_ROUND_SECONDS = 0.1  # as many calls a round as take about so long, between one and _MOST_CALLS
 _MOST_CALLS = 50
+_LEAST_ROUNDS = 3
 _RESAMPLES = 1000
 
 
@@ -73,7 +74,7 @@ def interleave(
     """Time each engine round robin, each round begun by the next one, until ``repeats`` rounds are done.
 
     ``rounds_of`` gives for each engine what ``run_round`` does with its call: (first, calls) -> milliseconds. An
-    engine that has used its share of ``seconds`` sits out the rounds that remain, but each has two.
+    engine that has used its share of ``seconds`` sits out the rounds that remain, but each has three.
     """
     names = list(rounds_of)
     calls = {name: calls_per_round(rounds_of[name](0, 1) / 1e3) for name in names}
@@ -82,7 +83,7 @@ def interleave(
     for number in range(repeats):
         at = number % len(names)
         for name in names[at:] + names[:at]:
-            if number >= 2 and spent[name] > seconds / len(names):
+            if number >= _LEAST_ROUNDS and spent[name] > seconds / len(names):
                 continue
             start = time.perf_counter()
             taken[name].append(rounds_of[name](number * (_MOST_CALLS + 1), calls[name]))

@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.peers.base import DensePeer, Floats, Ids
 
 # For one query faiss scans row by row, from its threshold on it calls BLAS; graphs and trees are swept over these.
-SWEEP = (16, 32, 64, 128, 256, 512)
+SWEEP = (16, 48, 128, 384)
 
 
 class FaissPeer(DensePeer):

@@ -25,7 +25,7 @@ class Engine(FaissPeer):
         return self.description.format(**self._shape)
 
     def settings(self) -> list[Setting]:
-        pairs = ((4, 4), (8, 8), (16, 8), (32, 16), (64, 32), (128, 64))
+        pairs = ((4, 4), (16, 8), (48, 24), (128, 64))
         return [Setting(f"nprobe={p} refine={r}", options={"nprobe": p, "refine": r}) for p, r in pairs]
 
     def search(self, queries: Floats, k: int, options: dict[str, Any]) -> Ids:

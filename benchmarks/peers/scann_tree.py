@@ -35,7 +35,7 @@ class Engine(DensePeer):
         return self.description.format(leaves=self._leaves)
 
     def settings(self) -> list[Setting]:
-        pairs = ((5, 50), (10, 100), (20, 200), (40, 400), (80, 800), (160, 1600))
+        pairs = ((5, 50), (20, 200), (60, 600), (160, 1600))
         return [
             Setting(f"leaves={leaves} reorder={reorder}", options={"leaves": leaves, "reorder": reorder})
             for leaves, reorder in pairs
