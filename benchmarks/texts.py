@@ -32,7 +32,7 @@ def known_items(limit: int) -> tuple[list[str], list[str]]:
     pairs = []
     for text in docstrings(limit)[0]:
         summary, _, body = text.strip().partition("\n")
-        if len(summary.split()) >= 4 and len(body.split()) >= 10:
+        if len(summary.split()) >= 4 and len(body.split()) >= 10 and summary.strip() not in body:
             pairs.append((summary.strip(), body.strip()))
     order = np.random.default_rng(2).permutation(len(pairs))
     pairs = [pairs[i] for i in order]

@@ -116,5 +116,5 @@ def test_embedding_like_vectors_have_the_stated_structure():
 def test_known_items_hide_the_summary():
     documents, queries = texts.known_items(3000)
     assert len(queries) == min(500, len(documents))
-    assert not any(document.startswith(query) for document, query in zip(documents, queries, strict=False))
+    assert not any(query in document for document, query in zip(documents, queries, strict=False))
     assert all(len(query.split()) >= 4 for query in queries)
