@@ -17,7 +17,7 @@ __all__ = ["main", "profile_options"]
 _PROFILES: dict[str, dict[str, dict[str, Any]]] = {
     "quick": {
         "common": {"repeats": 5, "seconds": 4.0},
-        "dense": {"rows": [10_000, 20_000], "batches": [1, 10, 100], "approximate": True},
+        "dense": {"rows": [10_000, 20_000], "batches": [1, 100], "approximate": True},
         "lexical": {"batches": [1, 100], "max_queries": 300, "repeats": 5},
         "hybrid": {"documents": 20_000, "check": 50},
         "ingest": {"rows": [20_000], "builds": 2, "documents": 10_000, "index_documents": 10_000},
