@@ -53,6 +53,7 @@ def markdown(run: Run, source: str, images: Sequence[str] = ()) -> str:
         f"Generated from {source} by `python -m benchmarks report`; do not edit. To reproduce:",
         f"```console\npip install '.[bench-all]'\npython -m benchmarks {run.command or run.profile}\n```",
         _environment(run),
+        *_busy(run),
         "## How it is measured",
         _METHOD,
         "## Data",
@@ -96,6 +97,18 @@ def _environment(run: Run) -> str:
         ("load before the run", f"{known['load_before']}"),
     ]
     return _table(["", ""], lines)
+
+
+def _busy(run: Run) -> list[str]:
+    """A warning where others used the machine, too: it distorts, and in our favour."""
+    load, cpus = run.environment.get("load_before"), run.environment.get("cpus")
+    if load is None or not cpus or load <= 0.5 * cpus:
+        return []
+    return [
+        f"**The machine was not idle** (load {load} on {cpus} CPUs). Engines whose threads wait for each other "
+        "actively, as those of OpenMP and BLAS do, suffer more from that than Sightline's: ratios against them flatter "
+        "us, and shares of limits are uncertain. Spreads show how much; measure on your own machine."
+    ]
 
 
 def _lost(run: Run) -> str:

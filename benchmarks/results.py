@@ -125,8 +125,10 @@ def merge(runs: Sequence[Run]) -> Run:
         if cases & seen:
             raise ValueError(f"two runs hold the same case: {sorted(cases & seen)[0]}")
         seen |= cases
+    loads = [load for run in runs if (load := run.environment.get("load_before")) is not None]
     return replace(
         first,
+        environment=first.environment | {"load_before": max(loads, default=None)},
         command=" && python -m benchmarks ".join(run.command for run in runs),
         # A limit is what was possible at best.
         limits={name: max(run.limits[name] for run in runs) for name in first.limits},

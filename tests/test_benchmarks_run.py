@@ -118,7 +118,11 @@ def test_the_report_shows_gaps_and_lost_comparisons(run_file):
     peer.ratio = {"median": 0.5, "low": 0.4, "high": 0.6}
     gap = next(row for row in run.rows if row.engine == "numpy")
     gap.status, gap.problem, gap.median, gap.ratio = "missing", "not installed: numpy", None, None
+    run.environment["load_before"], run.environment["cpus"] = 0.1, 2
+    assert "not idle" not in report.markdown(run, "run.json")
+    run.environment["load_before"] = 3.0
     text = report.markdown(run, "run.json")
+    assert "**The machine was not idle** (load 3.0 on 2 CPUs)" in text
     lost = text.partition("## Lost comparisons")[2].partition("## ")[0]
     if gap is not peer:
         assert peer.name in lost
