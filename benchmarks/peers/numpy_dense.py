@@ -19,7 +19,6 @@ class Engine(DensePeer):
 
     def build(self, rows: Floats) -> None:
         self._rows = rows.copy()
-        self._allowed = np.arange(len(rows))
 
     def settings(self) -> list[Setting]:
         return [Setting(exact=True)]
@@ -28,10 +27,11 @@ class Engine(DensePeer):
         return _top(self._rows, queries, k)
 
     def set_filter(self, allowed: Ids) -> None:
-        self._allowed, self._part = allowed, self._rows[allowed]
+        self._allowed = allowed
 
     def search_filtered(self, queries: Floats, k: int, options: dict[str, Any]) -> Ids:
-        found: Ids = self._allowed[_top(self._part, queries, k)]
+        # The rows are gathered by each call: a filter comes with its query, nobody keeps a copy of the rows for it.
+        found: Ids = self._allowed[_top(self._rows[self._allowed], queries, k)]
         return found
 
     def save(self) -> None:
