@@ -1,5 +1,5 @@
-"""Benchmarks of Sightline against its peers: ``python -m benchmarks dense`` and ``python -m benchmarks lexical``.
+"""Benchmarks of Sightline against its peers: ``python -m benchmarks`` lists the commands.
 
-Every speed is a ratio, measured side by side in one run. Our own results are compared with exact ones first, and a
-wrong answer ends the run; of peers the recall is printed.
+Every speed is a ratio, measured side by side in one run. Answers are compared with exact ones first, and a wrong one of
+an engine that promises exact answers ends the run. ``results.schema.json`` says what a run leaves.
 """

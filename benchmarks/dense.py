@@ -1,159 +1,130 @@
-"""``python -m benchmarks dense``: VectorIndex against faiss IndexFlatIP (at both BLAS thresholds) and NumPy."""
+"""``python -m benchmarks dense``: exact and approximate nearest neighbours, by batch, k and size."""
 
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-import sightline as sl
-from benchmarks import limits, vectors
-from benchmarks.dense_cases import run_cases
-from benchmarks.timing import measure
+from benchmarks import data, dense_cases, vectors
+from benchmarks.data import Vectors
+from benchmarks.peers import DENSE, EXACT
+from benchmarks.session import Entry, Session, input_folder
+from benchmarks.truth import DenseTruth
+from benchmarks.workers import Contender
 
-FloatArray = npt.NDArray[np.float32]
-Results = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
+__all__ = ["add_options", "data_sets", "run", "run_on"]
 
-
-def numpy_search(rows: FloatArray, queries: FloatArray, k: int) -> Results:
-    """matmul + argpartition, a few hundred queries at a time so that the scores fit memory."""
-    parts = []
-    for start in range(0, len(queries), 250):
-        scores = queries[start : start + 250] @ rows.T
-        best = np.argpartition(scores, -k, axis=1)[:, -k:]
-        values = np.take_along_axis(scores, best, axis=1)
-        order = np.argsort(-values, axis=1, kind="stable")
-        parts.append((np.take_along_axis(values, order, axis=1), np.take_along_axis(best, order, axis=1)))
-    return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+_SWEEP_BATCH = (
+    100  # approximate engines are swept over their settings at this batch, elsewhere one setting stands for all
+)
+_GOOD_RECALL = 0.95
+_COMPUTE_BOUND = 100  # queries from which Sightline's scan is bound by arithmetic instead of by reading
 
 
-def truth(rows: FloatArray, queries: FloatArray, k: int) -> Results:
-    """Brute force in float64, ties by ascending id."""
-    scores = np.empty((len(queries), k), dtype=np.float32)
-    ids = np.empty((len(queries), k), dtype=np.int64)
-    wide = queries.astype(np.float64)
-    exact = np.empty((len(queries), len(rows)), dtype=np.float32)
-    for start in range(0, len(rows), 65536):
-        exact[:, start : start + 65536] = wide @ rows[start : start + 65536].astype(np.float64).T
-    for i, row in enumerate(exact):
-        best = np.argpartition(row, -k)[-k:]
-        candidates = np.flatnonzero(row >= row[best].min())
-        order = np.lexsort((candidates, -row[candidates]))[:k]
-        ids[i], scores[i] = candidates[order], row[candidates[order]]
-    return scores, ids
-
-
-def recall(found: npt.NDArray[np.int64], expected: npt.NDArray[np.int64]) -> float:
-    return float(np.mean([len(np.intersect1d(f, e)) / len(e) for f, e in zip(found, expected, strict=True)]))
-
-
-def engines(
-    rows: FloatArray, k: int, with_numpy: bool
-) -> tuple[sl.VectorIndex, dict[str, Callable[[FloatArray], Results]]]:
-    index = sl.VectorIndex(rows.shape[1], "ip")
-    index.add(rows)
-    calls: dict[str, Callable[[FloatArray], Results]] = {"sightline": lambda q: index.search(q, k)}
-    try:
-        import faiss
-    except ImportError:
-        print("faiss is not installed (pip install 'sightline[bench]'): its columns are missing")
-    else:
-        faiss.omp_set_num_threads(sl.get_num_threads())
-        flat = faiss.IndexFlatIP(rows.shape[1])
-        flat.add(rows)
-
-        def search_faiss(queries: FloatArray, threshold: int) -> Results:
-            faiss.cvar.distance_compute_blas_threshold = threshold
-            found: Results = flat.search(queries, k)
-            return found
-
-        calls["faiss blas=20"] = lambda q: search_faiss(q, 20)
-        calls["faiss blas=1"] = lambda q: search_faiss(q, 1)
-    if with_numpy:
-        calls["numpy"] = lambda q: numpy_search(rows, q, k)
-    return index, calls
-
-
-def compare(name: str, rows: FloatArray, queries: FloatArray, options: argparse.Namespace) -> list[dict[str, Any]]:
-    print(f"\n{name}: {rows.shape[0]:,} x {rows.shape[1]}, k = {options.k}, {sl.get_num_threads()} threads")
-    index, calls = engines(rows, options.k, not options.no_numpy)
-    machine = limits.measure_limits()
-    isa = sl.cpu_info()["isa"]
-    print(f"limits: read {machine.read_gb_s:.1f} GB/s, int8 {machine.int8_gop_s:.0f} GOP/s (kernels: {isa})")
-    checked = queries[: options.check]
-    _, expected = truth(rows, checked, options.k)
-    for engine, call in calls.items():
-        found = call(checked)[1]
-        if engine == "sightline" and not np.array_equal(found, expected):
-            raise SystemExit(f"WRONG ANSWER: {engine} differs from float64 brute force on {name}")
-        print(f"  recall@{options.k} of {engine}: {recall(found, expected):.4f}")
-    report = []
-    for batch in options.batches:
-        part = queries[:batch]
-        times = measure(
-            {engine: partial(call, part) for engine, call in calls.items()},
-            repeats=options.repeats,
-            seconds=options.seconds,
-        )
-        ours = times["sightline"].median
-        _, _, stats = index.search(part, options.k, stats=True)
-        bandwidth = stats["bytes"] / ours / 1e6 if batch == 1 else 0.0
-        operations = 2.0 * rows.size * batch / ours / 1e6
-        row: dict[str, Any] = {"data": name, "queries": batch, "sightline_ms": ours, "stats": stats}
-        spread = f"[{times['sightline'].least:.2f} to {times['sightline'].most:.2f}]"
-        line = f"  {batch:5} queries: sightline {ours:9.2f} ms {spread}"
-        faiss_ms = [t.median for engine, t in times.items() if engine.startswith("faiss")]
-        if faiss_ms:
-            row["faiss_ms"], row["ratio_faiss"] = min(faiss_ms), min(faiss_ms) / ours
-            line += f" | faiss {min(faiss_ms):9.2f} ms: {row['ratio_faiss']:6.2f} times"
-        if "numpy" in times:
-            row["numpy_ms"], row["ratio_numpy"] = times["numpy"].median, times["numpy"].median / ours
-            line += f" | numpy {times['numpy'].median:9.2f} ms: {row['ratio_numpy']:6.2f} times"
-        if batch == 1:
-            row["share_of_bandwidth"] = bandwidth / machine.read_gb_s
-            line += f" | {bandwidth:.1f} GB/s, {row['share_of_bandwidth']:.0%} of the limit"
-        else:
-            row["share_of_int8_peak"] = operations / machine.int8_gop_s
-            line += f" | {row['share_of_int8_peak']:.0%} of the int8 limit"
-        print(f"{line} | exact scores a query: {stats['rows_exact'] / batch:.0f}")
-        report.append(row)
-    if options.cases:
-        report += run_cases(rows, queries, index, repeats=options.repeats)
-    return report
-
-
-def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks dense", description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000, help="Gaussian rows, 0 for none (default: %(default)s)")
-    parser.add_argument("--dim", type=int, default=768, help="their dimension (default: %(default)s)")
-    parser.add_argument("--data", type=Path, help="a folder with docs.npy and queries.npy to search as well")
-    parser.add_argument("--enlarge", type=int, default=0, help="also search that data grown to this many rows")
-    parser.add_argument("--k", type=int, default=10)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rows", type=int, nargs="+", default=[100_000], help="generated rows; several sizes; 0: none")
+    parser.add_argument("--dim", type=int, default=384, help="their dimension (default: %(default)s)")
+    parser.add_argument(
+        "--vectors",
+        choices=("embedding", "gaussian"),
+        nargs="+",
+        default=["embedding", "gaussian"],
+        help="generated like sentence embeddings; Gaussian, the worst case (default: both)",
+    )
+    parser.add_argument(
+        "--enlarge", type=int, default=0, help="also search the vectors of --data grown to this many rows"
+    )
+    parser.add_argument("--k", type=int, nargs="+", default=[10])
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 10, 100, 1000])
-    parser.add_argument("--check", type=int, default=20, help="queries compared with float64 brute force")
-    parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--seconds", type=float, default=40, help="at most this long a row of the table")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--no-numpy", action="store_true")
+    parser.add_argument("--check", type=int, default=100, help="queries compared with float64 brute force")
+    parser.add_argument("--approximate", action="store_true", help="also the approximate peers, with their long builds")
+    parser.add_argument("--no-numpy", action="store_true", help="leave NumPy out")
     parser.add_argument("--cases", action="store_true", help="also masks, large k, threads, adding and the worst cases")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    options = parser.parse_args(argv)
-    report = []
-    if options.rows:
-        rows, queries = vectors.gaussian(options.rows, options.dim, max(options.batches), options.seed)
-        report += compare("Gaussian", rows, queries, options)
-        del rows
+
+
+def data_sets(session: Session) -> list[Vectors]:
+    """What the options ask for: generated sizes and kinds, then the files of ``--data``."""
+    options = session.options
+    count = max(options.batches)
+    found = [
+        data.generated_vectors(kind, rows, options.dim, count, options.seed)
+        for kind in options.vectors
+        for rows in options.rows
+        # One size of the worst case is enough: brute force over it grows as it must.
+        if rows and (kind == "embedding" or rows == max(options.rows))
+    ]
     if options.data:
-        rows, queries = vectors.load(options.data)
-        report += compare("real", rows, queries, options)
-        if options.enlarge > len(rows):
-            report += compare("real, enlarged", vectors.enlarge(rows, options.enlarge, options.seed), queries, options)
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=2))
-    return 0
+        loaded = data.load_vectors(options.data)
+        found.append(loaded)
+        if options.enlarge > len(loaded.rows):
+            grown = vectors.enlarge(loaded.rows, options.enlarge, options.seed)
+            found.append(Vectors(f"{loaded.name}, enlarged", grown, loaded.queries))
+    return found
+
+
+def run(session: Session) -> None:
+    sets = data_sets(session)
+    for found in sets:
+        # Graphs take minutes to build: of generated sets, the largest of embeddings stands for all.
+        largest = len(found.rows) == max(len(other.rows) for other in sets if other.name == found.name)
+        worth = largest and not found.name.startswith("Gaussian")
+        run_on(session, found, approximate=session.options.approximate and worth)
+
+
+def run_on(session: Session, found: Vectors, *, approximate: bool) -> None:
+    options = session.options
+    print(f"\ndense: {found.described()}, {session.threads} threads", flush=True)
+    table = {
+        name: module
+        for name, module in DENSE.items()
+        if (approximate or name in EXACT or (options.peers and name in options.peers))
+        and not (options.no_numpy and name == "numpy")
+    }
+    batches = [batch for batch in options.batches if batch <= len(found.queries)]
+    checked = found.queries[: options.check]
+    truth = DenseTruth(found.rows, checked, max(options.k))
+    with (
+        input_folder(rows=found.rows, queries=found.queries[: max(batches)]) as inputs,
+        session.started("dense", found.described(), table, inputs) as engines,
+    ):
+        good: dict[str, int] = {}
+        for k in options.k:
+            for batch in sorted(batches, key=lambda size: size != _SWEEP_BATCH):
+                entries = _entries(engines, batch, k, good, sweep=batch == _SWEEP_BATCH)
+                name = f"{batch} {'query' if batch == 1 else 'queries'}, k = {k}"
+                rows = session.compare(
+                    "dense",
+                    found.described(),
+                    name,
+                    entries,
+                    truth,
+                    queries=batch,
+                    k=k,
+                    count=len(found.rows),
+                    identical=True,
+                    operations=2.0 * found.rows.size * batch if batch >= _COMPUTE_BOUND else None,
+                )
+                for entry, row in zip(entries, rows, strict=True):
+                    if row.recall is not None and row.recall >= _GOOD_RECALL:
+                        good.setdefault(row.engine, entry.setting)
+    if options.cases:
+        session.cases += dense_cases.run_cases(found.rows, found.queries, repeats=options.repeats)
+
+
+def _entries(engines: list[Contender], batch: int, k: int, good: dict[str, int], *, sweep: bool) -> list[Entry]:
+    entries = []
+    for engine in engines:
+        settings = engine.built["settings"] if engine.built else [{"exact": False}]
+        for number, setting in enumerate(settings):
+            if not setting["exact"] and not sweep and number != good.get(engine.name, len(settings) - 1):
+                continue
+            case = {"what": "search", "setting": number, "k": k, "batch": batch}
+            entries.append(Entry(engine, case, number, setting["exact"]))
+    return entries
+
+
+def allowed_rows(count: int, share: float, seed: int) -> np.typing.NDArray[np.int64]:
+    """Rows that a filter of this selectivity lets through, at random, ascending."""
+    chosen = np.random.default_rng(seed).choice(count, max(1, round(count * share)), replace=False)
+    return np.sort(chosen).astype(np.int64)

@@ -14,15 +14,18 @@ import numpy.typing as npt
 
 import sightline as sl
 from benchmarks.timing import Timing, measure
+from benchmarks.workers import environment_for
 
 FloatArray = npt.NDArray[np.float32]
 
 __all__ = ["run_cases"]
 
 
-def run_cases(rows: FloatArray, queries: FloatArray, index: sl.VectorIndex, *, repeats: int) -> list[dict[str, Any]]:
+def run_cases(rows: FloatArray, queries: FloatArray, *, repeats: int) -> list[dict[str, Any]]:
     """Measure each case as a ratio of two calls in one run; print and return them."""
     report = []
+    index = sl.VectorIndex(rows.shape[1], "ip")
+    index.add(rows)
 
     def ratio(name: str, slow: str, fast: str, times: dict[str, Timing], wanted: str) -> None:
         value = times[slow].median / times[fast].median
@@ -85,22 +88,20 @@ def run_cases(rows: FloatArray, queries: FloatArray, index: sl.VectorIndex, *, r
 
 def peak_memory(count: int, dim: int) -> dict[str, Any]:
     """Peak resident memory of a fresh process while it adds, over the bytes of the finished index, without input."""
-    # Not getrusage: its peak is inherited from the parent. Writing 5 to clear_refs resets the kernel's own (Linux).
     code = (
-        "import numpy as np, re, sightline as sl, sys\n"
-        "from pathlib import Path\n"
-        "def status(key):\n"
-        "    found = re.search(key + r':\\s+(\\d+) kB', Path('/proc/self/status').read_text())\n"
-        "    return int(found.group(1)) * 1024\n"
+        "import numpy as np, sightline as sl, sys\n"
+        "from benchmarks import memory\n"
         "count, dim = int(sys.argv[1]), int(sys.argv[2])\n"
         "rows = np.random.default_rng(0).random((count, dim), dtype=np.float32)\n"
         "sl.VectorIndex(dim).add(rows[:64])\n"
-        "Path('/proc/self/clear_refs').write_text('5')\n"
-        "before = status('VmRSS')\n"
+        "memory.reset_peak()\n"
+        "before = memory.resident_bytes()\n"
         "ix = sl.VectorIndex(dim); ix.add(rows)\n"
-        "print((status('VmHWM') - before) / sum(ix.memory().values()))\n"
+        "print((memory.peak_bytes() - before) / sum(ix.memory().values()))\n"
     )
-    out = subprocess.run([sys.executable, "-c", code, str(count), str(dim)], check=True, capture_output=True, text=True)
+    command = [sys.executable, "-c", code, str(count), str(dim)]
+    environment = environment_for(sl.get_num_threads())
+    out = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     value = float(out.stdout)
     print(f"  peak memory while adding over the final index: {value:.2f} (wanted: at most 1.3)")
     return {"case": "peak memory while adding", "ratio": value, "wanted": "at most 1.3"}

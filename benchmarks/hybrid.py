@@ -1,198 +1,124 @@
-"""``python -m benchmarks hybrid``: HybridIndex on disk, the figures that its users feel, each beside its bar."""
+"""``python -m benchmarks hybrid``: documents with text, vector and metadata, against other embedded engines.
+
+One client, one query a call. With ``--data`` (titles with embeddings) first the figures of an index on disk that have
+bars of their own. Fusions differ between engines, so only Sightline's fused answers have a truth to be compared with;
+the lists that are fused are judged by those of cosine and of BM25 over Sightline's terms. Other analysers have other
+words.
+"""
 
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
-import os
-import resource
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 import sightline as sl
+from benchmarks import hybrid_bars, lexical, vectors
+from benchmarks.data import Collection
+from benchmarks.peers import HYBRID
+from benchmarks.peers.base import Floats
+from benchmarks.session import Entry, Session, input_folder
+from benchmarks.truth import BM25Truth, DenseTruth, Truth, fused_truth
 
-_K = 10
+__all__ = ["add_options", "inputs_of", "run", "run_on"]
 
-
-def load(folder: Path, count: int) -> tuple[list[sl.Document], list[str], npt.NDArray[np.float32]]:
-    """Titles with their embeddings and metadata, queries and their embeddings."""
-    vectors = np.load(folder / "docs.npy").astype(np.float32)[:count]
-    documents = []
-    with gzip.open(folder / "corpus.jsonl.gz", "rt", encoding="utf-8") as lines:
-        for number, (line, vector) in enumerate(zip(lines, vectors, strict=False)):
-            entry = json.loads(line)
-            metadata = entry["metadata"] | {"shard": number % (count // 50)}  # a filter on one shard keeps 50
-            documents.append(sl.Document(entry["_id"], "", metadata, vector, entry["title"]))
-    queries = [json.loads(line)["text"] for line in (folder / "queries.jsonl").read_text(encoding="utf-8").splitlines()]
-    return documents, queries, np.load(folder / "queries.npy").astype(np.float32)
+_DIM = 384
+_SHARD = 50  # documents that the filter keeps
+_MODES = ("hybrid", "dense", "text", "filtered")
 
 
-def milliseconds(call: Callable[[int], object], count: int) -> npt.NDArray[np.float64]:
-    """The time of each of ``count`` calls."""
-    times = np.empty(count)
-    for number in range(count):
-        start = time.perf_counter()
-        call(number)
-        times[number] = (time.perf_counter() - start) * 1e3
-    return times
+def add_options(parser: argparse.ArgumentParser) -> None:
+    hybrid_bars.add_options(parser)
+    parser.add_argument("--documents", type=int, default=100_000, help="at most so many (default: %(default)s)")
+    parser.add_argument("--k", type=int, nargs="+", default=[10])
+    parser.add_argument("--check", type=int, default=50)
+    parser.add_argument("--no-peers", action="store_true", help="only the figures with bars, from --data")
 
 
-def p50(call: Callable[[int], object], count: int) -> float:
-    return float(np.median(milliseconds(call, count)))
+def run(session: Session) -> None:
+    options = session.options
+    if options.data:
+        session.cases += hybrid_bars.run(options)
+        if options.no_peers:
+            return
+    run_on(session, lexical.collection(session))
 
 
-def first_answer(path: Path, folder: Path) -> tuple[float, float]:
-    """Seconds from opening to the first answer, and resident megabytes after 100 searches, in a process of its own."""
-    code = (
-        "import sys, time, numpy as np\n"
-        "from pathlib import Path\n"
-        "from sightline.hybrid_index import HybridIndex\n"
-        "vectors = np.load(sys.argv[2] + '/queries.npy').astype(np.float32)\n"
-        "start = time.perf_counter()\n"
-        "with HybridIndex.open(sys.argv[1], read_only=True) as index:\n"
-        "    assert index.search('solvable lattice models', vector=vectors[0])\n"
-        "    seconds = time.perf_counter() - start\n"
-        "    for vector in vectors[:100]: index.search('solvable lattice models', vector=vector)\n"
-        "    status = Path('/proc/self/status')\n"
-        "    lines = status.read_text().splitlines() if status.exists() else []\n"
-        "    resident = [int(line.split()[1]) for line in lines if line.startswith('VmRSS')]\n"
-        "    print(seconds, resident[0] / 1024 if resident else 'nan')\n"
-    )
-    command = [sys.executable, "-c", code, str(path), str(folder)]
-    environment = os.environ | {"PYTHONPATH": _python_path()}
-    runs = [subprocess.check_output(command, env=environment, text=True).split() for _ in range(3)]
-    return min(float(run[0]) for run in runs), float(runs[0][1])
+@contextmanager
+def inputs_of(session: Session, found: Collection) -> Iterator[tuple[Path, str]]:
+    """The files that workers of hybrid engines read, and how the data is called."""
+    rows, query_rows = found.rows, found.query_rows
+    if rows is None or query_rows is None:
+        rows, query_rows = vectors.embedding_like(len(found.texts), _DIM, len(found.queries), session.options.seed)
+    shards = _shards(len(found.texts))
+    with input_folder(
+        texts=found.texts,
+        rows=np.ascontiguousarray(rows),
+        shards=shards,
+        query_texts=found.queries,
+        queries=np.ascontiguousarray(query_rows),
+    ) as folder:
+        yield folder, f"{found.described()}, {rows.shape[1]}-d vectors"
 
 
-def _python_path() -> str:
-    return os.pathsep.join(path for path in sys.path if path)
+def _shards(count: int) -> list[int]:
+    """A metadata field with so many values that each keeps about _SHARD documents."""
+    return [i % max(1, count // _SHARD) for i in range(count)]
 
 
-def measure_searches(
-    index: sl.HybridIndex, queries: list[str], vectors: npt.NDArray[np.float32], count: int
-) -> dict[str, float]:
-    """Hybrid searches beside those of the two engines alone, interleaved so that all see the same machine."""
-    state = index._keeper.newest()
-    dense, lexical = state.dense, state.lexical
-    assert dense is not None
-    calls: dict[str, Callable[[int], object]] = {
-        "hybrid": lambda i: index.search(queries[i], _K, vector=vectors[i]),
-        "dense engine": lambda i: dense.search(vectors[i], _K),
-        "lexical engine": lambda i: lexical.search(queries[i], _K),
+def truths(found: Collection, rows: Floats, query_rows: Floats, checked: int, k: int) -> dict[str, Truth]:
+    analyzer = sl.Analyzer("english")
+    words = BM25Truth(analyzer.batch(found.texts), analyzer.batch(found.queries[:checked]), k)
+    cosines = query_rows[:checked].astype(np.float64) @ rows.astype(np.float64).T
+    shards = np.asarray(_shards(len(found.texts)))
+    members = [np.flatnonzero(shards == i % (shards.max() + 1)) for i in range(checked)]
+    return {
+        "dense": DenseTruth(rows, query_rows[:checked], k),
+        "text": words,
+        "hybrid": fused_truth(cosines, words.scores, k),
+        "filtered": fused_truth(cosines, words.scores, k, members),
     }
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for number in range(count):
-        for name, call in calls.items():
-            times[name].append(float(milliseconds(lambda _, n=number, c=call: c(n), 1)[0]))  # type: ignore[misc]
-    found = {name: float(np.median(values)) for name, values in times.items()}
-    shards = index.count() // 50
-    index.count({"shard": 1})  # builds the columns
-    # By themselves: beside the scans above, which read 20 MB each, these would pay for caches that they do not use.
-    found["filtered"] = p50(
-        lambda i: index.search(queries[i], _K, vector=vectors[i], where={"shard": i % shards}), count
-    )
-    return found
 
 
-def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks hybrid", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with corpus.jsonl.gz, docs.npy, queries.*")
-    parser.add_argument("--documents", type=int, default=100_000)
-    parser.add_argument("--searches", type=int, default=300)
-    parser.add_argument("--upserts", type=int, default=10_000, help="single upserts before the last measurement")
-    parser.add_argument("--folder", type=Path, help="where to put the index, default a temporary folder")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(argv)
-    documents, queries, vectors = load(options.data, options.documents)
-    count = min(options.searches, len(queries))
-    rows: list[tuple[str, float, str, str]] = []
-    with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
-        path = Path(temporary) / "kb"
-        index = sl.HybridIndex(path)
-        start = time.perf_counter()
-        index.add(documents)
-        rows.append(("ingest, durable", len(documents) / (time.perf_counter() - start), "docs/s", ">= 20000"))
-        index.close()
-        seconds, resident = first_answer(path, options.data)
-        rows.append(("open to first answer", seconds, "s", "< 0.3"))
-        rows.append(("resident memory of a reader, Python included", resident, "MB", ""))
-
-        index = sl.HybridIndex(path)
-        found = measure_searches(index, queries, vectors, count)
-        both = found["dense engine"] + found["lexical engine"]
-        rows.append(("hybrid search p50", found["hybrid"], "ms", "< 2"))
-        rows.append(("  dense engine alone", found["dense engine"], "ms", ""))
-        rows.append(("  lexical engine alone", found["lexical engine"], "ms", ""))
-        rows.append(("  hybrid / sum of both", found["hybrid"] / both, "times", "<= 1.2"))
-        rows.append(("hybrid, filter keeping 50, p50", found["filtered"], "ms", "< 0.5"))
-        index.close()
-
-        for durability, bar in (("full", "< 5"), ("os", "< 1")):
-            with sl.HybridIndex(path, durability=durability) as index:  # type: ignore[arg-type]
-                rows += measure_upserts(index, durability, bar, documents, vectors, options)
-        rows.append(
-            (
-                "peak of this process, input included",
-                resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-                "MB",
-                "",
+def run_on(session: Session, found: Collection) -> None:
+    options = session.options
+    k = options.k[0]
+    checked = min(options.check, len(found.queries))
+    with inputs_of(session, found) as (inputs, described):
+        print(f"\nhybrid: {described}, {session.threads} threads", flush=True)
+        rows, query_rows = np.load(inputs / "rows.npy"), np.load(inputs / "queries.npy")
+        truth = truths(found, rows, query_rows, checked, k)
+        first_pass = rows.size / 2  # four bits a dimension
+        postings = float(truth["text"].postings.mean()) * 3  # type: ignore[attr-defined]
+        work = {"hybrid": first_pass + postings, "dense": first_pass, "text": postings, "filtered": _SHARD * _DIM / 2}
+        with session.started("hybrid", described, HYBRID, inputs) as engines:
+            for mode in _MODES:
+                name = "hybrid, a filter keeping 50" if mode == "filtered" else mode
+                entries = []
+                for engine in engines:
+                    exact = bool(engine.built and mode in engine.built["exact_modes"])
+                    case = {"what": "search", "mode": mode, "k": k, "shards": max(_shards(len(rows))) + 1}
+                    judged = exact or mode in ("dense", "text")  # each engine fuses in its own way
+                    entries.append(Entry(engine, case, 0, exact, judged))
+                session.compare(
+                    "hybrid",
+                    described,
+                    f"{name}, 1 query, k = {k}",
+                    entries,
+                    truth[mode],
+                    queries=1,
+                    k=k,
+                    count=len(rows),
+                    bytes_read=work[mode],
+                )
+            upserting = [
+                Entry(engine, {"what": "upsert", "mode": "text", "k": 1})
+                for engine in engines
+                if engine.built is None or engine.built["upserts"]
+            ]
+            session.compare(
+                "hybrid", described, "upsert to searchable", upserting, None, queries=0, k=1, count=len(rows)
             )
-        )
-    print_rows(rows, options)
-    return 0
-
-
-def measure_upserts(
-    index: sl.HybridIndex,
-    durability: str,
-    bar: str,
-    documents: list[sl.Document],
-    vectors: npt.NDArray[np.float32],
-    options: argparse.Namespace,
-) -> list[tuple[str, float, str, str]]:
-    """Replace a document and find it; at first, and after many single upserts."""
-
-    def upsert(i: int) -> None:
-        old = documents[i % len(documents)]
-        index.upsert([sl.Document(old.id, "", old.metadata, vectors[i % len(vectors)], f"{old.title} upsert{i}")])
-
-    def upsert_and_find(i: int) -> None:
-        upsert(i)
-        hits = index.search(f"upsert{i}", 1, mode="lexical")
-        if [hit.id for hit in hits] != [documents[i % len(documents)].id]:
-            raise SystemExit("WRONG ANSWER: a search does not find what was upserted before it")
-
-    name = f"upsert to searchable p50, durability={durability!r}"
-    first = p50(upsert_and_find, 300)
-    rows = [(name, first, "ms", bar)]
-    if durability == "os":
-        for i in range(options.upserts):
-            upsert(i)
-        last = p50(upsert_and_find, 300)
-        rows.append((f"  after {options.upserts} single upserts", last, "ms", f"<= {first:.2f}, as before"))
-    return rows
-
-
-def print_rows(rows: list[tuple[str, float, str, str]], options: argparse.Namespace) -> None:
-    if options.json:
-        entries: list[dict[str, Any]] = [
-            {"name": name.strip(), "value": value, "unit": unit, "bar": bar} for name, value, unit, bar in rows
-        ]
-        print(json.dumps(entries, indent=2))
-        return
-    print(f"{options.documents} documents, {options.searches} searches, {sl.get_num_threads()} threads")
-    for name, value, unit, bar in rows:
-        print(f"{name:45} {value:12,.3f} {unit:7} {'bar: ' + bar if bar else ''}")
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

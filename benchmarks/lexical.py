@@ -1,182 +1,105 @@
-"""``python -m benchmarks lexical``: BM25Index against bm25s (numba backend) and, if installed, tantivy.
+"""``python -m benchmarks lexical``: BM25 over the same tokens, and indexing from text.
 
-Searches use one thread each by default.
+Searches use one thread each unless ``--threads`` says otherwise; several queries in one call, and one.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import tempfile
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 import sightline as sl
-from benchmarks import tantivy_peer, texts
-from benchmarks.timing import measure
+from benchmarks import data, texts
+from benchmarks.data import Collection
+from benchmarks.peers import LEXICAL
+from benchmarks.session import Entry, Session, input_folder
+from benchmarks.truth import BM25Truth
 
-Tokens = list[list[str]]
-Search = Callable[[Tokens, int], tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]
+__all__ = ["add_options", "collection", "run", "run_on"]
 
-
-def build_bm25s(tokens: Tokens, threads: int) -> Search:
-    import bm25s
-
-    retriever = bm25s.BM25(k1=1.2, b=0.75, method="lucene", backend="numba")
-    retriever.index(tokens, show_progress=False)
-
-    def search(queries: Tokens, k: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        found = retriever.retrieve(queries, k=k, show_progress=False, n_threads=threads)
-        return found.scores, found.documents
-
-    return search
+_POSTING_BYTES = 3  # Sightline's: two of the offset, one of the code
 
 
-def index_text_bm25s(documents: list[str]) -> None:
-    """Index from text as bm25s's own documentation does it: tokenise with a stemmer, then index."""
-    import bm25s
-    import Stemmer
-
-    tokens = bm25s.tokenize(documents, stopwords="en", stemmer=Stemmer.Stemmer("english"), show_progress=False)
-    bm25s.BM25(method="lucene").index(tokens, show_progress=False)
-
-
-def index_text(documents: list[str]) -> None:
-    sl.BM25Index(sl.Analyzer("english")).add(documents)
-
-
-def check_equal(ours: Search, theirs: Search, queries: Tokens, k: int) -> None:
-    """Stop unless both give the same top k: scores to 1e-5, ids wherever the scores tell documents apart."""
-    our_scores, our_ids = ours(queries, k)
-    their_scores, their_ids = theirs(queries, k)
-    found = our_ids >= 0  # bm25s fills up with documents that score 0
-    if not np.allclose(our_scores[found], their_scores[found], rtol=1e-5, atol=1e-5):
-        raise SystemExit("WRONG ANSWER: the scores differ from those of bm25s")
-    if (their_scores[~found] > 1e-5).any():
-        raise SystemExit("WRONG ANSWER: bm25s finds documents that BM25Index does not")
-    for row in np.flatnonzero((our_ids != their_ids).any(axis=1)):
-        for rank in np.flatnonzero((our_ids[row] != their_ids[row]) & found[row]):
-            last_or_tied = (
-                rank == k - 1 or np.isclose(our_scores[row, rank], np.delete(our_scores[row], rank), rtol=1e-5).any()
-            )
-            tied_with_last = np.isclose(our_scores[row, rank], our_scores[row, -1], rtol=1e-5)
-            if not (last_or_tied or tied_with_last):
-                raise SystemExit(f"WRONG ANSWER: query {row} ranks other documents than bm25s")
-
-
-def compare_indexing(documents: list[str], options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Text to index, with ``--index-threads`` threads where the engine has them."""
-    part = documents[: options.index_documents]
-    megabytes = sum(len(text.encode()) for text in part) / 1e6
-    calls: dict[str, Callable[[], object]] = {
-        "sightline": lambda: index_text(part),
-        "bm25s": lambda: index_text_bm25s(part),
-    }
-    if tantivy_peer.available():
-        calls["tantivy"] = lambda: tantivy_peer.index_text_tantivy(part, options.index_threads)
-    sl.set_num_threads(options.index_threads)
-    times = measure(calls, repeats=options.repeats, seconds=options.seconds)
-    sl.set_num_threads(options.threads)
-    rate = {name: megabytes / timing.median * 1e3 for name, timing in times.items()}
-    print(
-        f"  indexing {len(part):,} documents from text, {megabytes:.1f} MB, {options.index_threads} thread(s), "
-        f"bm25s one: sightline {rate['sightline']:.1f} MB/s"
-    )
-    report = []
-    for peer in calls.keys() - {"sightline"}:
-        ratio = rate["sightline"] / rate[peer]
-        print(f"    {peer} {rate[peer]:.1f} MB/s: {ratio:.2f} times")
-        report.append(
-            {"what": "indexing", "peer": peer, "sightline": rate["sightline"], "other": rate[peer], "ratio": ratio}
-        )
-    return report
-
-
-def compare_queries(
-    name: str, calls: dict[str, Callable[[], object]], query_count: int, k: int, options: argparse.Namespace
-) -> list[dict[str, Any]]:
-    times = measure(calls, repeats=options.repeats, seconds=options.seconds)
-    rate = {engine: query_count / timing.median * 1e3 for engine, timing in times.items()}
-    ours = rate.pop("sightline")
-    print(f"  {query_count} {name}, k = {k}: sightline {ours:.0f} queries/s")
-    report = []
-    for peer, theirs in rate.items():
-        note = f" (same top {k})" if peer == "bm25s" else ""
-        print(f"    {peer} {theirs:.0f} queries/s: {ours / theirs:.2f} times{note}")
-        report.append({"what": name, "k": k, "peer": peer, "sightline": ours, "other": theirs, "ratio": ours / theirs})
-    return report
-
-
-def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks lexical", description=__doc__)
-    parser.add_argument(
-        "--data",
-        type=Path,
-        help="folder with corpus.jsonl[.gz] and queries.jsonl (default: standard-library docstrings)",
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--queries", type=Path, help="a text file with more queries, one a line")
     parser.add_argument("--sentences", action="store_true", help="index each sentence as a document")
     parser.add_argument("--documents", type=int, default=100_000, help="at most so many (default: %(default)s)")
     parser.add_argument("--index-documents", type=int, default=20_000, help="of them for the indexing comparison")
     parser.add_argument("--max-queries", type=int, default=1000)
     parser.add_argument("--k", type=int, nargs="+", default=[10, 100])
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 100], help="queries a call")
+    parser.add_argument("--check", type=int, default=100, help="queries compared with float64")
     parser.add_argument("--index-threads", type=int, default=2, help="for indexing; bm25s has one (default: 2)")
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=20, help="at most this long a line of the report")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    options = parser.parse_args(argv)
 
-    sl.set_num_threads(options.threads)
-    documents, queries = (
-        texts.load(options.data, options.documents) if options.data else texts.docstrings(options.documents)
-    )
+
+def collection(session: Session) -> Collection:
+    options = session.options
+    if options.data and data.has_texts(options.data):
+        return data.load_collection(options.data, options.documents)
+    return data.default_collection(options.documents, options.seed)
+
+
+def run(session: Session) -> None:
+    options = session.options
+    found = collection(session)
     if options.sentences:
-        documents = texts.sentences(documents)
-    print(f"{len(documents):,} documents, {options.threads} thread(s)")
-    report = compare_indexing(documents, options)
+        found = replace(found, name=f"{found.name}, sentences", texts=texts.sentences(found.texts))
+    run_on(session, found)
+    if options.queries:
+        lines = options.queries.read_text(encoding="utf-8").splitlines()
+        run_on(session, replace(found, name=f"{found.name}, other queries", queries=lines), indexing=False)
 
+
+def run_on(session: Session, found: Collection, *, indexing: bool = True) -> None:
+    options = session.options
+    print(f"\nlexical: {found.described()}, {session.threads} thread(s)", flush=True)
     analyzer = sl.Analyzer("english")
-    tokens = analyzer.batch(documents)
-    index = sl.BM25Index(None)
-    index.add(tokens)
-    memory = sum(index.memory().values())
-    print(f"  memory of the index: {memory / 1e6:.1f} MB ({memory / len(documents):.0f} bytes a document)")
-    with tempfile.TemporaryDirectory() as folder:
-        index.save(Path(folder) / "index")
-        our_bytes = (Path(folder) / "index").stat().st_size
-        print(f"  file: {our_bytes / 1e6:.1f} MB")
-        bm25s_search = build_bm25s(tokens, options.threads)
-        if tantivy_peer.available():
-            tantivy_folder = Path(folder) / "tantivy"
-            tantivy_folder.mkdir()
-            prepare, their_bytes = tantivy_peer.build_tantivy(tantivy_folder, tokens)
-            print(f"    tantivy {their_bytes / 1e6:.1f} MB: {our_bytes / their_bytes:.2f} times its size")
+    tokens = analyzer.batch(found.texts)
+    vocabulary = {word for words in tokens for word in words}
+    # bm25s cannot answer a query without a known word; all engines get the rest.
+    asked = analyzer.batch(found.queries[: options.max_queries])
+    known = [query for query in asked if not vocabulary.isdisjoint(query)]
+    batches = [batch for batch in options.batches if batch <= len(known)]
+    truth = BM25Truth(tokens, known[: options.check], max(options.k))
+    postings = truth.postings.mean() * _POSTING_BYTES
+    with (
+        input_folder(tokens=tokens, query_tokens=known) as inputs,
+        session.started("lexical", found.described(), LEXICAL, inputs) as engines,
+    ):
+        for k in options.k:
+            for batch in batches:
+                entries = []
+                for engine in engines:
+                    exact = bool(engine.built and engine.built["settings"][0]["exact"])
+                    entries.append(Entry(engine, {"what": "search", "setting": 0, "k": k, "batch": batch}, 0, exact))
+                session.compare(
+                    "lexical",
+                    found.described(),
+                    f"{batch} {'query' if batch == 1 else 'queries'}, k = {k}",
+                    entries,
+                    truth,
+                    queries=batch,
+                    k=k,
+                    count=len(tokens),
+                    bytes_read=postings * batch,
+                )
+    if indexing:
+        index_texts(session, "lexical", found)
 
-        sets = {"queries of the data set" if options.data else "first lines": queries}
-        if options.queries:
-            sets["other queries"] = options.queries.read_text(encoding="utf-8").splitlines()
-        for name, wanted in sets.items():
-            # bm25s cannot answer a query without a known word; all engines get the rest.
-            known = [
-                query
-                for query in analyzer.batch(wanted[: options.max_queries])
-                if index.search([query], 1)[1][0, 0] >= 0
-            ]
-            tantivy_search = prepare(known) if tantivy_peer.available() else None
-            for k in options.k:
-                check_equal(index.search, bm25s_search, known, k)
-                calls: dict[str, Callable[[], object]] = {
-                    "sightline": lambda known=known, k=k: index.search(known, k),
-                    "bm25s": lambda known=known, k=k: bm25s_search(known, k),
-                }
-                if tantivy_search is not None:
-                    calls["tantivy"] = lambda search=tantivy_search, k=k: search(k)
-                report += compare_queries(name, calls, len(known), k, options)
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=2))
-    return 0
+
+def index_texts(session: Session, suite: str, found: Collection) -> None:
+    """Text to index: words, stop words and stems included."""
+    options = session.options
+    count = min(options.index_documents, len(found.texts))
+    part = found.texts[:count]
+    megabytes = sum(len(text.encode()) for text in part) / 1e6
+    table = {name: module for name, module in LEXICAL.items() if name not in ("bm25s-numpy", "rank-bm25")}
+    with (
+        # No engine holds an index here: each call makes one and drops it.
+        input_folder(texts=part, tokens=[["word"]], query_tokens=[["word"]]) as inputs,
+        session.unbuilt(table, inputs, options.index_threads) as engines,
+    ):
+        entries = [Entry(engine, {"what": "index texts", "documents": count}) for engine in engines]
+        name = f"text to index, {count:,} documents, {megabytes:.1f} MB, {options.index_threads} threads"
+        session.compare(suite, found.described(), name, entries, None, queries=0, k=0, count=count)

@@ -1,29 +1,15 @@
-"""Texts and queries for benchmarks: a data set from a folder, or what every Python installation has."""
+"""Texts and queries that every Python installation has: the docstrings of the standard library."""
 
 from __future__ import annotations
 
 import ast
-import gzip
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-__all__ = ["docstrings", "load", "sentences"]
-
-
-def load(folder: Path, limit: int) -> tuple[list[str], list[str]]:
-    """Return documents (title and text) and queries of a folder with corpus.jsonl[.gz] and queries.jsonl."""
-    packed = folder / "corpus.jsonl.gz"
-    documents = []
-    for entry in _json_lines(packed if packed.exists() else folder / "corpus.jsonl"):
-        if len(documents) == limit:
-            break
-        documents.append(f"{entry.get('title', '')} {entry['text']}".strip())
-    return documents, [entry["text"] for entry in _json_lines(folder / "queries.jsonl")]
+__all__ = ["docstrings", "known_items", "sentences"]
 
 
 def docstrings(limit: int) -> tuple[list[str], list[str]]:
@@ -35,6 +21,22 @@ def docstrings(limit: int) -> tuple[list[str], list[str]]:
     documents = list(dict.fromkeys(documents))[:limit]
     chosen = np.random.default_rng(1).permutation(len(documents))[:1000]
     return documents, [documents[i].strip().split("\n")[0] for i in chosen]
+
+
+def known_items(limit: int) -> tuple[list[str], list[str]]:
+    """Return bodies of docstrings and, for each of the first ones, its summary line as the query that should find it.
+
+    The summary is taken out of the document, so a query is answered by what the rest says. Both come in one random
+    order; query i belongs to document i.
+    """
+    pairs = []
+    for text in docstrings(limit)[0]:
+        summary, _, body = text.strip().partition("\n")
+        if len(summary.split()) >= 4 and len(body.split()) >= 10 and summary.strip() not in body:
+            pairs.append((summary.strip(), body.strip()))
+    order = np.random.default_rng(2).permutation(len(pairs))
+    pairs = [pairs[i] for i in order]
+    return [body for _, body in pairs], [summary for summary, _ in pairs[:500]]
 
 
 def sentences(documents: list[str]) -> list[str]:
@@ -53,10 +55,3 @@ def _docstrings_of(path: Path) -> Iterator[str]:
             text = ast.get_docstring(node)
             if text:
                 yield text
-
-
-def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    opener: Any = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as lines:
-        for line in lines:
-            yield json.loads(line)

@@ -23,6 +23,8 @@ void register_runtime(py::module_& m) {
     info["compiled"] = simd::compiled_names();
     info["features"] = simd::cpu_features();
     info["cpus"] = parallel::available_cpus();
+    info["compiler"] = SIGHTLINE_COMPILER;
+    info["compiler_flags"] = SIGHTLINE_COMPILER_FLAGS;
     return info;
   });
 }

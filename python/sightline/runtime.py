@@ -36,7 +36,8 @@ def cpu_info() -> dict[str, Any]:
 
     Returns:    dict with ``isa`` (active kernel table), ``reason``, ``available`` (tables this machine can run, best
                 first), ``compiled`` (tables in this build), ``features`` (of the CPU, as detected), ``cpus``,
-                ``threads``, ``forced`` (what SIGHTLINE_ISA said when the table was chosen, or None)
+                ``threads``, ``forced`` (what SIGHTLINE_ISA said when the table was chosen, or None), ``compiler``,
+                ``compiler_flags`` (of what is not a kernel)
     Raises:     InvalidInputError if SIGHTLINE_ISA names a table that does not exist or cannot run here
     """
     info: dict[str, Any] = _core.cpu_info()

@@ -1,0 +1,130 @@
+"""What all commands share: options, threads, the session, the file that a run leaves."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import sightline as sl
+from benchmarks import environment, peers, results
+from benchmarks.limits import Limits
+from benchmarks.results import Run
+from benchmarks.session import Session
+from benchmarks.workers import environment_for
+
+__all__ = ["SUITES", "add_common_options", "measure", "run_suite"]
+
+# Command -> module below benchmarks, what it measures, threads unless said otherwise (None: all CPUs).
+SUITES: dict[str, tuple[str, str, int | None]] = {
+    "dense": ("dense", "vector search, exact and approximate", None),
+    "lexical": ("lexical", "BM25 over the same tokens, and indexing from text", 1),
+    "hybrid": ("hybrid", "documents with text, vector and metadata against embedded engines", None),
+    "ingest": ("ingest", "from arrays, texts and documents to an index", None),
+    "open": ("opening", "from a saved index to its first answer", None),
+    "filter": ("filtering", "vector search confined to some of the rows", None),
+    "quality": ("quality", "nDCG@10 on judged collections", None),
+}
+
+
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, help="a BEIR folder, ann-benchmarks HDF5, .fvecs, .bvecs or .npy")
+    parser.add_argument(
+        "--peers", nargs="*", choices=peers.ALL, help="only these engines besides Sightline (default: all installed)"
+    )
+    parser.add_argument("--threads", type=int, help="for every engine alike")
+    parser.add_argument("--repeats", type=int, default=15, help="rounds (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=40, help="at most this long a case (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="write the run to this file")
+
+
+def run_suite(name: str, argv: list[str]) -> int:
+    """One suite as a command of its own."""
+    module_name, description, threads = SUITES[name]
+    module = importlib.import_module(f"benchmarks.{module_name}")
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks {name}", description=module.__doc__ or description)
+    add_common_options(parser)
+    module.add_options(parser)
+    options = parser.parse_args(argv)
+    options.threads = options.threads or threads or sl.cpu_info()["cpus"]
+    measure(options, f"{name} {' '.join(argv)}".strip(), name, lambda session: module.run(session))
+    return 0
+
+
+def measure(options: argparse.Namespace, command: str, profile: str, body: Any) -> Run:
+    """Measure the machine's limits, run ``body`` with a session, and write the run if that is asked for.
+
+    A wrong answer leaves as SystemExit; what was measured before is still written, and says by its rows how far it got.
+    """
+    sl.set_num_threads(options.threads)
+    machine = limits_of(options.threads)
+    session = Session(options, machine)
+    run = Run(
+        command=_published(command),
+        profile=profile,
+        created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
+        environment=environment.record(options.threads),
+        limits=machine.as_dict(),
+        settings={
+            name: value
+            for name, value in sorted(vars(options).items())
+            if not isinstance(value, Path) and value is not None
+        },
+        engines=session.engines,
+        rows=session.rows,
+        cases=session.cases,
+    )
+    print(
+        f"{run.environment['cpu']}, kernels {run.environment['isa']}, {options.threads} thread(s); limits: "
+        f"read {machine.read_gb_s:.1f} GB/s, int8 {machine.int8_gop_s:.0f} GOP/s, "
+        f"float32 {machine.float32_gflop_s:.0f} GFLOP/s, write {machine.write_gb_s:.2f} GB/s",
+        flush=True,
+    )
+    start = time.perf_counter()
+    signal.signal(signal.SIGTERM, _leave)  # who is told to stop still closes its workers and keeps what it measured
+    try:
+        body(session)
+    finally:
+        if options.json:
+            results.write(run, options.json)
+    print(f"\n{len(run.rows)} rows in {time.perf_counter() - start:.0f} s")
+    return run
+
+
+def _leave(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
+def limits_of(threads: int) -> Limits:
+    """The limits in a process of its own, because a BLAS reads its number of threads when it is loaded."""
+    code = (
+        "import json, os, sys\n"
+        "from benchmarks import limits\n"
+        "cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, 'sched_setaffinity') else []\n"
+        "if cpus: os.sched_setaffinity(0, cpus[:int(sys.argv[1])])\n"
+        "print(json.dumps(limits.measure_limits().as_dict()))\n"
+    )
+    command = [sys.executable, "-c", code, str(threads)]
+    out = subprocess.run(command, check=True, capture_output=True, text=True, env=environment_for(threads))
+    return Limits(**json.loads(out.stdout))
+
+
+def _published(command: str) -> str:
+    """The command as it can be published: without the output file, and of a path only its last part."""
+    kept: list[str] = []
+    words = iter(command.split())
+    for word in words:
+        if word == "--json":
+            next(words, None)
+        elif not word.startswith("--json="):
+            kept.append(Path(word).name if os.sep in word else word)
+    return " ".join(kept)

@@ -1,0 +1,83 @@
+"""Where figures come from: CPU, kernels, compiler, versions. Nothing that names a machine or a person."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import sightline as sl
+
+__all__ = ["record"]
+
+_PACKAGES = (
+    *("numpy", "faiss-cpu", "hnswlib", "usearch", "scann", "scalable-vs"),
+    *("bm25s", "numba", "rank-bm25", "tantivy", "lancedb", "zvec", "matplotlib"),
+)
+
+
+def record(threads: int) -> dict[str, Any]:
+    info = sl.cpu_info()
+    return {
+        "cpu": _cpu_name(),
+        "cpus": info["cpus"],
+        "architecture": platform.machine(),
+        "system": f"{platform.system()} {platform.release().split('-')[0]}",
+        "memory_gb": _memory_gb(),
+        "governor": _text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "huge_pages": _text("/sys/kernel/mm/transparent_hugepage/enabled"),
+        "isa": info["isa"],
+        "features": info["features"],
+        "compiler": info["compiler"],
+        "compiler_flags": info["compiler_flags"],
+        "threads": threads,
+        "python": platform.python_version(),
+        "sightline": sl.__version__,
+        "blas": _blas(),
+        "packages": {name: version for name in _PACKAGES if (version := _version(name))},
+        "load_before": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+    }
+
+
+def _cpu_name() -> str:
+    for line in _text("/proc/cpuinfo").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _memory_gb() -> float | None:
+    try:
+        return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1)
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _blas() -> str:
+    """NumPy's matrix library, which its figures depend on."""
+    if sys.version_info < (3, 10) or not hasattr(np, "show_config"):
+        return ""
+    try:
+        blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    except (TypeError, KeyError):  # NumPy before 1.26 prints only
+        return ""
+    return f"{blas.get('name', '')} {blas.get('version', '')}".strip()

@@ -1,0 +1,86 @@
+"""``python -m benchmarks open``: from a saved index to its first answer, in a process that has just started."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import sightline as sl
+from benchmarks import data, hybrid, lexical
+from benchmarks.peers import DENSE, HYBRID, LEXICAL, chosen
+from benchmarks.results import Row
+from benchmarks.session import Session, input_folder
+from benchmarks.timing import Timing
+from benchmarks.workers import Worker, WorkerError, contenders
+
+__all__ = ["add_options", "run"]
+
+_DENSE = ("sightline", "numpy", "faiss-flat")
+_LEXICAL = ("sightline", "bm25s-numba", "tantivy")
+_HYBRID = ("sightline", "lancedb", "zvec")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rows", type=int, nargs="+", default=[100_000], help="generated rows")
+    parser.add_argument("--dim", type=int, default=384)
+    parser.add_argument("--documents", type=int, default=20_000)
+    parser.add_argument("--builds", type=int, default=5, help="fresh processes for each engine")
+
+
+def run(session: Session) -> None:
+    options = session.options
+    for count in options.rows:
+        found = data.generated_vectors("embedding", count, options.dim, 10, options.seed)
+        if options.data and not data.has_texts(options.data):
+            found = data.load_vectors(options.data)
+        with input_folder(rows=found.rows, queries=found.queries) as inputs:
+            table = {name: DENSE[name] for name in _DENSE}
+            _open(session, table, inputs, found.described(), "vectors: open to first answer", len(found.rows))
+    collection = lexical.collection(session)
+    analyzer = sl.Analyzer("english")
+    tokens = analyzer.batch(collection.texts)
+    words = [query for query in analyzer.batch(collection.queries[:20]) if query]
+    with input_folder(tokens=tokens, query_tokens=words) as inputs:
+        table = {name: LEXICAL[name] for name in _LEXICAL}
+        _open(session, table, inputs, collection.described(), "words: open to first answer", len(tokens))
+    with hybrid.inputs_of(session, collection) as (inputs, described):
+        table = {name: HYBRID[name] for name in _HYBRID}
+        _open(session, table, inputs, described, "documents: open to first answer", len(tokens))
+
+
+def _open(session: Session, table: dict[str, str], inputs: Path, described: str, case: str, count: int) -> None:
+    print(f"\nopen: {described}, {session.threads} threads", flush=True)
+    rows: list[Row] = []
+    times: dict[str, list[float]] = {}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contenders(chosen(table, session.options.peers), inputs, session.threads, folder=Path(folder)) as engines,
+    ):
+        there = {}
+        for engine in engines:
+            row = Row("open", described, case, engine.name, queries=1, k=10, count=count)
+            rows.append(row)
+            if engine.worker is None or engine.built is None or engine.folder is None:
+                row.status = "missing" if engine.version is None else "failed"
+                row.problem = engine.problem or ""
+                continue
+            engine.worker.close()  # the builder must not hold what a new process opens
+            engine.worker = None
+            there[engine.name] = (engine, row)
+            if engine.name == "sightline" and engine.built["disk_bytes"]:
+                row.share = {"of": "read_gb_s", "work": engine.built["disk_bytes"]}  # checksums are verified
+        for _ in range(session.options.builds):
+            for name, (engine, row) in there.items():
+                if row.status != "ok":
+                    continue
+                worker = Worker(engine.module, session.threads, inputs, engine.folder)
+                try:
+                    reply = worker.ask("open")
+                    times.setdefault(name, []).append(reply["seconds"] * 1e3)
+                    row.resident_bytes = reply["resident_bytes"]
+                except WorkerError as error:
+                    row.status, row.problem = "failed", str(error)
+                finally:
+                    worker.close()
+    session.finish(rows, {name: Timing(tuple(values)) for name, values in times.items()})

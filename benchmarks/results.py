@@ -1,0 +1,149 @@
+"""What a run leaves: rows of figures, the engines, the machine; as JSON of ``results.schema.json``."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.timing import Ratio
+
+__all__ = ["SCHEMA_VERSION", "EngineRecord", "Row", "Run", "merge", "read", "write"]
+
+SCHEMA_VERSION = 1
+
+
+@dataclass
+class Row:
+    """One engine in one case: what it found, how long it took, and against Sightline in the same rounds.
+
+    ``ratio`` is its time over Sightline's: above 1, Sightline is faster. ``rounds`` are milliseconds (or values of
+    another ``unit``), from which ``compare`` takes the noise.
+    """
+
+    suite: str
+    data: str
+    case: str
+    engine: str
+    setting: str = ""
+    status: str = "ok"  # or "missing", "failed", "not offered"
+    problem: str = ""
+    exact: bool = False
+    recall: float | None = None
+    unit: str = "ms"
+    median: float | None = None
+    least: float | None = None
+    most: float | None = None
+    rounds: list[float] = field(default_factory=list)
+    ratio: dict[str, float] | None = None
+    share: dict[str, Any] | None = None  # {"of": a limit of the machine, "value": 0..1}
+    queries: int = 0  # in one call
+    k: int = 0
+    count: int = 0  # rows or documents searched
+    resident_bytes: int | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.engine} {self.setting}".strip()
+
+    def set_ratio(self, ratio: Ratio) -> None:
+        self.ratio = asdict(ratio)
+
+    def per_second(self) -> float | None:
+        return self.queries / self.median * 1e3 if self.queries and self.median and self.unit == "ms" else None
+
+
+@dataclass
+class EngineRecord:
+    """One engine built once in a process of its own."""
+
+    suite: str
+    data: str
+    engine: str
+    status: str = "ok"
+    problem: str = ""
+    version: str = ""
+    description: str = ""
+    build_seconds: float | None = None
+    peak_bytes: int | None = None
+    resident_bytes: int | None = None
+    disk_bytes: int | None = None
+
+
+@dataclass
+class Run:
+    """Everything of one run."""
+
+    command: str
+    profile: str
+    created: str
+    environment: dict[str, Any]
+    limits: dict[str, float]
+    settings: dict[str, Any]
+    engines: list[EngineRecord] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    cases: list[dict[str, Any]] = field(default_factory=list)
+    schema_version: int = SCHEMA_VERSION
+
+
+def write(run: Run, path: Path) -> None:
+    text = json.dumps(_rounded(asdict(run)), indent=1, allow_nan=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def read(path: Path) -> Run:
+    """Raise ValueError for another schema version: figures of another meaning must not be compared."""
+    loaded = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(loaded, dict) or loaded.get("schema_version") != SCHEMA_VERSION:
+        got = loaded.get("schema_version") if isinstance(loaded, dict) else type(loaded).__name__
+        raise ValueError(f"{path}: expected a run of schema_version {SCHEMA_VERSION}, got {got}; measure it again")
+    rows = [Row(**row) for row in loaded.pop("rows")]
+    engines = [EngineRecord(**engine) for engine in loaded.pop("engines")]
+    return Run(**loaded, rows=rows, engines=engines)
+
+
+def merge(runs: Sequence[Run]) -> Run:
+    """Join runs of different suites, made one after another on the same machine.
+
+    Raises ValueError if machine, build or packages differ, or if two of them hold the same case: its rows would look as
+    if they had been measured side by side.
+    """
+    first = runs[0]
+    known = [{k: v for k, v in run.environment.items() if k != "load_before"} for run in runs]
+    for other, run in zip(known, runs, strict=True):
+        if other != known[0]:
+            raise ValueError(
+                f"expected runs on one machine with one build; '{first.command}' and '{run.command}' differ"
+            )
+    seen: set[tuple[str, str, str]] = set()
+    for run in runs:
+        cases = {(row.suite, row.data, row.case) for row in run.rows}
+        if cases & seen:
+            raise ValueError(f"two runs hold the same case: {sorted(cases & seen)[0]}")
+        seen |= cases
+    loads = [load for run in runs if (load := run.environment.get("load_before")) is not None]
+    return replace(
+        first,
+        environment=first.environment | {"load_before": max(loads, default=None)},
+        command=" && python -m benchmarks ".join(run.command for run in runs),
+        # A limit is what was possible at best.
+        limits={name: max(run.limits[name] for run in runs) for name in first.limits},
+        engines=[engine for run in runs for engine in run.engines],
+        rows=[row for run in runs for row in run.rows],
+        cases=[case for run in runs for case in run.cases],
+    )
+
+
+def _rounded(value: Any) -> Any:
+    """Five significant digits: more is noise, and makes files that people read long."""
+    if isinstance(value, dict):
+        return {key: _rounded(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_rounded(entry) for entry in value]
+    if isinstance(value, float):
+        return float(f"{value:.5g}") if math.isfinite(value) else None
+    return value

@@ -1,0 +1,103 @@
+"""``python -m benchmarks run``: every suite in one run. The quick profile ends within five minutes on two CPUs."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from typing import Any
+
+import sightline as sl
+from benchmarks import command, data
+from benchmarks.session import Session
+
+__all__ = ["main", "profile_options"]
+
+# What each suite's options are in a profile, beyond its defaults. "smoke" is the quick one on sizes that say nothing
+# about speed, for tests of the harness.
+_PROFILES: dict[str, dict[str, dict[str, Any]]] = {
+    "quick": {
+        "common": {"repeats": 5, "seconds": 4.0},
+        "dense": {"rows": [10_000, 20_000], "batches": [1, 100], "approximate": True},
+        "lexical": {"batches": [1, 100], "max_queries": 300, "repeats": 5},
+        "hybrid": {"documents": 20_000, "check": 50},
+        "ingest": {"rows": [20_000], "builds": 2, "documents": 10_000, "index_documents": 10_000},
+        "open": {"rows": [20_000], "builds": 2, "documents": 10_000},
+        "filter": {"rows": [20_000], "shares": [0.1, 0.001], "batches": [1]},
+        "quality": {"max_queries": 300},
+    },
+    "full": {
+        "common": {"repeats": 15, "seconds": 40.0},
+        "dense": {"rows": [10_000, 100_000, 300_000], "approximate": True, "k": [10, 100]},
+        "lexical": {},
+        "hybrid": {},
+        "ingest": {"rows": [300_000], "approximate": True, "documents": 100_000},
+        "open": {"rows": [300_000]},
+        "filter": {"rows": [300_000], "approximate": True},
+        "quality": {},
+    },
+    "smoke": {
+        "common": {"repeats": 2, "seconds": 0.5},
+        "dense": {"rows": [2000], "dim": 32, "batches": [1, 10], "vectors": ["embedding"], "check": 20},
+        "lexical": {"documents": 500, "max_queries": 40, "batches": [1, 10], "check": 20, "index_documents": 100},
+        "hybrid": {"documents": 500, "check": 10},
+        "ingest": {"rows": [2000], "dim": 32, "builds": 1, "documents": 300, "index_documents": 100},
+        "open": {"rows": [2000], "dim": 32, "builds": 1, "documents": 300},
+        "filter": {"rows": [2000], "dim": 32, "shares": [0.05], "batches": [1], "check": 10},
+        "quality": {"documents": 500, "max_queries": 30},
+    },
+}
+
+
+def profile_options(profile: str, suite: str, given: argparse.Namespace) -> argparse.Namespace:
+    """A suite's options: its defaults, the profile's, then what the command line says."""
+    module = importlib.import_module(f"benchmarks.{command.SUITES[suite][0]}")
+    parser = argparse.ArgumentParser()
+    command.add_common_options(parser)
+    module.add_options(parser)
+    options = parser.parse_args([])
+    for name, value in {**_PROFILES[profile]["common"], **_PROFILES[profile][suite]}.items():
+        setattr(options, name, value)
+    for name, value in vars(given).items():
+        if value is not None and hasattr(options, name):
+            setattr(options, name, value)
+    options.threads = given.threads or command.SUITES[suite][2] or sl.cpu_info()["cpus"]
+    return options
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks run", description=__doc__)
+    parser.add_argument("suites", nargs="*", choices=[[], *command.SUITES], help="only these (default: all)")
+    command.add_common_options(parser)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--full", dest="profile", action="store_const", const="full", help="larger, most of an hour")
+    which.add_argument("--smoke", dest="profile", action="store_const", const="smoke", help="tiny: tests the harness")
+    parser.add_argument("--rows", type=int, nargs="+", help="generated rows, in every suite with vectors")
+    parser.add_argument("--dim", type=int)
+    parser.add_argument("--documents", type=int)
+    parser.add_argument("--k", type=int, nargs="+")
+    parser.set_defaults(profile="quick", repeats=None, seconds=None)
+    given = parser.parse_args(argv)
+    profile = given.profile
+    suites = given.suites or list(command.SUITES)
+    options = argparse.Namespace(**vars(given))
+    options.threads = given.threads or sl.cpu_info()["cpus"]
+
+    def body(session: Session) -> None:
+        for suite in suites:
+            session.options = profile_options(profile, suite, given)
+            if given.data and not _fits(suite, given):
+                print(f"\n{suite}: {given.data.name} is not data for it, so it uses its own")
+                session.options.data = None
+            importlib.import_module(f"benchmarks.{command.SUITES[suite][0]}").run(session)
+
+    command.measure(options, " ".join(["run", *argv]), profile, body)
+    return 0
+
+
+def _fits(suite: str, given: argparse.Namespace) -> bool:
+    """Vectors alone serve suites of vectors; texts with vectors serve all."""
+    texts = data.has_texts(given.data)
+    vectors = not texts or (given.data / "docs.npy").exists()
+    judged = texts and any((given.data / "qrels").glob("*.tsv*"))
+    needs = {"dense": vectors, "filter": vectors, "lexical": texts, "quality": judged}
+    return needs.get(suite, (texts and vectors) or suite in ("ingest", "open"))

@@ -1,0 +1,165 @@
+"""Engines in processes of their own: started, built one after another, asked in turns."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks import peers
+
+__all__ = ["Contender", "WorkerError", "contenders", "environment_for"]
+
+_THREAD_VARIABLES = (
+    "SIGHTLINE_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+    "TOKIO_WORKER_THREADS",
+    "LANCE_CPU_THREADS",
+    "LANCE_IO_THREADS",
+)
+
+
+class WorkerError(RuntimeError):
+    """An engine failed; the message is its own."""
+
+
+def environment_for(threads: int) -> dict[str, str]:
+    """This environment with every library held to ``threads`` threads; CPUs are set besides, by affinity."""
+    root = str(Path(__file__).resolve().parent.parent)
+    path = os.pathsep.join([root, *(entry for entry in sys.path if entry)])
+    return os.environ | dict.fromkeys(_THREAD_VARIABLES, str(threads)) | {"PYTHONPATH": path}
+
+
+class Worker:
+    """A process that holds one engine."""
+
+    def __init__(self, module: str, threads: int, inputs: Path, folder: Path) -> None:
+        self._log = tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            encoding="utf-8",
+            env=environment_for(threads),
+        )
+        self._send({"module": module, "threads": threads, "inputs": str(inputs), "folder": str(folder)})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(message) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise WorkerError(self._last_words()) from None
+
+    def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
+        self._send({"do": do, **arguments})
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise WorkerError(self._last_words())
+        reply: dict[str, Any] = json.loads(line)
+        if "error" in reply:
+            raise WorkerError(reply["error"])
+        return reply
+
+    def _last_words(self) -> str:
+        code = self._process.wait()
+        self._log.seek(0)
+        lines = self._log.read().strip().splitlines()
+        return f"ended with code {code}: {lines[-1] if lines else 'no message'}"
+
+    def close(self) -> None:
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with suppress(BrokenPipeError):
+                    stream.close()
+        try:
+            self._process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+
+@dataclass
+class Contender:
+    """An engine that was asked for: with its process if it is there, else with the reason why not."""
+
+    name: str
+    module: str
+    version: str | None = None
+    built: dict[str, Any] | None = None
+    problem: str | None = None  # "not installed: ..." or the message of its failure
+    worker: Worker | None = None
+    folder: Path | None = None
+
+    def label(self, setting: int) -> str:
+        settings = self.built["settings"] if self.built else []
+        return f"{self.name} {settings[setting]['label']}".strip() if settings else self.name
+
+    def ids(self, case: dict[str, Any], count: int) -> tuple[npt.NDArray[np.int64], int | None]:
+        """The answers to the first ``count`` queries, and the bytes that one call reads if the engine tells."""
+        assert self.worker is not None
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "ids.npy"
+            reply = self.worker.ask("answers", case=case, count=count, path=str(path))
+            return np.load(path), reply["bytes_read"]
+
+    def round(self, case: dict[str, Any], first: int, calls: int) -> float:
+        assert self.worker is not None
+        milliseconds: float = self.worker.ask("round", case=case, first=first, calls=calls)["milliseconds"]
+        return milliseconds
+
+
+@contextmanager
+def contenders(
+    table: dict[str, str], inputs: Path, threads: int, *, build: bool = True, folder: Path | None = None
+) -> Iterator[list[Contender]]:
+    """Start every engine of ``table`` and build it, one at a time; those that are missing or fail stay as gaps."""
+    found: list[Contender] = []
+    with tempfile.TemporaryDirectory(dir=folder) as folders:
+        try:
+            for name, module in table.items():
+                contender = Contender(name, module)
+                found.append(contender)
+                lacking = peers.missing(module)
+                if lacking:
+                    contender.problem = f"not installed: {', '.join(lacking)}"
+                    continue
+                contender.version = peers.version(module)
+                contender.folder = Path(folders) / name
+                contender.folder.mkdir()
+                contender.worker = Worker(module, threads, inputs, contender.folder)
+                if not build:
+                    continue
+                try:
+                    contender.built = contender.worker.ask("build")
+                except WorkerError as error:
+                    contender.problem = f"failed: {error}"
+                    contender.worker.close()
+                    contender.worker = None
+            yield found
+        finally:
+            for contender in found:
+                if contender.worker is not None:
+                    contender.worker.close()

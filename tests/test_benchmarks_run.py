@@ -1,0 +1,151 @@
+"""The harness end to end, tiny: engines in processes, gaps, wrong answers, a run's file and the page made of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from benchmarks import peers, report, results
+from benchmarks.workers import Contender, WorkerError, contenders, environment_for
+
+ROOT = Path(__file__).resolve().parent.parent
+SCHEMA = json.loads((ROOT / "benchmarks" / "results.schema.json").read_text(encoding="utf-8"))
+COMMITTED = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
+
+
+def benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=environment_for(1),
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def run_file(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("run") / "run.json"
+    done = benchmarks(
+        "run", "dense", "lexical", "filter", "hybrid", "--smoke", "--peers", "numpy", "faiss-flat", "--json", str(path)
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return path
+
+
+def test_a_run_matches_the_schema(run_file):
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    validator = jsonschema.Draft202012Validator(SCHEMA)
+    for path in (run_file, *COMMITTED):
+        validator.validate(json.loads(path.read_text(encoding="utf-8")))
+    assert SCHEMA["properties"]["schema_version"]["const"] == results.SCHEMA_VERSION
+    broken = json.loads(run_file.read_text(encoding="utf-8"))
+    next(row for row in broken["rows"] if row["exact"] and row["recall"] is not None)["recall"] = 0.9
+    assert not validator.is_valid(broken), "an exact row with a recall below 1 must not pass"
+
+
+def test_every_exact_row_has_recall_one_and_ours_a_share_of_the_limit(run_file):
+    run = results.read(run_file)
+    exact = [row for row in run.rows if row.exact and row.status == "ok"]
+    assert {row.suite for row in exact} == {"dense", "lexical", "filter", "hybrid"}
+    assert {row.recall for row in exact if row.suite != "hybrid" or row.engine == "sightline"} == {1.0}
+    for row in exact:
+        assert row.rounds
+        if row.engine == "sightline":
+            assert row.share is not None, row
+        else:
+            assert row.ratio is not None, row
+    assert "--json" not in run.command
+    assert {engine.status for engine in run.engines if engine.engine == "sightline"} == {"ok"}
+    if sys.platform == "linux":
+        ours = next(engine for engine in run.engines if engine.engine == "sightline")
+        assert None not in (ours.peak_bytes, ours.resident_bytes, ours.disk_bytes)
+
+
+def test_a_wrong_answer_ends_the_run(tmp_path):
+    done = benchmarks(
+        *("dense", "--rows", "2000", "--dim", "16", "--vectors", "embedding", "--batches", "1"),
+        *("--repeats", "2", "--seconds", "1", "--peers", "broken", "--json", str(tmp_path / "run.json")),
+    )
+    assert done.returncode == 1
+    assert "WRONG ANSWER: broken promises exact answers, but its recall@10 is 0.9" in done.stderr
+    assert not any(row.engine == "broken" for row in results.read(tmp_path / "run.json").rows)
+
+
+def test_a_peer_that_is_not_installed_is_a_gap(monkeypatch, tmp_path):
+    monkeypatch.setattr(peers, "missing", lambda module: ["absent"] if module == "faiss_flat" else [])
+    np.save(tmp_path / "rows.npy", np.eye(4, dtype=np.float32))
+    np.save(tmp_path / "queries.npy", np.eye(4, dtype=np.float32))
+    table = {"numpy": "numpy_dense", "faiss-flat": "faiss_flat"}
+    with contenders(table, tmp_path, 1) as (there, gone):
+        assert there.worker is not None
+        assert (gone.worker, gone.problem) == (None, "not installed: absent")
+
+
+def test_an_engine_that_fails_keeps_its_message(tmp_path):
+    np.save(tmp_path / "rows.npy", np.eye(4, dtype=np.float32))
+    np.save(tmp_path / "queries.npy", np.eye(4, dtype=np.float32))
+    with contenders({"numpy": "numpy_dense"}, tmp_path, 1) as (engine,):
+        case = {"what": "search", "setting": 0, "k": 99, "batch": 1}  # more than there are rows
+        with pytest.raises(WorkerError, match="ValueError"):
+            engine.round(case, 0, 1)
+        assert engine.round(case | {"k": 2}, 0, 1) > 0  # and its process lives on
+
+
+def test_every_engine_is_described_and_known():
+    assert isinstance(Contender("x", "y").label(0), str)
+    for table in (peers.DENSE, peers.LEXICAL, peers.HYBRID):
+        assert next(iter(table)) == "sightline"
+        for module in table.values():
+            engine = peers.load_peer(module)
+            assert engine.description
+            assert engine.modules
+            assert engine.distribution
+    assert set(peers.EXACT) <= peers.DENSE.keys()
+    assert peers.chosen(peers.LEXICAL, ["tantivy", "broken"]).keys() == {"sightline", "tantivy"}
+    assert peers.chosen(peers.DENSE, ["broken"]).keys() == {"sightline", "broken"}
+
+
+def test_the_report_shows_gaps_and_lost_comparisons(run_file):
+    run = results.read(run_file)
+    peer = next(row for row in run.rows if row.ratio is not None)
+    peer.ratio = {"median": 0.5, "low": 0.4, "high": 0.6}
+    gap = next(row for row in run.rows if row.engine == "numpy")
+    gap.status, gap.problem, gap.median, gap.ratio = "missing", "not installed: numpy", None, None
+    run.environment["load_before"], run.environment["cpus"] = 0.1, 2
+    assert "not idle" not in report.markdown(run, "run.json")
+    run.environment["load_before"] = 3.0
+    text = report.markdown(run, "run.json")
+    assert "**The machine was not idle** (load 3.0 on 2 CPUs)" in text
+    lost = text.partition("## Lost comparisons")[2].partition("## ")[0]
+    if gap is not peer:
+        assert peer.name in lost
+    assert "not installed: numpy" in text
+
+
+def test_docs_are_what_the_committed_runs_give():
+    page = ROOT / "docs" / "benchmarks.md"
+    run = results.merge([results.read(path) for path in COMMITTED])
+    images = sorted(path.relative_to(page.parent).as_posix() for path in (page.parent / "benchmarks").glob("*.svg"))
+    source = ", ".join(f"benchmarks/results/{path.name}" for path in COMMITTED)
+    assert page.read_text(encoding="utf-8") == report.markdown(run, source, images)
+    assert all(row.recall == 1 for row in run.rows if row.exact and row.recall is not None)
+    for path in COMMITTED:
+        assert not any(word in path.read_text(encoding="utf-8") for word in ("/home", "/tmp", "/root", "/work", "\\\\"))
+
+
+def test_commands_list_themselves():
+    done = benchmarks("--help")
+    assert done.returncode == 0
+    for name in ("run", "dense", "lexical", "hybrid", "ingest", "open", "filter", "quality", "compare", "report"):
+        assert f"\n  {name} " in done.stdout
+    assert benchmarks("nonsense").returncode == 2
+    unknown = benchmarks("dense", "--peers", "hnswlibb")
+    assert unknown.returncode == 2
+    assert "invalid choice: 'hnswlibb'" in unknown.stderr

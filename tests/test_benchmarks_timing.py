@@ -1,0 +1,139 @@
+"""Interleaved rounds, paired ratios, and what counts as having moved between two runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from benchmarks import compare, results
+from benchmarks.results import Row, Run
+from benchmarks.timing import Timing, calls_per_round, interleave, paired_ratio, run_round
+
+
+def test_a_round_does_not_count_its_first_call():
+    seen = []
+    run_round(seen.append, 7, 3)
+    assert seen == [7, 8, 9, 10]
+
+
+def test_engines_take_turns_in_rotating_order():
+    order = []
+
+    def engine(name, milliseconds):
+        def one_round(first, calls):
+            order.append((name, first))
+            return milliseconds
+
+        return one_round
+
+    times = interleave({"a": engine("a", 1.0), "b": engine("b", 2.0)}, repeats=4, seconds=10)
+    assert [name for name, _ in order[2:]] == ["a", "b", "b", "a", "a", "b", "b", "a"]
+    # Both see the same queries in a round, and others in the next.
+    assert [first for _, first in order[2::2]] == [first for _, first in order[3::2]]
+    assert len({first for _, first in order[2:]}) == 4
+    assert times["a"].rounds == (1.0,) * 4
+
+
+def test_an_engine_that_is_too_slow_sits_out_but_has_three_rounds():
+    import time
+
+    def slow(first, calls):
+        time.sleep(0.02)
+        return 20.0
+
+    times = interleave({"slow": slow, "fast": lambda first, calls: 0.1}, repeats=6, seconds=0.03)
+    assert len(times["slow"].rounds) == 3
+    assert len(times["fast"].rounds) == 6
+
+
+def test_calls_a_round():
+    assert calls_per_round(10.0) == 1
+    assert calls_per_round(1e-9) == 50
+    assert 1 < calls_per_round(0.01) < 50
+
+
+def test_ratios_are_paired_so_a_machine_that_slows_down_cancels_out():
+    fast = np.array([1.0, 1.1, 5.0, 1.0, 0.9])  # the third round was disturbed for both
+    ratio = paired_ratio((fast * 3).tolist(), fast.tolist())
+    assert (ratio.median, ratio.low, ratio.high) == pytest.approx((3, 3, 3))
+    assert Timing(tuple(fast)).median == 1.0
+    noisy = paired_ratio([1, 2, 3, 4, 5], [1, 1, 1, 1, 1])
+    assert noisy.low < noisy.median == 3 < noisy.high
+
+
+def make_run(ratio: float, noise: float, seed: int, *, recall: float = 1.0, ours: float = 1.0) -> Run:
+    rng = np.random.default_rng(seed)
+    mine = ours * np.exp(noise * rng.standard_normal(9))
+    theirs = mine * ratio * np.exp(noise * rng.standard_normal(9))
+    rows = []
+    for name, rounds in (("sightline", mine), ("peer", theirs)):
+        row = Row("dense", "data", "case", name, exact=True, recall=recall, rounds=rounds.tolist(), queries=1)
+        row.median, row.least, row.most = float(np.median(rounds)), float(min(rounds)), float(max(rounds))
+        rows.append(row)
+    rows[1].set_ratio(paired_ratio(rows[1].rounds, rows[0].rounds))
+    return Run("c", "quick", "2026-01-01", {"cpu": "x"}, {}, {}, rows=rows)
+
+
+def verdict(old: Run, new: Run, figure: str = "ratio") -> str:
+    (change,) = [change for change in compare.changes(old, new, 0.10) if change.figure == figure]
+    return "worse" if change.worse else "better" if change.moved else "same"
+
+
+def test_compare_tells_changes_from_noise():
+    base = make_run(4.0, 0.02, 1)
+    assert verdict(base, make_run(4.0, 0.02, 2)) == "same"
+    assert verdict(base, make_run(3.0, 0.02, 3)) == "worse"
+    assert verdict(base, make_run(5.0, 0.02, 4)) == "better"
+    assert verdict(base, make_run(4.25, 0.001, 5)) == "same"  # sure, but below the threshold
+    assert verdict(make_run(4.0, 0.8, 6), make_run(3.3, 0.8, 7)) == "same"  # large, but within this noise
+    assert verdict(base, make_run(4.0, 0.02, 8, ours=2.0), "time") == "worse"
+
+
+def test_compare_takes_any_loss_of_recall_for_real():
+    assert verdict(make_run(4, 0.02, 1), make_run(4, 0.02, 2, recall=0.99), "recall") == "worse"
+
+
+def test_compare_does_not_compare_times_of_two_machines():
+    other = make_run(4, 0.02, 2)
+    other.environment["cpu"] = "y"
+    assert {change.figure for change in compare.changes(make_run(4, 0.02, 1), other, 0.1)} == {"ratio", "recall"}
+
+
+def test_compare_command_exits_non_zero_on_request_only(tmp_path, capsys):
+    for name, ratio in (("old", 4.0), ("new", 2.0)):
+        results.write(make_run(ratio, 0.02, 1), tmp_path / f"{name}.json")
+    paths = [str(tmp_path / "old.json"), str(tmp_path / "new.json")]
+    assert compare.main(paths) == 0
+    assert compare.main([*paths, "--fail-on-worse"]) == 1
+    assert compare.main([*reversed(paths), "--fail-on-worse"]) == 0
+    assert "1 worse" in capsys.readouterr().out
+
+
+def test_compare_names_a_peer_that_is_gone(tmp_path, capsys):
+    old = make_run(4, 0.02, 1)
+    new = make_run(4, 0.02, 1)
+    new.rows[1] = replace(new.rows[1], status="missing", problem="not installed: peer", median=None, rounds=[])
+    results.write(old, tmp_path / "old.json")
+    results.write(new, tmp_path / "new.json")
+    compare.main([str(tmp_path / "old.json"), str(tmp_path / "new.json")])
+    assert "measured before, now not installed: peer" in capsys.readouterr().out
+
+
+def test_a_run_of_another_schema_is_refused(tmp_path):
+    path = tmp_path / "run.json"
+    path.write_text('{"schema_version": 99}', encoding="utf-8")
+    with pytest.raises(ValueError, match="schema_version 1, got 99"):
+        results.read(path)
+
+
+def test_merge_refuses_what_was_not_measured_side_by_side():
+    first, second = make_run(4, 0.02, 1), make_run(4, 0.02, 2)
+    with pytest.raises(ValueError, match="same case"):
+        results.merge([first, second])
+    for row in second.rows:
+        row.case = "another"
+    assert len(results.merge([first, second]).rows) == 4
+    second.environment["cpu"] = "y"
+    with pytest.raises(ValueError, match="on one machine"):
+        results.merge([first, second])
