@@ -54,6 +54,7 @@ struct Sums {
   AlignedBuffer<std::uint16_t> values{kWindowRows};
   AlignedBuffer<std::uint16_t> maxima{kMaximaPerWindow};
   AlignedBuffer<simd::TakenValue> taken{kWindowRows};
+  PostingBuffer buffer;
   Sums() { clear(); }
   void clear() noexcept { std::memset(values.data(), 0, values.size_bytes()); }
 };
@@ -272,7 +273,9 @@ class SegmentScan {
  private:
   // The postings of one term in the current window.
   struct TermBlock {
-    PostingBlock postings;
+    const Postings* postings;
+    std::size_t window;  // among those of the term
+    std::size_t size;
     const Table* table;
     std::uint32_t greatest;
   };
@@ -285,21 +288,24 @@ class SegmentScan {
     blocks_.clear();
     for (Cursor& c : cursors) {
       if (c.next == c.postings.windows().size() || c.postings.windows()[c.next].window != window) continue;
-      blocks_.push_back({c.postings.block(c.next++), c.table, c.greatest});
+      blocks_.push_back({&c.postings, c.next, c.postings.window_size(c.next), c.table, c.greatest});
+      ++c.next;
       greatest_sum += c.greatest;
-      posting_count += blocks_.back().postings.size();
+      posting_count += blocks_.back().size;
     }
     if (greatest_sum < candidates_.limit() || !any_allowed(first_row, row_count)) return;
     if (posting_count * kRowsPerPostingForSweep >= row_count) {
       defer_common_terms();
-      for (std::size_t b = deferred_; b < blocks_.size(); ++b) add_block(blocks_[b].postings, *blocks_[b].table, sums_.values.data());
+      for (std::size_t b = deferred_; b < blocks_.size(); ++b) add(blocks_[b]);
       sweep(first_row, row_count);
     } else {
-      for (const TermBlock& b : blocks_) add_block(b.postings, *b.table, sums_.values.data());
+      for (const TermBlock& b : blocks_) add(b);
       revisit(first_row);
     }
     candidates_.prune_if_due();
   }
+
+  void add(const TermBlock& b) { add_block(b.postings->block(b.window, sums_.buffer), *b.table, sums_.values.data()); }
 
   // Moves the longest lists to the front and counts in deferred_ those that need not be added: documents without any of the
   // other terms cannot reach the limit, and the few whose other terms come near it look the deferred ones up.
@@ -309,12 +315,12 @@ class SegmentScan {
     deferred_postings_ = 0;
     if (!candidates_.has_threshold() || blocks_.size() < 2) return;
     std::sort(blocks_.begin(), blocks_.end(),
-              [](const TermBlock& a, const TermBlock& b) { return a.postings.size() > b.postings.size(); });
+              [](const TermBlock& a, const TermBlock& b) { return a.size > b.size; });
     const auto budget = static_cast<std::uint32_t>(static_cast<float>(candidates_.limit()) * deferred_share_);
     for (const TermBlock& b : blocks_) {
-      if (b.postings.size() < kMinDeferred || deferred_greatest_ + b.greatest > budget || deferred_ + 1 == blocks_.size()) break;
+      if (b.size < kMinDeferred || deferred_greatest_ + b.greatest > budget || deferred_ + 1 == blocks_.size()) break;
       deferred_greatest_ += b.greatest;
-      deferred_postings_ += b.postings.size();
+      deferred_postings_ += b.size;
       ++deferred_;
     }
   }
@@ -328,8 +334,8 @@ class SegmentScan {
       for (std::size_t b = 0; b < deferred_ && sum + missing >= limit; ++b) {
         missing -= blocks_[b].greatest;
         ++lookups;
-        if (const auto found = find_offset(blocks_[b].postings, sums_.taken[i].position)) {
-          sum += (*blocks_[b].table)[blocks_[b].postings.codes[*found]];
+        if (const auto found = blocks_[b].postings->find_in_window(blocks_[b].window, sums_.taken[i].position)) {
+          sum += (*blocks_[b].table)[found->code];
         }
       }
       if (sum >= limit) candidates_.add(sum, number_, first_row + sums_.taken[i].position);
@@ -398,7 +404,7 @@ class SegmentScan {
   void revisit(std::size_t first_row) {
     const std::uint32_t limit = candidates_.limit();
     for (const TermBlock& b : blocks_) {
-      for (const std::uint16_t offset : b.postings.offsets) {
+      for (const std::uint16_t offset : b.postings->block(b.window, sums_.buffer).offsets) {
         std::uint16_t& sum = sums_.values[offset];
         if (sum >= limit && (allowed_ == nullptr || allowed_->test(first_row + offset))) {
           candidates_.add(sum, number_, first_row + offset);
@@ -463,8 +469,8 @@ class CoarseSearch {
     for (std::size_t t = 0; t < query_.terms().size(); ++t) {
       const BoundQuery::Term& term = query_.terms()[t];
       if (term.segment_terms[s] == BoundQuery::kAbsent) continue;
-      const Postings postings = view.segment->postings(term.segment_terms[s]);
-      cursors.push_back(make_cursor(term.weight, postings, tables_.segments[s], term_tables_[t], error));
+      cursors.push_back(make_cursor(term.weight, view.segment->postings(term.segment_terms[s]), tables_.segments[s],
+                                    term_tables_[t], error));
     }
     if (cursors.empty()) return;
     candidates_.raise_error(rounding_error() + static_cast<std::uint32_t>(error / kErrorShare));
@@ -484,7 +490,7 @@ class CoarseSearch {
 
   // Fills in the codes that the term's postings may have, and returns its cursor; adds the greatest distance between the two
   // bounds of one of them to `error`.
-  Cursor make_cursor(double weight, const Postings& postings, const SegmentGains& gains, Table& table, double& error) const noexcept {
+  Cursor make_cursor(double weight, Postings postings, const SegmentGains& gains, Table& table, double& error) const noexcept {
     std::uint32_t max_tf = 0;
     for (const PostingWindow& window : postings.windows()) max_tf = std::max<std::uint32_t>(max_tf, window.max_tf);
     const auto factor = static_cast<float>(weight * scale_ * (1 + kScaleSlack));
@@ -494,7 +500,7 @@ class CoarseSearch {
       table[code] = static_cast<std::uint16_t>(static_cast<std::int32_t>(upper[code] * factor) + 1);
     }
     error += gains.widest(max_tf) * factor + 1;
-    return {postings, &table, rounded_up(gains.greatest(max_tf), factor)};
+    return {std::move(postings), &table, rounded_up(gains.greatest(max_tf), factor)};
   }
 
   const BoundQuery& query_;

@@ -53,27 +53,27 @@ BoundQuery::BoundQuery(const Snapshot& snapshot, const Parameters& parameters, c
   }
 }
 
-float BoundQuery::score_row(const RowLocation& at) const noexcept {
+float BoundQuery::score_row(const RowLocation& at) const {
   const Segment& segment = *snapshot_->segments()[at.segment].segment;
   double sum = kUntouched;
   for (const Term& term : terms_) {
     if (term.segment_terms[at.segment] == kAbsent) continue;
     const Postings postings = segment.postings(term.segment_terms[at.segment]);
-    const std::optional<std::uint64_t> position = postings.find(at.row);
-    if (position) sum += term.weight * segment.gain(scorer_, at.row, *position);
+    const std::optional<FoundPosting> found = postings.find(at.row);
+    if (found) sum += term.weight * segment.gain(scorer_, at.row, *found);
   }
   return is_untouched(sum) ? 0.0F : score(sum);
 }
 
-void BoundQuery::sum_gains(std::uint32_t number, std::span<const RowIndex> rows, std::span<double> sums) const noexcept {
+void BoundQuery::sum_gains(std::uint32_t number, std::span<const RowIndex> rows, std::span<double> sums) const {
   const Segment& segment = *snapshot_->segments()[number].segment;
   std::fill(sums.begin(), sums.end(), kUntouched);
   for (const Term& term : terms_) {
     if (term.segment_terms[number] == kAbsent) continue;
     const Postings postings = segment.postings(term.segment_terms[number]);
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      const std::optional<std::uint64_t> position = postings.find(rows[i]);
-      if (position) sums[i] += term.weight * segment.gain(scorer_, rows[i], *position);
+      const std::optional<FoundPosting> found = postings.find(rows[i]);
+      if (found) sums[i] += term.weight * segment.gain(scorer_, rows[i], *found);
     }
   }
 }
