@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,65 @@ def compare_queries(
     return report
 
 
+def compare_forms(
+    name: str, scan: sl.BM25Index, packed: sl.BM25Index, queries: Tokens, k: int, options: argparse.Namespace
+) -> dict[str, Any]:
+    """The packed form of the same index: the same bits, more time."""
+    for one, other in zip(scan.search(queries, k), packed.search(queries, k), strict=True):
+        if one.tobytes() != other.tobytes():
+            raise SystemExit("WRONG ANSWER: the packed form differs from the scan form")
+    calls: dict[str, Callable[[], object]] = {
+        "scan": lambda: scan.search(queries, k),
+        "packed": lambda: packed.search(queries, k),
+    }
+    times = measure(calls, repeats=options.repeats, seconds=options.seconds)
+    ratio = times["packed"].median / times["scan"].median
+    print(f"    packed form: {ratio:.2f} times the time of the scan form (bar: at most 2; same bits)")
+    return {"what": name, "k": k, "peer": "packed form", "time_ratio": ratio}
+
+
+def measure_one_added(index: sl.BM25Index, document: list[str]) -> dict[str, Any]:
+    """Milliseconds from one document to a search that finds it, in a copy of the index that grows by a few."""
+    copy = index.fork()
+    samples = []
+    for i in range(200):
+        marked = [*document, f"only in addition {i}"]
+        start = time.perf_counter()
+        (new,) = copy.add([marked])
+        added = time.perf_counter()
+        if copy.search([marked[-1:]], 1)[1][0, 0] != new:
+            raise SystemExit("WRONG ANSWER: an added document is not found")
+        samples.append([(added - start) * 1e3, (time.perf_counter() - start) * 1e3])
+    add, found = np.median(samples, axis=0)
+    worst = float(np.quantile([both for _, both in samples], 0.99))
+    print(
+        f"  one document added ({index.postings} form): {add:.3f} ms, {found:.3f} ms with a search that finds it, "
+        f"the slowest hundredth {worst:.3f} ms (bar: 1 ms)"
+    )
+    return {"what": "one added", "form": index.postings, "add_ms": add, "found_ms": found, "slowest_ms": worst}
+
+
+def compare_sizes(
+    index: sl.BM25Index, packed: sl.BM25Index, folder: Path, their_bytes: int | None
+) -> list[dict[str, Any]]:
+    """Files of both forms, and what tantivy's folder takes."""
+    report = []
+    for one in (index, packed):
+        path = folder / one.postings
+        one.save(path)
+        size = path.stat().st_size
+        memory = sum(one.memory().values())
+        print(f"  {one.postings} form: file {size / 1e6:.1f} MB, memory {memory / 1e6:.1f} MB", end="")
+        print(f" ({memory / len(one):.0f} bytes a document)")
+        entry: dict[str, Any] = {"what": "size", "form": one.postings, "bytes": size, "memory": memory}
+        if their_bytes is not None:
+            bar = " (bar: at most 1.2)" if one is packed else ""
+            print(f"    tantivy {their_bytes / 1e6:.1f} MB: {size / their_bytes:.2f} times its size{bar}")
+            entry |= {"tantivy": their_bytes, "ratio": size / their_bytes}
+        report.append(entry)
+    return report
+
+
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks lexical", description=__doc__)
     parser.add_argument(
@@ -144,18 +204,17 @@ def main(argv: list[str]) -> int:
     tokens = analyzer.batch(documents)
     index = sl.BM25Index(None)
     index.add(tokens)
-    memory = sum(index.memory().values())
-    print(f"  memory of the index: {memory / 1e6:.1f} MB ({memory / len(documents):.0f} bytes a document)")
+    packed = sl.BM25Index(None, postings="packed")
+    packed.add(tokens)
+    report += [measure_one_added(one, tokens[0]) for one in (index, packed)]
     with tempfile.TemporaryDirectory() as folder:
-        index.save(Path(folder) / "index")
-        our_bytes = (Path(folder) / "index").stat().st_size
-        print(f"  file: {our_bytes / 1e6:.1f} MB")
         bm25s_search = build_bm25s(tokens, options.threads)
+        their_bytes = None
         if tantivy_peer.available():
             tantivy_folder = Path(folder) / "tantivy"
             tantivy_folder.mkdir()
             prepare, their_bytes = tantivy_peer.build_tantivy(tantivy_folder, tokens)
-            print(f"    tantivy {their_bytes / 1e6:.1f} MB: {our_bytes / their_bytes:.2f} times its size")
+        report += compare_sizes(index, packed, Path(folder), their_bytes)
 
         sets = {"queries of the data set" if options.data else "first lines": queries}
         if options.queries:
@@ -177,6 +236,7 @@ def main(argv: list[str]) -> int:
                 if tantivy_search is not None:
                     calls["tantivy"] = lambda search=tantivy_search, k=k: search(k)
                 report += compare_queries(name, calls, len(known), k, options)
+                report.append(compare_forms(name, index, packed, known, k, options))
     if options.json:
         options.json.write_text(json.dumps(report, indent=2))
     return 0

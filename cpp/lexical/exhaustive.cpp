@@ -24,7 +24,7 @@ typedef double Pair __attribute__((vector_size(16)));
 typedef std::int64_t PairMask __attribute__((vector_size(16)));
 
 struct Cursor {
-  Postings postings;
+  const Postings& postings;
   double weight;
   std::size_t next = 0;  // the next window
   PostingBuffer buffer;  // of the block of the current window
@@ -56,8 +56,8 @@ class SegmentSearch {
         top_(top),
         bound_(bound_below(top.threshold())) {
     for (const BoundQuery::Term& term : query.terms()) {
-      const std::uint32_t number = term.segment_terms[segment_number];
-      if (number != BoundQuery::kAbsent) cursors_.push_back({segment_.postings(number), term.weight, 0, {}});
+      const std::optional<Postings>& postings = term.postings[segment_number];
+      if (postings) cursors_.push_back({*postings, term.weight, 0, {}});
     }
   }
 

@@ -19,9 +19,8 @@ Explanation explain(const Snapshot& snapshot, const Parameters& parameters, cons
     e.df = term.document_frequency;
     e.idf = term.idf;
     e.contribution = term.weight * bound.scorer().absent();
-    if (term.segment_terms[at.segment] == BoundQuery::kAbsent) continue;
-    const Postings postings = segment.postings(term.segment_terms[at.segment]);
-    if (const auto found = postings.find(at.row)) {
+    if (!term.postings[at.segment]) continue;
+    if (const auto found = term.postings[at.segment]->find(at.row)) {
       e.tf = segment.tf(*found);
       const double gain = term.weight * bound.scorer().gain(e.tf, result.length);
       e.contribution += gain;

@@ -298,22 +298,34 @@ void read_windows(const ListHeader& list, std::vector<PostingWindow>& windows, s
   }
 }
 
+WindowReader::WindowReader(const PackedWindow& window) noexcept
+    : kernels_(simd::kernels()),
+      firsts_(window.data),
+      widths_(window.data + 2 * blocks_of(window.count)),
+      at_(widths_ + blocks_of(window.count)),
+      left_(window.count) {}
+
+std::size_t WindowReader::next(std::uint16_t* offsets, std::uint16_t* tfs) noexcept {
+  const std::size_t count = std::min(kListBlock, left_);
+  if (count == 0) return 0;
+  const std::uint32_t gap_width = *widths_ >> kTfWidthBits;
+  const std::uint32_t tf_width = *widths_++ & kTfWidthMask;
+  const std::uint16_t first = first_offset(firsts_, 0);
+  firsts_ += 2;
+  offsets[0] = first;
+  kernels_.unpack_ascending_u16(at_, count - 1, gap_width, first, offsets + 1);
+  at_ += bytes_of(count - 1, gap_width);
+  kernels_.unpack_u16(at_, count, tf_width, tfs);
+  at_ += bytes_of(count, tf_width);
+  left_ -= count;
+  return count;
+}
+
 void unpack_window(const PackedWindow& window, std::uint16_t* offsets, std::uint16_t* tfs) noexcept {
-  const simd::Kernels& kernels = simd::kernels();
-  const std::size_t blocks = blocks_of(window.count);
-  const std::uint8_t* widths = window.data + 2 * blocks;
-  const std::uint8_t* at = widths + blocks;
-  for (std::size_t b = 0; b < blocks; ++b) {
-    const std::size_t begin = b * kListBlock;
-    const std::size_t count = std::min(kListBlock, window.count - begin);
-    const std::uint32_t gap_width = widths[b] >> kTfWidthBits;
-    const std::uint32_t tf_width = widths[b] & kTfWidthMask;
-    const std::uint16_t first = first_offset(window.data, b);
-    offsets[begin] = first;
-    kernels.unpack_ascending_u16(at, count - 1, gap_width, first, offsets + begin + 1);
-    at += bytes_of(count - 1, gap_width);
-    kernels.unpack_u16(at, count, tf_width, tfs + begin);
-    at += bytes_of(count, tf_width);
+  WindowReader reader(window);
+  while (const std::size_t count = reader.next(offsets, tfs)) {
+    offsets += count;
+    tfs += count;
   }
 }
 
@@ -336,9 +348,11 @@ std::optional<FoundInWindow> find_in_window(const PackedWindow& window, std::uin
   std::array<std::uint16_t, kListBlock + simd::kPackedStep> offsets;
   offsets[0] = first;
   simd::kernels().unpack_ascending_u16(at, count - 1, gap_width, first, offsets.data() + 1);
-  // Comparing all takes no branch that is hard to predict.
-  std::size_t less = 0;
-  for (std::size_t i = 0; i < count; ++i) less += offsets[i] < offset ? 1 : 0;
+  // Comparing all takes no branch that is hard to predict; as int16, which they fit, the compiler does many at once.
+  const auto wanted = static_cast<std::int16_t>(offset);
+  std::int16_t sum = 0;
+  for (std::size_t i = 0; i < count; ++i) sum = static_cast<std::int16_t>(sum + (static_cast<std::int16_t>(offsets[i]) < wanted));
+  const auto less = static_cast<std::size_t>(sum);
   if (less == count || offsets[less] != offset) return std::nullopt;
   const std::uint32_t tf_width = widths[block] & kTfWidthMask;
   const std::size_t bit = less * tf_width;

@@ -30,6 +30,7 @@
 #include "core/types.h"
 #include "lexical/impact_codes.h"
 #include "lexical/posting_block.h"
+#include "simd/kernels.h"
 
 namespace sightline::lexical {
 
@@ -74,6 +75,23 @@ struct PackedWindow {
 };
 // Appends to `windows` the windows of a windowed list and to `data` where the data of each begins.
 void read_windows(const ListHeader& list, std::vector<PostingWindow>& windows, std::vector<const std::uint8_t*>& data);
+// The blocks of a window, one after another.
+class WindowReader {
+ public:
+  static constexpr std::size_t kRoom = kListBlock + simd::kPackedStep;
+
+  explicit WindowReader(const PackedWindow& window) noexcept;
+  // Unpacks the next block to offsets and stored frequencies, which have room for kRoom; returns its postings, 0 at the end.
+  std::size_t next(std::uint16_t* offsets, std::uint16_t* tfs) noexcept;
+
+ private:
+  const simd::Kernels& kernels_;
+  const std::uint8_t* firsts_;
+  const std::uint8_t* widths_;
+  const std::uint8_t* at_;
+  std::size_t left_;
+};
+
 // Room that unpack_window needs for `count` postings.
 constexpr std::size_t window_room(std::size_t count) noexcept { return count + 2 * kListBlock; }
 void unpack_window(const PackedWindow& window, std::uint16_t* offsets, std::uint16_t* tfs) noexcept;

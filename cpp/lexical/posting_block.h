@@ -42,6 +42,7 @@ struct PostingBlock {
 // Where postings that are packed are unpacked to. One owner.
 struct PostingBuffer {
   std::vector<std::uint16_t> offsets;
+  std::vector<std::uint16_t> tfs;
   std::vector<std::uint8_t> codes;
 };
 

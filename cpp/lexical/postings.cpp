@@ -1,6 +1,5 @@
 // Postings (segment.h): one term's, of either form.
 #include <algorithm>
-#include <array>
 #include <limits>
 
 #include "lexical/segment.h"
@@ -42,24 +41,37 @@ void Postings::unpack(const std::uint8_t* list) {
     return;
   }
   thread_local std::vector<RowIndex> rows;
-  thread_local std::vector<std::uint16_t> tfs;
   const std::size_t room = (size_ + kListBlock - 1) / kListBlock * kListBlock;
   if (rows.size() < room) rows.resize(room);
-  if (tfs.size() < room) tfs.resize(room);
-  unpack_plain(header, rows.data(), tfs.data());
   u.all.offsets.resize(size_);
+  u.all.tfs.resize(room);
   u.all.codes.resize(size_);
+  unpack_rows(header, rows.data());
+}
+
+// Apart from unpack(), for compilers that look up the address of a thread_local again at every use of it.
+void Postings::unpack_rows(const ListHeader& header, RowIndex* rows) {
+  UnpackedPostings& u = *unpacked_;
+  unpack_plain(header, rows, u.all.tfs.data());
   const RowCodes& row_codes = segment_->packed_.row_codes;
+  const std::uint8_t* const classes = row_codes.classes.data();
+  const std::uint8_t* const table = row_codes.codes.data();
+  const std::uint16_t* const tfs = u.all.tfs.data();
+  std::uint16_t* const offsets = u.all.offsets.data();
+  std::uint8_t* const codes = u.all.codes.data();
   const std::span<const std::uint32_t> class_begins = segment_->arrays().code_map.class_begins;
-  for (std::size_t i = 0; i < size_;) {
+  const std::size_t size = size_;
+  u.windows.reserve(std::min(size, (segment_->row_count() >> kWindowBits) + 1));
+  for (std::size_t i = 0; i < size;) {
     const RowIndex window = rows[i] >> kWindowBits;
     std::uint32_t max_tf = 0;
-    std::uint8_t min_class = std::numeric_limits<std::uint8_t>::max();
-    for (; i < size_ && rows[i] >> kWindowBits == window; ++i) {
-      u.all.offsets[i] = static_cast<std::uint16_t>(rows[i] & (kWindowRows - 1));
-      u.all.codes[i] = row_codes(rows[i], tfs[i]);
+    std::uint32_t min_class = std::numeric_limits<std::uint8_t>::max();
+    for (; i < size && rows[i] >> kWindowBits == window; ++i) {
+      const std::uint32_t row_class = classes[rows[i]];
+      offsets[i] = static_cast<std::uint16_t>(rows[i] & (kWindowRows - 1));
+      codes[i] = table[std::size_t{tfs[i]} << 8 | row_class];
       max_tf = std::max<std::uint32_t>(max_tf, tfs[i]);
-      min_class = std::min(min_class, row_codes.classes[rows[i]]);
+      min_class = std::min(min_class, row_class);
     }
     u.windows.push_back({static_cast<std::uint32_t>(i), static_cast<std::uint16_t>(window),
                          max_tf == kLargeTf ? kUnboundedTf : static_cast<std::uint8_t>(max_tf + 1),
@@ -70,17 +82,23 @@ void Postings::unpack(const std::uint8_t* list) {
   codes_ = u.all.codes;
 }
 
+PackedWindow Postings::packed_window(std::size_t i) const noexcept {
+  if (!offsets_.empty()) return {nullptr, 0};
+  return {unpacked_->data[i], static_cast<std::uint32_t>(window_size(i))};
+}
+
 PostingBlock Postings::block(std::size_t i, PostingBuffer& buffer) const {
   const std::uint32_t first = window_begin(i);
   const std::size_t count = window_size(i);
   const auto first_row = static_cast<RowIndex>(std::size_t{windows_[i].window} << kWindowBits);
   if (!offsets_.empty()) return {first_row, begin_ + first, offsets_.subspan(first, count), codes_.subspan(first, count)};
-  thread_local std::array<std::uint16_t, window_room(kWindowRows)> tfs;
   if (buffer.offsets.size() < window_room(count)) {
     buffer.offsets.resize(window_room(count));
+    buffer.tfs.resize(window_room(count));
     buffer.codes.resize(window_room(count));
   }
-  unpack_window({unpacked_->data[i], static_cast<std::uint32_t>(count)}, buffer.offsets.data(), tfs.data());
+  std::uint16_t* const tfs = buffer.tfs.data();
+  unpack_window(packed_window(i), buffer.offsets.data(), tfs);
   const RowCodes& row_codes = segment_->packed_.row_codes;
   const std::uint8_t* classes = row_codes.classes.data() + first_row;
   const std::uint16_t* offsets = buffer.offsets.data();
@@ -98,7 +116,7 @@ std::optional<FoundPosting> Postings::find_in_window(std::size_t i, std::uint16_
     if (!found) return std::nullopt;
     return FoundPosting{begin_ + first + *found, codes_[first + *found]};
   }
-  const auto found = lexical::find_in_window({unpacked_->data[i], static_cast<std::uint32_t>(count)}, offset);
+  const auto found = lexical::find_in_window(packed_window(i), offset);
   if (!found) return std::nullopt;
   const std::size_t row = (std::size_t{windows_[i].window} << kWindowBits) + offset;
   return FoundPosting{begin_ + first + found->index, segment_->packed_.row_codes(row, found->stored_tf)};

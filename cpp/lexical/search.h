@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -26,14 +27,13 @@ using Query = std::vector<QueryTerm>;
 // A query against one snapshot: what all its segments share.
 class BoundQuery {
  public:
-  static constexpr std::uint32_t kAbsent = 0xFFFFFFFF;
   struct Term {
     std::string_view term;
     std::uint32_t count;
     std::uint64_t document_frequency;
     double idf;
-    double weight;                             // count * idf, or what was given
-    std::vector<std::uint32_t> segment_terms;  // its number in each segment, or kAbsent
+    double weight;                                  // count * idf, or what was given
+    std::vector<std::optional<Postings>> postings;  // in each segment that has it
   };
 
   BoundQuery(const Snapshot& snapshot, const Parameters& parameters, const Query& query);
@@ -48,10 +48,10 @@ class BoundQuery {
   // The one rounding of a score.
   float score(double gains) const noexcept { return static_cast<float>(base_ + gains); }
   // The score of one document: 0 if it has none of the terms. O(terms * log postings).
-  float score_row(const RowLocation& at) const;
+  float score_row(const RowLocation& at) const noexcept;
   // The sums of gains of many rows of one segment, ascending, term after term: the look-ups of a term are then near each
   // other, and independent. kUntouched for a row with none of the terms; score() makes it a score.
-  void sum_gains(std::uint32_t segment, std::span<const RowIndex> rows, std::span<double> sums) const;
+  void sum_gains(std::uint32_t segment, std::span<const RowIndex> rows, std::span<double> sums) const noexcept;
 
  private:
   const Snapshot* snapshot_;

@@ -140,6 +140,9 @@ class Postings {
   // The postings of windows()[i], in the buffer if they were packed: the block is then good until the buffer is used again.
   PostingBlock block(std::size_t i, PostingBuffer& buffer) const;
 
+  // The same as it lies in memory, if it is packed; data is null otherwise.
+  PackedWindow packed_window(std::size_t i) const noexcept;
+
   // The posting of a row, if there is one, of any window or of windows()[i] by its offset there. O(log postings).
   std::optional<FoundPosting> find(RowIndex row) const noexcept;
   std::optional<FoundPosting> find_in_window(std::size_t i, std::uint16_t offset) const noexcept;
@@ -156,6 +159,7 @@ class Postings {
  private:
   std::uint32_t window_begin(std::size_t i) const noexcept { return i == 0 ? 0 : windows_[i - 1].end; }
   void unpack(const std::uint8_t* list);
+  void unpack_rows(const ListHeader& header, RowIndex* rows);
 
   const Segment* segment_;
   std::uint64_t begin_;  // the position of the first
@@ -183,6 +187,7 @@ class Segment {
   // What a packed segment has is in arrays().packed; the functions below serve both forms.
   const SegmentArrays& arrays() const noexcept { return arrays_; }
   const CodeRanges& code_ranges() const noexcept { return code_ranges_; }
+  const RowCodes& row_codes() const noexcept { return packed_.row_codes; }  // of a packed segment
   std::size_t size_bytes_beside_arrays() const noexcept { return packed_.row_codes.classes.capacity(); }
 
   DocId id(RowIndex row) const noexcept {

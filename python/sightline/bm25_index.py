@@ -227,8 +227,8 @@ class BM25Index:
         """Take over the live documents of another index, such as one of several that ``load`` mapped.
 
         They share memory, and the scores are those of one index of all documents. Attached documents stay where they
-        are, mapped or not and in their form of postings, whatever is written later, until ``compact``. O(segments), plus
-        O(log n) a document where the ids of both interleave.
+        are, mapped or not and in their form of postings, whatever is written later, until ``compact``. O(segments),
+        plus O(log n) a document where the ids of both interleave.
 
         Parameters: other : BM25Index whose texts were analysed alike, which the caller answers for
         Raises:     InvalidInputError if it is anything else, if only one of both has positions, or if either has
