@@ -87,7 +87,7 @@ void add_block(const PostingBlock& block, const Table& table, std::uint16_t* sum
   for (; i < count; ++i) sums[offsets[i]] = static_cast<std::uint16_t>(sums[offsets[i]] + values[codes[i]]);
 }
 
-// The same of a packed window. Codes are looked up as they are needed: writing them first takes a third longer.
+// The same of a packed window, whose codes are looked up as they are needed and never written.
 void add_packed(const PackedWindow& window, const RowCodes& row_codes, std::size_t first_row, const Table& table,
                 std::uint16_t* sums) noexcept {
   const std::uint8_t* classes = row_codes.classes.data() + first_row;
