@@ -43,9 +43,11 @@ def assert_equals_fresh_build(index, live):
 
 
 class History(RuleBasedStateMachine):
+    postings = "scan"
+
     def __init__(self):
         super().__init__()
-        self.index = sl.BM25Index(None)
+        self.index = sl.BM25Index(None, postings=self.postings)
         self.live = {}
         self.next_id = 0
 
@@ -100,14 +102,23 @@ class History(RuleBasedStateMachine):
             path = Path(folder) / "index"
             self.index.save(path)
             self.index = sl.BM25Index.load(path, mmap=mmap)
+            assert self.index.postings == self.postings
 
     @invariant()
     def equals_a_fresh_build(self):
         assert_equals_fresh_build(self.index, self.live)
 
 
+class PackedHistory(History):
+    """Against a fresh build in scan form."""
+
+    postings = "packed"
+
+
 TestHistory = History.TestCase
 TestHistory.settings = settings(max_examples=40, stateful_step_count=15, deadline=None)
+TestPackedHistory = PackedHistory.TestCase
+TestPackedHistory.settings = TestHistory.settings
 
 
 def test_many_single_upserts_keep_few_segments_and_exact_scores():

@@ -34,6 +34,14 @@ def build_fields():
     return index
 
 
+def build_packed():
+    """Lists of both kinds, and a frequency beyond those that codes name."""
+    index = sl.BM25Index(postings="packed")
+    index.add([*TEXTS[:4], *["cat dog"] * 300, "sing " * 100], ids=[10, 3, 7, 2**40, *range(100, 401)])
+    index.remove([3, *range(200, 240)])
+    return index
+
+
 def same_answers(a, b):
     for mine, theirs in zip(a.search(QUERIES, k=8), b.search(QUERIES, k=8), strict=True):
         np.testing.assert_array_equal(mine, theirs)
@@ -149,7 +157,7 @@ def test_files_that_cannot_be_opened(tmp_path):
         sl.BM25Index.load(tmp_path / "vectors")
 
 
-@pytest.mark.parametrize("build", [build, build_fields])
+@pytest.mark.parametrize("build", [build, build_fields, build_packed])
 def test_every_truncation_is_noticed(tmp_path, build):
     path = tmp_path / "index"
     build().save(path)
@@ -163,7 +171,7 @@ def test_every_truncation_is_noticed(tmp_path, build):
         sl.BM25Index.load(path)
 
 
-@pytest.mark.parametrize("build", [build, build_fields])
+@pytest.mark.parametrize("build", [build, build_fields, build_packed])
 @settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_changed_bytes_never_give_a_wrong_answer(tmp_path_factory, build, data):

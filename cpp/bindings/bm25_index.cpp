@@ -100,7 +100,7 @@ void save(const Bm25Index& index, const std::filesystem::path& path, bool positi
   const py::gil_scoped_release release;
   // The snapshot first: an id used after it was taken is then below next_id all the same.
   const std::shared_ptr<const Snapshot> snapshot = index.snapshot();
-  lexical::save_index(path, {{snapshot}, false, positions, index.next_id(), parameters, settings});
+  lexical::save_index(path, {{snapshot}, false, positions, index.next_id(), parameters, settings, index.form()});
 }
 
 // Returns a BM25Index or a FieldIndex, and what it was saved with.
@@ -112,9 +112,9 @@ py::tuple load(const std::filesystem::path& path, bool mmap) {
   }
   py::object index;
   if (saved.named_fields) {
-    index = py::cast(std::make_unique<lexical::FieldIndex>(std::move(saved.fields), saved.next_id));
+    index = py::cast(std::make_unique<lexical::FieldIndex>(std::move(saved.fields), saved.next_id, saved.form));
   } else {
-    index = py::cast(std::make_unique<Bm25Index>(std::move(saved.fields.front()), saved.next_id));
+    index = py::cast(std::make_unique<Bm25Index>(std::move(saved.fields.front()), saved.next_id, saved.form));
   }
   const Parameters& p = saved.parameters;
   return py::make_tuple(std::move(index), saved.positions, static_cast<std::uint32_t>(p.variant), p.k1, p.b, p.delta,
@@ -126,7 +126,8 @@ py::tuple load(const std::filesystem::path& path, bool mmap) {
 void register_bm25_index(py::module_& m) {
   const auto none_ok = py::arg("analyzer").none(true);
   py::class_<Bm25Index>(m, "BM25Index")
-      .def(py::init<>())
+      .def(py::init(&make_index<Bm25Index>), py::arg("packed"))
+      .def("is_packed", &is_packed<Bm25Index>)
       .def("__len__", [](const Bm25Index& index) { return index.snapshot()->statistics().document_count; })
       .def("add",
            [](Bm25Index& index, DocumentStream& stream, bool replace) {
@@ -141,7 +142,7 @@ void register_bm25_index(py::module_& m) {
       .def("fork",
            [](const Bm25Index& index) {
              auto snapshot = index.snapshot();  // first: a later next_id is greater than all of its ids as well
-             return std::make_unique<Bm25Index>(std::move(snapshot), index.next_id());
+             return std::make_unique<Bm25Index>(std::move(snapshot), index.next_id(), index.form());
            })
       .def("search", &search, none_ok, py::arg("queries"), py::arg("k"), py::arg("masks"), py::arg("clauses"), py::arg("variant"),
            py::arg("k1"), py::arg("b"), py::arg("delta"))

@@ -1,10 +1,11 @@
-// What every lexical index does with documents, for Bm25Index and FieldIndex. Call with the GIL held.
+// What every lexical index does with its form and with documents, for Bm25Index and FieldIndex. Call with the GIL held.
 #pragma once
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
 #include <cstddef>
+#include <memory>
 #include <numeric>
 #include <span>
 #include <utility>
@@ -16,6 +17,17 @@
 #include "lexical/bm25_index.h"
 
 namespace sightline::bindings {
+
+// packed: the form of the segments that the index makes.
+template <typename Index, typename... Arguments>
+std::unique_ptr<Index> make_index(Arguments... arguments, bool packed) {
+  return std::make_unique<Index>(arguments..., packed ? lexical::PostingForm::kPacked : lexical::PostingForm::kScan);
+}
+
+template <typename Index>
+bool is_packed(const Index& index) {
+  return index.form() == lexical::PostingForm::kPacked;
+}
 
 // Adds what a stream made; `segments` is the index's own form of stream.finish(). `replace`: documents that have one of the
 // ids that were given go. Returns the ids.

@@ -119,7 +119,7 @@ void save(const FieldIndex& index, const std::filesystem::path& path, bool posit
   const py::gil_scoped_release release;
   // The snapshot first: an id used after it was taken is then below next_id all the same.
   const std::shared_ptr<const FieldSnapshot> snapshot = index.snapshot();
-  lexical::save_index(path, {snapshot->fields(), true, positions, index.next_id(), parameters, settings});
+  lexical::save_index(path, {snapshot->fields(), true, positions, index.next_id(), parameters, settings, index.form()});
 }
 
 }  // namespace
@@ -127,7 +127,8 @@ void save(const FieldIndex& index, const std::filesystem::path& path, bool posit
 void register_field_index(py::module_& m) {
   const auto none_ok = py::arg("analyzer").none(true);
   py::class_<FieldIndex>(m, "FieldIndex")
-      .def(py::init<std::size_t>(), py::arg("field_count"))
+      .def(py::init(&make_index<FieldIndex, std::size_t>), py::arg("field_count"), py::arg("packed"))
+      .def("is_packed", &is_packed<FieldIndex>)
       .def("__len__", [](const FieldIndex& index) { return index.snapshot()->field(0).statistics().document_count; })
       .def("field_count", [](const FieldIndex& index) { return index.snapshot()->field_count(); })
       .def("add",
@@ -143,7 +144,7 @@ void register_field_index(py::module_& m) {
       .def("fork",
            [](const FieldIndex& index) {
              const auto snapshot = index.snapshot();  // first: a later next_id is greater than all of its ids as well
-             return std::make_unique<FieldIndex>(snapshot->fields(), index.next_id());
+             return std::make_unique<FieldIndex>(snapshot->fields(), index.next_id(), index.form());
            })
       .def("search", &search, none_ok, py::arg("queries"), py::arg("k"), py::arg("masks"), py::arg("clauses"), py::arg("variant"),
            py::arg("k1"), py::arg("delta"), py::arg("fields"))

@@ -114,6 +114,10 @@ py::dict memory_of(std::span<const Snapshot* const> fields) {
                   a.large_tfs.size_bytes() + a.posting_offsets.size_bytes() + a.window_offsets.size_bytes() +
                   a.code_map.class_begins.size_bytes() + a.code_map.codes.size_bytes() + a.values.size_bytes() +
                   a.value_bounds.size_bytes();
+      const lexical::PackedArrays& packed = a.packed;
+      postings += packed.lists.size() + packed.list_offsets.size() + view.segment->size_bytes_beside_arrays();
+      terms += packed.hash_heads.size() + packed.term_offsets.size();
+      documents += packed.ids.size() + packed.lengths.size();
       terms += a.term_hashes.size_bytes() + a.term_offsets.size_bytes() + a.term_bytes.size_bytes();
       documents += a.ids.size_bytes() + a.lengths.size_bytes();
       positions += a.tokens.begins.size_bytes() + a.tokens.bytes.size_bytes();

@@ -185,7 +185,7 @@ void save(const SparseIndex& self, const std::filesystem::path& path) {
   const py::gil_scoped_release release;
   // The snapshot first: an id used after it was taken is then below next_id all the same.
   const std::shared_ptr<const Snapshot> snapshot = self.index->snapshot();
-  lexical::save_index(path, {{snapshot}, false, false, self.index->next_id(), {}, "", true});
+  lexical::save_index(path, {{snapshot}, false, false, self.index->next_id(), {}, "", lexical::PostingForm::kScan, true});
 }
 
 SparseIndex load(const std::filesystem::path& path, bool mmap) {

@@ -36,10 +36,10 @@ std::size_t remove_ids(std::vector<SegmentView>& views, std::span<const DocId> i
 
 }  // namespace
 
-Bm25Index::Bm25Index() : snapshot_(std::make_shared<const Snapshot>(std::vector<SegmentView>{})) {}
+Bm25Index::Bm25Index(PostingForm form) : Bm25Index(std::make_shared<const Snapshot>(std::vector<SegmentView>{}), 0, form) {}
 
-Bm25Index::Bm25Index(std::shared_ptr<const Snapshot> snapshot, std::uint64_t next_id)
-    : snapshot_(std::move(snapshot)), next_id_(next_id) {}
+Bm25Index::Bm25Index(std::shared_ptr<const Snapshot> snapshot, std::uint64_t next_id, PostingForm form)
+    : form_(form), snapshot_(std::move(snapshot)), next_id_(next_id) {}
 
 std::shared_ptr<const Snapshot> Bm25Index::snapshot() const {
   std::lock_guard lock(state_mutex_);
@@ -95,7 +95,7 @@ std::size_t Bm25Index::remove(std::span<const DocId> ids) {
   std::vector<SegmentView> views = snapshot()->segments();
   const std::size_t removed = remove_ids(views, ids);
   if (removed == 0) return 0;
-  settle(views);
+  settle(views, form_);
   publish(std::move(views), next_id());
   return removed;
 }
@@ -107,9 +107,11 @@ void Bm25Index::attach(const Bm25Index& other) {
   std::vector<SegmentView> views = snapshot()->segments();
   for (SegmentView view : theirs->segments()) {
     // Ids past every known one need no look-up, which is the common case.
-    const std::span<const DocId> ids = view.segment->arrays().ids;
-    for (std::size_t row = 0; static_cast<std::uint64_t>(ids.front()) < next_id() && row < ids.size(); ++row) {
-      if (view.is_live(static_cast<RowIndex>(row))) check_absent(ids.subspan(row, 1));
+    const Segment& segment = *view.segment;
+    const bool may_overlap = static_cast<std::uint64_t>(segment.id(0)) < next_id();
+    for (RowIndex row = 0; may_overlap && row < segment.row_count(); ++row) {
+      const DocId id = segment.id(row);
+      if (view.is_live(row)) check_absent({&id, 1});
     }
     view.attached = true;
     views.push_back(std::move(view));
@@ -119,7 +121,7 @@ void Bm25Index::attach(const Bm25Index& other) {
 
 void Bm25Index::compact() {
   std::lock_guard writer(writer_mutex_);
-  publish(merge_all(snapshot()->segments()), next_id());
+  publish(merge_all(snapshot()->segments(), form_), next_id());
 }
 
 void Bm25Index::add_locked(std::vector<SegmentData> segments, std::vector<SegmentView> present) {
@@ -127,8 +129,8 @@ void Bm25Index::add_locked(std::vector<SegmentData> segments, std::vector<Segmen
   for (const SegmentData& data : segments) {
     if (!data.ids.empty()) new_next_id = std::max(new_next_id, static_cast<std::uint64_t>(data.ids.back()) + 1);
   }
-  for (SegmentView& view : merge_new_segments(std::move(segments))) present.push_back(std::move(view));
-  settle(present);
+  for (SegmentView& view : merge_new_segments(std::move(segments), form_)) present.push_back(std::move(view));
+  settle(present, form_);
   publish(std::move(present), new_next_id);
 }
 

@@ -23,9 +23,12 @@ enum class OnExisting { kFail, kReplace };
 
 class Bm25Index {
  public:
-  Bm25Index();
+  // form: of the segments that this index makes. It may hold others, too: results do not depend on forms.
+  explicit Bm25Index(PostingForm form = PostingForm::kScan);
   // Takes over a state that was saved. Precondition: next_id is greater than every id of the snapshot.
-  Bm25Index(std::shared_ptr<const Snapshot> snapshot, std::uint64_t next_id);
+  Bm25Index(std::shared_ptr<const Snapshot> snapshot, std::uint64_t next_id, PostingForm form = PostingForm::kScan);
+
+  PostingForm form() const noexcept { return form_; }
 
   std::shared_ptr<const Snapshot> snapshot() const;
   // One more than the largest id ever used.
@@ -45,13 +48,14 @@ class Bm25Index {
   // they are whatever is written later, until compact(). Throws DuplicateIdError. O(segments), plus O(log rows) for each
   // document if the ids interleave.
   void attach(const Bm25Index& other);
-  // Rewrites everything into as few segments as kMaxMergedRows allows, without the removed rows.
+  // Rewrites everything into as few segments as kMaxMergedRows allows, of this index's form, without the removed rows.
   void compact();
 
  private:
   void add_locked(std::vector<SegmentData> segments, std::vector<SegmentView> present);
   void publish(std::vector<SegmentView> views, std::uint64_t next_id);
 
+  const PostingForm form_;
   std::mutex writer_mutex_;
   mutable std::mutex state_mutex_;             // held only to copy or replace the two members below
   std::shared_ptr<const Snapshot> snapshot_;   // never null

@@ -54,6 +54,7 @@ struct Sums {
   AlignedBuffer<std::uint16_t> values{kWindowRows};
   AlignedBuffer<std::uint16_t> maxima{kMaximaPerWindow};
   AlignedBuffer<simd::TakenValue> taken{kWindowRows};
+  PostingBuffer buffer;
   Sums() { clear(); }
   void clear() noexcept { std::memset(values.data(), 0, values.size_bytes()); }
 };
@@ -84,6 +85,32 @@ void add_block(const PostingBlock& block, const Table& table, std::uint16_t* sum
     sums[at >> 48] = static_cast<std::uint16_t>(sums[at >> 48] + v3);
   }
   for (; i < count; ++i) sums[offsets[i]] = static_cast<std::uint16_t>(sums[offsets[i]] + values[codes[i]]);
+}
+
+// The same of a packed window, whose codes are looked up as they are needed and never written.
+void add_packed(const PackedWindow& window, const RowCodes& row_codes, std::size_t first_row, const Table& table,
+                std::uint16_t* sums) noexcept {
+  const std::uint8_t* classes = row_codes.classes.data() + first_row;
+  const std::uint8_t* codes = row_codes.codes.data();
+  const std::uint16_t* values = table.data();
+  const auto value = [=](std::uint16_t offset, std::uint16_t tf) { return values[codes[std::size_t{tf} << 8 | classes[offset]]]; };
+  std::array<std::uint16_t, WindowReader::kRoom> offsets;
+  std::array<std::uint16_t, WindowReader::kRoom> tfs;
+  WindowReader reader(window);
+  while (const std::size_t count = reader.next(offsets.data(), tfs.data())) {
+    std::size_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+      const std::uint16_t v0 = value(offsets[i], tfs[i]);
+      const std::uint16_t v1 = value(offsets[i + 1], tfs[i + 1]);
+      const std::uint16_t v2 = value(offsets[i + 2], tfs[i + 2]);
+      const std::uint16_t v3 = value(offsets[i + 3], tfs[i + 3]);
+      sums[offsets[i]] = static_cast<std::uint16_t>(sums[offsets[i]] + v0);
+      sums[offsets[i + 1]] = static_cast<std::uint16_t>(sums[offsets[i + 1]] + v1);
+      sums[offsets[i + 2]] = static_cast<std::uint16_t>(sums[offsets[i + 2]] + v2);
+      sums[offsets[i + 3]] = static_cast<std::uint16_t>(sums[offsets[i + 3]] + v3);
+    }
+    for (; i < count; ++i) sums[offsets[i]] = static_cast<std::uint16_t>(sums[offsets[i]] + value(offsets[i], tfs[i]));
+  }
 }
 
 // The best documents so far by their upper bounds: all that can still be among the k best by exact score.
@@ -242,7 +269,7 @@ class Candidates {
 
 // A term of the query in one segment.
 struct Cursor {
-  Postings postings;
+  const Postings& postings;
   const Table* table;
   std::uint32_t greatest;  // of the table
   std::size_t next = 0;    // the next window
@@ -272,7 +299,9 @@ class SegmentScan {
  private:
   // The postings of one term in the current window.
   struct TermBlock {
-    PostingBlock postings;
+    const Postings* postings;
+    std::size_t window;  // among those of the term
+    std::size_t size;
     const Table* table;
     std::uint32_t greatest;
   };
@@ -285,20 +314,31 @@ class SegmentScan {
     blocks_.clear();
     for (Cursor& c : cursors) {
       if (c.next == c.postings.windows().size() || c.postings.windows()[c.next].window != window) continue;
-      blocks_.push_back({c.postings.block(c.next++), c.table, c.greatest});
+      blocks_.push_back({&c.postings, c.next, c.postings.window_size(c.next), c.table, c.greatest});
+      ++c.next;
       greatest_sum += c.greatest;
-      posting_count += blocks_.back().postings.size();
+      posting_count += blocks_.back().size;
     }
     if (greatest_sum < candidates_.limit() || !any_allowed(first_row, row_count)) return;
     if (posting_count * kRowsPerPostingForSweep >= row_count) {
       defer_common_terms();
-      for (std::size_t b = deferred_; b < blocks_.size(); ++b) add_block(blocks_[b].postings, *blocks_[b].table, sums_.values.data());
+      for (std::size_t b = deferred_; b < blocks_.size(); ++b) add(blocks_[b]);
       sweep(first_row, row_count);
     } else {
-      for (const TermBlock& b : blocks_) add_block(b.postings, *b.table, sums_.values.data());
+      for (const TermBlock& b : blocks_) add(b);
       revisit(first_row);
     }
     candidates_.prune_if_due();
+  }
+
+  void add(const TermBlock& b) {
+    const PackedWindow packed = b.postings->packed_window(b.window);
+    if (packed.data == nullptr) {
+      add_block(b.postings->block(b.window, sums_.buffer), *b.table, sums_.values.data());
+    } else {
+      const std::size_t first_row = std::size_t{b.postings->windows()[b.window].window} << kWindowBits;
+      add_packed(packed, segment_.row_codes(), first_row, *b.table, sums_.values.data());
+    }
   }
 
   // Moves the longest lists to the front and counts in deferred_ those that need not be added: documents without any of the
@@ -309,12 +349,12 @@ class SegmentScan {
     deferred_postings_ = 0;
     if (!candidates_.has_threshold() || blocks_.size() < 2) return;
     std::sort(blocks_.begin(), blocks_.end(),
-              [](const TermBlock& a, const TermBlock& b) { return a.postings.size() > b.postings.size(); });
+              [](const TermBlock& a, const TermBlock& b) { return a.size > b.size; });
     const auto budget = static_cast<std::uint32_t>(static_cast<float>(candidates_.limit()) * deferred_share_);
     for (const TermBlock& b : blocks_) {
-      if (b.postings.size() < kMinDeferred || deferred_greatest_ + b.greatest > budget || deferred_ + 1 == blocks_.size()) break;
+      if (b.size < kMinDeferred || deferred_greatest_ + b.greatest > budget || deferred_ + 1 == blocks_.size()) break;
       deferred_greatest_ += b.greatest;
-      deferred_postings_ += b.postings.size();
+      deferred_postings_ += b.size;
       ++deferred_;
     }
   }
@@ -328,8 +368,8 @@ class SegmentScan {
       for (std::size_t b = 0; b < deferred_ && sum + missing >= limit; ++b) {
         missing -= blocks_[b].greatest;
         ++lookups;
-        if (const auto found = find_offset(blocks_[b].postings, sums_.taken[i].position)) {
-          sum += (*blocks_[b].table)[blocks_[b].postings.codes[*found]];
+        if (const auto found = blocks_[b].postings->find_in_window(blocks_[b].window, sums_.taken[i].position)) {
+          sum += (*blocks_[b].table)[found->code];
         }
       }
       if (sum >= limit) candidates_.add(sum, number_, first_row + sums_.taken[i].position);
@@ -398,7 +438,7 @@ class SegmentScan {
   void revisit(std::size_t first_row) {
     const std::uint32_t limit = candidates_.limit();
     for (const TermBlock& b : blocks_) {
-      for (const std::uint16_t offset : b.postings.offsets) {
+      for (const std::uint16_t offset : b.postings->block(b.window, sums_.buffer).offsets) {
         std::uint16_t& sum = sums_.values[offset];
         if (sum >= limit && (allowed_ == nullptr || allowed_->test(first_row + offset))) {
           candidates_.add(sum, number_, first_row + offset);
@@ -462,9 +502,8 @@ class CoarseSearch {
     double error = 0;
     for (std::size_t t = 0; t < query_.terms().size(); ++t) {
       const BoundQuery::Term& term = query_.terms()[t];
-      if (term.segment_terms[s] == BoundQuery::kAbsent) continue;
-      const Postings postings = view.segment->postings(term.segment_terms[s]);
-      cursors.push_back(make_cursor(term.weight, postings, tables_.segments[s], term_tables_[t], error));
+      if (!term.postings[s]) continue;
+      cursors.push_back(make_cursor(term.weight, *term.postings[s], tables_.segments[s], term_tables_[t], error));
     }
     if (cursors.empty()) return;
     candidates_.raise_error(rounding_error() + static_cast<std::uint32_t>(error / kErrorShare));

@@ -24,9 +24,10 @@ typedef double Pair __attribute__((vector_size(16)));
 typedef std::int64_t PairMask __attribute__((vector_size(16)));
 
 struct Cursor {
-  Postings postings;
+  const Postings& postings;
   double weight;
   std::size_t next = 0;  // the next window
+  PostingBuffer buffer;  // of the block of the current window
 };
 
 struct Gains {
@@ -34,10 +35,10 @@ struct Gains {
   const Segment& segment;
   const SegmentGains* table;  // may be null
 
-  double operator()(std::uint8_t code, std::uint64_t position, RowIndex row) const noexcept {
-    if (segment.arrays().weighted()) return static_cast<double>(segment.arrays().values[position]);
-    const std::uint32_t tf = code == kLargeTfCode ? segment.large_tf(position) : segment.code_ranges()[code].tf_low;
-    const std::uint32_t length = segment.arrays().lengths[row];
+  double operator()(const FoundPosting& posting, RowIndex row) const noexcept {
+    if (segment.arrays().weighted()) return static_cast<double>(segment.arrays().values[posting.position]);
+    const std::uint32_t tf = segment.tf(posting);
+    const std::uint32_t length = segment.length(row);
     return table != nullptr ? table->exact(scorer, tf, length) : scorer.gain(tf, length);
   }
 };
@@ -55,8 +56,8 @@ class SegmentSearch {
         top_(top),
         bound_(bound_below(top.threshold())) {
     for (const BoundQuery::Term& term : query.terms()) {
-      const std::uint32_t number = term.segment_terms[segment_number];
-      if (number != BoundQuery::kAbsent) cursors_.push_back({segment_.postings(number), term.weight});
+      const std::optional<Postings>& postings = term.postings[segment_number];
+      if (postings) cursors_.push_back({*postings, term.weight, 0, {}});
     }
   }
 
@@ -79,8 +80,8 @@ class SegmentSearch {
         const auto row = static_cast<RowIndex>(64 * w + static_cast<std::size_t>(std::countr_zero(word)));
         double sum = kUntouched;
         for (const Cursor& c : cursors_) {
-          const std::optional<std::uint64_t> position = c.postings.find(row);
-          if (position) sum += c.weight * gains_(segment_.arrays().codes[*position], *position, row);
+          const std::optional<FoundPosting> found = c.postings.find(row);
+          if (found) sum += c.weight * gains_(*found, row);
         }
         offer(row, sum);
       }
@@ -106,14 +107,14 @@ class SegmentSearch {
     std::size_t posting_count = 0;
     for (Cursor& c : cursors_) {
       if (c.next == c.postings.windows().size() || c.postings.windows()[c.next].window != window) continue;
-      blocks_.push_back({c.postings.block(c.next++), c.weight});
+      blocks_.push_back({c.postings.block(c.next++, c.buffer), c.weight});
       posting_count += blocks_.back().block.size();
     }
     if (!any_allowed(first_row, row_end)) return;
     for (const WeightedBlock& b : blocks_) {
       for (std::size_t i = 0; i < b.block.size(); ++i) {
         const std::uint16_t offset = b.block.offsets[i];
-        sums_[offset] += b.weight * gains_(b.block.codes[i], b.block.position + i, b.block.first_row + offset);
+        sums_[offset] += b.weight * gains_({b.block.position + i, b.block.codes[i]}, b.block.first_row + offset);
       }
     }
     if (posting_count * kRowsPerPostingForSweep >= row_end - first_row) {

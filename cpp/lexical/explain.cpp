@@ -7,7 +7,7 @@ namespace sightline::lexical {
 Explanation explain(const Snapshot& snapshot, const Parameters& parameters, const Query& query, const RowLocation& at) {
   const BoundQuery bound(snapshot, parameters, query);
   const Segment& segment = *snapshot.segments()[at.segment].segment;
-  Explanation result{bound.score_row(at), segment.arrays().lengths[at.row], bound.scorer().average_length(),
+  Explanation result{bound.score_row(at), segment.length(at.row), bound.scorer().average_length(),
                      snapshot.statistics().document_count, {}};
   bool any_found = false;
   double gains = 0.0;
@@ -19,10 +19,9 @@ Explanation explain(const Snapshot& snapshot, const Parameters& parameters, cons
     e.df = term.document_frequency;
     e.idf = term.idf;
     e.contribution = term.weight * bound.scorer().absent();
-    if (term.segment_terms[at.segment] == BoundQuery::kAbsent) continue;
-    const Postings postings = segment.postings(term.segment_terms[at.segment]);
-    if (const auto position = postings.find(at.row)) {
-      e.tf = segment.tf(*position);
+    if (!term.postings[at.segment]) continue;
+    if (const auto found = term.postings[at.segment]->find(at.row)) {
+      e.tf = segment.tf(*found);
       const double gain = term.weight * bound.scorer().gain(e.tf, result.length);
       e.contribution += gain;
       gains += gain;

@@ -20,7 +20,10 @@ FieldSnapshots empty_fields(std::size_t count) {
 }
 
 bool same_rows(const SegmentView& a, const SegmentView& b) {
-  if (!std::ranges::equal(a.segment->arrays().ids, b.segment->arrays().ids) || a.live_count() != b.live_count()) return false;
+  if (a.segment->row_count() != b.segment->row_count() || a.live_count() != b.live_count()) return false;
+  for (RowIndex row = 0; row < a.segment->row_count(); ++row) {
+    if (a.segment->id(row) != b.segment->id(row)) return false;
+  }
   if (!a.tombstones || !b.tombstones) return !a.tombstones && !b.tombstones;
   const Bitset& live = a.tombstones->live();
   for (std::size_t w = 0; w < live.word_count(); ++w) {
@@ -95,10 +98,10 @@ std::uint64_t FieldSnapshot::document_frequency(const std::string& term) const {
   return count;
 }
 
-FieldIndex::FieldIndex(std::size_t field_count) : snapshot_(std::make_shared<const FieldSnapshot>(empty_fields(field_count))) {}
+FieldIndex::FieldIndex(std::size_t field_count, PostingForm form) : FieldIndex(empty_fields(field_count), 0, form) {}
 
-FieldIndex::FieldIndex(FieldSnapshots fields, std::uint64_t next_id)
-    : snapshot_(std::make_shared<const FieldSnapshot>(std::move(fields))), next_id_(next_id) {}
+FieldIndex::FieldIndex(FieldSnapshots fields, std::uint64_t next_id, PostingForm form)
+    : form_(form), snapshot_(std::make_shared<const FieldSnapshot>(std::move(fields))), next_id_(next_id) {}
 
 std::shared_ptr<const FieldSnapshot> FieldIndex::snapshot() const {
   std::lock_guard lock(state_mutex_);
@@ -116,7 +119,7 @@ void FieldIndex::change(const Change& change_field) {
   FieldSnapshots changed;
   std::uint64_t new_next_id = 0;
   for (std::size_t f = 0; f < snapshot_->field_count(); ++f) {
-    Bm25Index field(snapshot_->fields()[f], next_id_);
+    Bm25Index field(snapshot_->fields()[f], next_id_, form_);
     change_field(f, field);
     changed.push_back(field.snapshot());
     new_next_id = field.next_id();

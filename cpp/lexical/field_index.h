@@ -52,9 +52,12 @@ class FieldSnapshot {
 
 class FieldIndex {
  public:
-  explicit FieldIndex(std::size_t field_count);
+  // form: as in Bm25Index, for every field.
+  explicit FieldIndex(std::size_t field_count, PostingForm form = PostingForm::kScan);
   // Takes over a state that was saved. Preconditions: same_documents(fields); next_id is greater than every id.
-  FieldIndex(FieldSnapshots fields, std::uint64_t next_id);
+  FieldIndex(FieldSnapshots fields, std::uint64_t next_id, PostingForm form = PostingForm::kScan);
+
+  PostingForm form() const noexcept { return form_; }
 
   std::shared_ptr<const FieldSnapshot> snapshot() const;
   std::uint64_t next_id() const;
@@ -72,6 +75,7 @@ class FieldIndex {
   template <typename Change>
   void change(const Change& change_field);
 
+  const PostingForm form_;
   std::mutex writer_mutex_;
   mutable std::mutex state_mutex_;                  // held only to copy or replace the two members below
   std::shared_ptr<const FieldSnapshot> snapshot_;   // never null

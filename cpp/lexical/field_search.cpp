@@ -62,11 +62,10 @@ class SegmentFieldSearch {
       const std::uint32_t number = term.numbers[f][s_];
       if (number == BoundFieldQuery::kAbsent) continue;
       const Segment& segment = *query_.snapshot().field(f).segments()[s_].segment;
-      const std::span<const std::uint32_t> lengths = segment.arrays().lengths;
       for_each_posting(segment, number, [&](RowIndex row, std::uint32_t tf) {
         double& frequency = acc_.frequencies[row];
         if (frequency == 0.0) rows_of_term_.push_back(row);  // a field's share is never 0
-        frequency += query_.frequency(f, tf, lengths[row]);
+        frequency += query_.frequency(f, tf, segment.length(row));
       });
     }
     for (const RowIndex row : rows_of_term_) {
@@ -112,7 +111,7 @@ BoundFieldQuery::BoundFieldQuery(const FieldSnapshot& snapshot, const Parameters
   }
 }
 
-float BoundFieldQuery::score_row(const RowLocation& at) const noexcept {
+float BoundFieldQuery::score_row(const RowLocation& at) const {
   double sum = 0.0;
   bool found = false;
   for (const Term& term : terms_) {
@@ -122,7 +121,7 @@ float BoundFieldQuery::score_row(const RowLocation& at) const noexcept {
       if (number == kAbsent) continue;
       const Segment& segment = *snapshot_->field(f).segments()[at.segment].segment;
       const std::uint32_t tf = term_frequency(segment, number, at.row);
-      if (tf != 0) x += frequency(f, tf, segment.arrays().lengths[at.row]);
+      if (tf != 0) x += frequency(f, tf, segment.length(at.row));
     }
     if (x == 0.0) continue;
     found = true;
@@ -172,7 +171,7 @@ FieldExplanation explain_fields(const BoundFieldQuery& bound, const Query& query
   const FieldSnapshot& snapshot = bound.snapshot();
   FieldExplanation result{bound.score_row(at), snapshot.field(0).statistics().document_count, {}, {}, {}};
   for (std::size_t f = 0; f < snapshot.field_count(); ++f) {
-    result.lengths.push_back(snapshot.field(f).segments()[at.segment].segment->arrays().lengths[at.row]);
+    result.lengths.push_back(snapshot.field(f).segments()[at.segment].segment->length(at.row));
     result.average_lengths.push_back(bound.average_length(f));
   }
   bool any_found = false;

@@ -65,7 +65,7 @@ class BoundFieldQuery {
   // The one rounding of a score.
   float score(double gains) const noexcept { return static_cast<float>(base_ + gains); }
   // The score of one document: 0 if it has none of the terms. O(terms * fields * log postings).
-  float score_row(const RowLocation& at) const noexcept;
+  float score_row(const RowLocation& at) const;
 
  private:
   const FieldSnapshot* snapshot_;

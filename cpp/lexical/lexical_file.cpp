@@ -8,6 +8,7 @@
 
 #include "core/bitset.h"
 #include "lexical/field_index.h"
+#include "lexical/packed_segment.h"
 #include "lexical/segment_validation.h"
 #include "lexical/tokens.h"
 #include "storage/section_file.h"
@@ -40,11 +41,22 @@ enum Section : std::uint32_t {
   kCodeMap = 28,
   kValues = 29,  // of given weights only
   kValueBounds = 30,
+  kPackedCounts = 31,  // of a packed segment, in place of kIds to kPostingOffsets, kTermBytes apart, and kWindowOffsets to kCodes
+  kPackedIds = 32,
+  kPackedLengths = 33,
+  kPackedHashHeads = 34,
+  kPackedTermOffsets = 35,
+  kPackedListOffsets = 36,
+  kPackedLists = 37,
   kTokenBegins = 40,  // only if the index keeps positions
   kTokens = 41,
 };
 
-constexpr std::uint32_t kLayoutVersion = 3;
+// Version 4 has flags and packed segments. What is without either is written as version 3, which it does not differ from.
+constexpr std::uint32_t kLayoutVersion = 4;
+constexpr std::uint32_t kUnpackedLayoutVersion = 3;
+constexpr std::uint32_t kPositionsFlag = 1;
+constexpr std::uint32_t kPackedFlag = 2;
 constexpr std::uint64_t kMaxSegments = 1 << 20;  // of all fields together
 
 struct Meta {
@@ -56,7 +68,7 @@ struct Meta {
   std::uint64_t next_id;
   std::uint64_t segment_count;  // of each field
   std::uint32_t field_count;    // 0: an index without named fields
-  std::uint32_t positions;      // 0 or 1
+  std::uint32_t flags;
 };
 static_assert(sizeof(Meta) == 56);
 
@@ -65,13 +77,11 @@ static_assert(sizeof(Meta) == 56);
               "'" + file.path().string() + "' is damaged: " + what + "; restore it from a backup or build it again");
 }
 
-void save_segment(SectionFileWriter& writer, std::uint32_t s, const SegmentView& view) {
-  const SegmentArrays& a = view.segment->arrays();
+void save_scan_form(SectionFileWriter& writer, std::uint32_t s, const SegmentArrays& a) {
   writer.add_array(kIds, s, a.ids);
   writer.add_array(kLengths, s, a.lengths);
   writer.add_array(kTermHashes, s, a.term_hashes);
   writer.add_array(kTermOffsets, s, a.term_offsets);
-  writer.add_array(kTermBytes, s, a.term_bytes);
   writer.add_array(kPostingOffsets, s, a.posting_offsets);
   writer.add_array(kWindowOffsets, s, a.window_offsets);
   writer.add_array(kWindows, s, a.windows);
@@ -81,6 +91,27 @@ void save_segment(SectionFileWriter& writer, std::uint32_t s, const SegmentView&
     writer.add_array(kValues, s, a.values);
     writer.add_array(kValueBounds, s, a.value_bounds);
   }
+}
+
+void save_packed_form(SectionFileWriter& writer, std::uint32_t s, const PackedArrays& p) {
+  const std::uint64_t counts[] = {p.row_count, p.term_count, p.posting_count};
+  writer.add_array(kPackedCounts, s, std::span<const std::uint64_t>(counts));
+  writer.add_array(kPackedIds, s, p.ids);
+  writer.add_array(kPackedLengths, s, p.lengths);
+  writer.add_array(kPackedHashHeads, s, p.hash_heads);
+  writer.add_array(kPackedTermOffsets, s, p.term_offsets);
+  writer.add_array(kPackedListOffsets, s, p.list_offsets);
+  writer.add_array(kPackedLists, s, p.lists);
+}
+
+void save_segment(SectionFileWriter& writer, std::uint32_t s, const SegmentView& view) {
+  const SegmentArrays& a = view.segment->arrays();
+  if (a.packed.present()) {
+    save_packed_form(writer, s, a.packed);
+  } else {
+    save_scan_form(writer, s, a);
+  }
+  writer.add_array(kTermBytes, s, a.term_bytes);
   writer.add_array(kLargePositions, s, a.large_positions);
   writer.add_array(kLargeTfs, s, a.large_tfs);
   writer.add_array(kClassBegins, s, a.code_map.class_begins);
@@ -103,33 +134,60 @@ std::shared_ptr<const Tombstones> load_tombstones(const SectionFile& file, std::
   return std::make_shared<const Tombstones>(segment, std::move(live));
 }
 
-SegmentView load_segment(const std::shared_ptr<const SectionFile>& file, std::uint32_t s, bool weighted, bool positions) {
-  SegmentArrays a;
-  a.ids = file->array<DocId>(kIds, s);
-  a.lengths = file->array<std::uint32_t>(kLengths, s, a.ids.size());
-  a.term_hashes = file->array<std::uint64_t>(kTermHashes, s);
-  a.term_offsets = file->array<std::uint64_t>(kTermOffsets, s, a.term_hashes.size() + 1);
-  a.term_bytes = file->array<char>(kTermBytes, s);
-  a.posting_offsets = file->array<std::uint64_t>(kPostingOffsets, s, a.term_hashes.size() + 1);
-  a.window_offsets = file->array<std::uint32_t>(kWindowOffsets, s, a.term_hashes.size() + 1);
-  a.windows = file->array<PostingWindow>(kWindows, s);
-  a.offsets = file->array<std::uint16_t>(kOffsets, s);
-  a.codes = file->array<std::uint8_t>(kCodes, s, a.offsets.size());
+void load_scan_form(const SectionFile& file, std::uint32_t s, bool weighted, SegmentArrays& a) {
+  a.ids = file.array<DocId>(kIds, s);
+  a.lengths = file.array<std::uint32_t>(kLengths, s, a.ids.size());
+  a.term_hashes = file.array<std::uint64_t>(kTermHashes, s);
+  a.term_offsets = file.array<std::uint64_t>(kTermOffsets, s, a.term_hashes.size() + 1);
+  a.posting_offsets = file.array<std::uint64_t>(kPostingOffsets, s, a.term_hashes.size() + 1);
+  a.window_offsets = file.array<std::uint32_t>(kWindowOffsets, s, a.term_hashes.size() + 1);
+  a.windows = file.array<PostingWindow>(kWindows, s);
+  a.offsets = file.array<std::uint16_t>(kOffsets, s);
+  a.codes = file.array<std::uint8_t>(kCodes, s, a.offsets.size());
   if (weighted && !a.offsets.empty()) {
-    a.values = file->array<float>(kValues, s, a.offsets.size());
-    a.value_bounds = file->array<float>(kValueBounds, s);
+    a.values = file.array<float>(kValues, s, a.offsets.size());
+    a.value_bounds = file.array<float>(kValueBounds, s);
   }
+}
+
+PackedArrays load_packed_form(const SectionFile& file, std::uint32_t s) {
+  const std::span<const std::uint64_t> counts = file.array<std::uint64_t>(kPackedCounts, s, 3);
+  PackedArrays p;
+  p.row_count = counts[0];
+  p.term_count = counts[1];
+  p.posting_count = counts[2];
+  p.ids = file.array<std::uint8_t>(kPackedIds, s);
+  p.lengths = file.array<std::uint8_t>(kPackedLengths, s);
+  p.hash_heads = file.array<std::uint8_t>(kPackedHashHeads, s);
+  p.term_offsets = file.array<std::uint8_t>(kPackedTermOffsets, s);
+  p.list_offsets = file.array<std::uint8_t>(kPackedListOffsets, s);
+  p.lists = file.array<std::uint8_t>(kPackedLists, s);
+  return p;
+}
+
+SegmentView load_segment(const std::shared_ptr<const SectionFile>& file, std::uint32_t s, bool weighted, const Meta& meta) {
+  SegmentArrays a;
+  const bool packed = meta.layout_version != kUnpackedLayoutVersion && !weighted && file->has(kPackedCounts, s);
+  if (packed) {
+    a.packed = load_packed_form(*file, s);
+  } else {
+    load_scan_form(*file, s, weighted, a);
+  }
+  a.term_bytes = file->array<char>(kTermBytes, s);
   a.large_positions = file->array<std::uint64_t>(kLargePositions, s);
   a.large_tfs = file->array<std::uint32_t>(kLargeTfs, s, a.large_positions.size());
   a.code_map.class_begins = file->array<std::uint32_t>(kClassBegins, s);
   a.code_map.codes = file->array<std::uint8_t>(kCodeMap, s);
-  if (positions) {
-    a.tokens.begins = file->array<std::uint64_t>(kTokenBegins, s, a.ids.size() + 1);
+  if ((meta.flags & kPositionsFlag) != 0) {
+    a.tokens.begins = file->array<std::uint64_t>(kTokenBegins, s);
     a.tokens.bytes = file->array<std::uint8_t>(kTokens, s);
+    if (!a.tokens.present()) fail_corrupt(*file, "segment " + std::to_string(s) + ": the places of its tokens are wrong");
   }
-  if (const char* broken = broken_invariant(a)) fail_corrupt(*file, "segment " + std::to_string(s) + ": " + broken);
-  if (const char* broken = broken_tokens(a)) fail_corrupt(*file, "segment " + std::to_string(s) + ": " + broken);
+  if (const char* broken = packed ? broken_packed(a) : broken_invariant(a)) {
+    fail_corrupt(*file, "segment " + std::to_string(s) + ": " + broken);
+  }
   SegmentView view{std::make_shared<const Segment>(a, file), nullptr};
+  if (const char* broken = broken_tokens(*view.segment)) fail_corrupt(*file, "segment " + std::to_string(s) + ": " + broken);
   view.tombstones = load_tombstones(*file, s, *view.segment);
   if (view.live_count() == 0) fail_corrupt(*file, "segment " + std::to_string(s) + ": it has no live document");
   return view;
@@ -140,10 +198,11 @@ Meta load_meta(const SectionFile& file) {
   const std::span<const std::byte> bytes = file.bytes(kMeta, 0);
   if (bytes.size() < sizeof meta.layout_version) fail_corrupt(file, "its description is too short");
   std::memcpy(&meta.layout_version, bytes.data(), sizeof meta.layout_version);
-  if (meta.layout_version != kLayoutVersion) {
+  if (meta.layout_version != kLayoutVersion && meta.layout_version != kUnpackedLayoutVersion) {
     throw Error(ErrorKind::kIncompatibleIndex,
                 "'" + file.path().string() + "' has layout version " + std::to_string(meta.layout_version) +
-                    " of a BM25 index, this version of Sightline reads " + std::to_string(kLayoutVersion) +
+                    " of a BM25 index, this version of Sightline reads " + std::to_string(kUnpackedLayoutVersion) + " and " +
+                    std::to_string(kLayoutVersion) +
                     ": open it with the version that wrote it, or build it again");
   }
   if (bytes.size() != sizeof meta) fail_corrupt(file, "its description has the wrong size");
@@ -155,9 +214,17 @@ std::shared_ptr<const Snapshot> load_field(const std::shared_ptr<const SectionFi
                                            bool weighted) {
   std::vector<SegmentView> views;
   for (std::uint64_t s = 0; s < meta.segment_count; ++s) {
-    views.push_back(load_segment(file, static_cast<std::uint32_t>(field * meta.segment_count + s), weighted, meta.positions != 0));
+    views.push_back(load_segment(file, static_cast<std::uint32_t>(field * meta.segment_count + s), weighted, meta));
   }
   return std::make_shared<const Snapshot>(std::move(views));
+}
+
+bool any_packed(const SavedIndex& index) {
+  bool any = index.form == PostingForm::kPacked;
+  for (const auto& field : index.fields) {
+    for (const SegmentView& view : field->segments()) any = any || view.segment->form() == PostingForm::kPacked;
+  }
+  return any;
 }
 
 }  // namespace
@@ -167,8 +234,10 @@ void save_index(const std::filesystem::path& path, const SavedIndex& index) {
   const std::size_t segment_count = index.fields.front()->segments().size();
   const Parameters& p = index.parameters;
   const auto field_count = static_cast<std::uint32_t>(index.named_fields ? index.fields.size() : 0);
-  const Meta meta{kLayoutVersion, static_cast<std::uint32_t>(p.variant), p.k1, p.b, p.delta, index.next_id, segment_count,
-                  field_count, index.positions ? 1U : 0U};
+  const std::uint32_t flags = (index.positions ? kPositionsFlag : 0) | (index.form == PostingForm::kPacked ? kPackedFlag : 0);
+  const std::uint32_t version = any_packed(index) ? kLayoutVersion : kUnpackedLayoutVersion;
+  const Meta meta{version, static_cast<std::uint32_t>(p.variant), p.k1, p.b, p.delta, index.next_id, segment_count,
+                  field_count, flags};
   writer.add_array(kMeta, 0, std::span<const Meta>(&meta, 1));
   writer.add_array(kSettings, 0, std::span<const char>(index.settings));
   std::uint32_t number = 0;
@@ -189,9 +258,13 @@ SavedIndex load_index(const std::filesystem::path& path, bool use_mmap, bool wei
   if (meta.segment_count > kMaxSegments || field_count > kMaxSegments || meta.segment_count * field_count > kMaxSegments) {
     fail_corrupt(*file, "its number of segments is impossible");
   }
-  if (meta.positions > 1 || (weighted && (meta.positions != 0 || meta.field_count != 0))) fail_corrupt(*file, "its description is contradictory");
+  const std::uint32_t known_flags = kPositionsFlag | (meta.layout_version == kUnpackedLayoutVersion ? 0 : kPackedFlag);
+  if ((meta.flags & ~known_flags) != 0 || (weighted && (meta.flags != 0 || meta.field_count != 0))) {
+    fail_corrupt(*file, "its description is contradictory");
+  }
   index.named_fields = meta.field_count != 0;
-  index.positions = meta.positions != 0;
+  index.positions = (meta.flags & kPositionsFlag) != 0;
+  index.form = (meta.flags & kPackedFlag) != 0 ? PostingForm::kPacked : PostingForm::kScan;
   index.next_id = meta.next_id;
   const std::span<const char> settings = file->array<char>(kSettings, 0);
   index.settings.assign(settings.begin(), settings.end());

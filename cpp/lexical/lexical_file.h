@@ -20,6 +20,7 @@ struct SavedIndex {
   std::uint64_t next_id = 0;
   Parameters parameters;
   std::string settings;   // of the analyzer, as its owner wrote them
+  PostingForm form = PostingForm::kScan;  // of segments to come; those in the file may have either
   bool weighted = false;  // the postings have given weights: a file of another kind
 };
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <utility>
 
+#include "lexical/packed_segment.h"
 #include "lexical/segment_builder.h"
 
 namespace sightline::lexical {
@@ -12,12 +13,12 @@ namespace {
 
 constexpr std::size_t kRemovedShareToRewrite = 4;  // a quarter
 
-SegmentView merged(std::span<const SegmentView> inputs) {
+SegmentView merged(std::span<const SegmentView> inputs, PostingForm form) {
   SegmentData data = merge_segments(inputs);
   // Indexes with and without positions are not joined above this layer; were they, the order of words is not to be had.
   const auto has_tokens = [](const SegmentView& view) { return view.segment->arrays().tokens.present(); };
   if (std::all_of(inputs.begin(), inputs.end(), has_tokens)) data.tokens = merge_tokens(inputs, data.arrays());
-  return {std::make_shared<const Segment>(std::move(data)), nullptr};
+  return {make_segment(std::move(data), form), nullptr};
 }
 
 int tier(const SegmentView& view) { return (std::bit_width(view.live_count()) - 1) / 2; }
@@ -43,24 +44,25 @@ std::vector<std::size_t> full_tier(const std::vector<SegmentView>& views) {
 
 }  // namespace
 
-std::vector<SegmentView> merge_new_segments(std::vector<SegmentData> segments) {
+std::vector<SegmentView> merge_new_segments(std::vector<SegmentData> segments, PostingForm form) {
+  std::erase_if(segments, [](const SegmentData& data) { return data.ids.empty(); });
   std::vector<SegmentView> views;
-  for (SegmentData& data : segments) {
-    if (!data.ids.empty()) views.push_back({std::make_shared<const Segment>(std::move(data)), nullptr});
-  }
-  return merge_all(views);
+  // Parts of one segment are merged as they are and only the whole is packed.
+  const PostingForm part_form = segments.size() == 1 ? form : PostingForm::kScan;
+  for (SegmentData& data : segments) views.push_back({make_segment(std::move(data), part_form), nullptr});
+  return merge_all(views, form);
 }
 
-std::vector<SegmentView> merge_all(const std::vector<SegmentView>& views) {
+std::vector<SegmentView> merge_all(const std::vector<SegmentView>& views, PostingForm form) {
   std::vector<SegmentView> result;
   std::vector<SegmentView> group;
   std::size_t group_rows = 0;
   const auto close_group = [&] {
     if (group.empty()) return;
-    if (group.size() == 1 && !group.front().tombstones) {
+    if (group.size() == 1 && !group.front().tombstones && group.front().segment->form() == form) {
       result.push_back({group.front().segment, nullptr});
     } else {
-      result.push_back(merged(group));
+      result.push_back(merged(group, form));
     }
     group.clear();
     group_rows = 0;
@@ -74,7 +76,7 @@ std::vector<SegmentView> merge_all(const std::vector<SegmentView>& views) {
   return result;
 }
 
-void settle(std::vector<SegmentView>& views) {
+void settle(std::vector<SegmentView>& views, PostingForm form) {
   std::erase_if(views, [](const SegmentView& view) { return view.live_count() == 0; });
   for (std::vector<std::size_t> positions; !(positions = full_tier(views)).empty();) {
     std::vector<SegmentView> inputs;
@@ -82,10 +84,10 @@ void settle(std::vector<SegmentView>& views) {
     for (auto i = positions.rbegin(); i != positions.rend(); ++i) {
       views.erase(views.begin() + static_cast<std::ptrdiff_t>(*i));
     }
-    views.push_back(merged(inputs));
+    views.push_back(merged(inputs, form));
   }
   for (SegmentView& view : views) {
-    if (!view.attached && !mostly_kept(view)) view = merged({&view, 1});
+    if (!view.attached && !mostly_kept(view)) view = merged({&view, 1}, form);
   }
 }
 

@@ -12,14 +12,16 @@ namespace sightline::lexical {
 inline constexpr std::size_t kMaxMergedRows = std::size_t{1} << 22;
 inline constexpr std::size_t kTierFactor = 4;
 
-// The segments of one call to add, as few as kMaxMergedRows allows.
-std::vector<SegmentView> merge_new_segments(std::vector<SegmentData> segments);
+// Every segment that one of these functions makes has the form.
 
-// All live rows in segments of up to kMaxMergedRows, without the removed ones.
-std::vector<SegmentView> merge_all(const std::vector<SegmentView>& views);
+// The segments of one call to add, in scan form, as few as kMaxMergedRows allows.
+std::vector<SegmentView> merge_new_segments(std::vector<SegmentData> segments, PostingForm form);
+
+// All live rows in segments of this form of up to kMaxMergedRows, without the removed ones.
+std::vector<SegmentView> merge_all(const std::vector<SegmentView>& views, PostingForm form);
 
 // Merges until no tier (live rows in [4^i, 4^(i+1))) has four members, and rewrites segments with a quarter of their rows removed.
 // Attached segments are left alone.
-void settle(std::vector<SegmentView>& views);
+void settle(std::vector<SegmentView>& views, PostingForm form);
 
 }  // namespace sightline::lexical

@@ -14,13 +14,13 @@ namespace sightline::lexical {
 template <typename Visit>
 void for_each_posting(const Segment& segment, std::uint32_t term, const Visit& visit) {
   const Postings postings = segment.postings(term);
-  postings.for_each([&](RowIndex row, std::uint64_t position) { visit(row, segment.tf(position)); });
+  postings.for_each([&](RowIndex row, const FoundPosting& posting) { visit(row, segment.tf(posting)); });
 }
 
 // How often a document has a term; 0 if it has not.
-inline std::uint32_t term_frequency(const Segment& segment, std::uint32_t term, RowIndex row) noexcept {
+inline std::uint32_t term_frequency(const Segment& segment, std::uint32_t term, RowIndex row) {
   const Postings postings = segment.postings(term);
-  const std::optional<std::uint64_t> found = postings.find(row);
+  const std::optional<FoundPosting> found = postings.find(row);
   return found ? segment.tf(*found) : 0;
 }
 

@@ -37,13 +37,13 @@ BoundQuery::BoundQuery(const Snapshot& snapshot, const Parameters& parameters, c
   terms_.reserve(query.size());
   const std::vector<SegmentView>& segments = snapshot.segments();
   for (const QueryTerm& q : query) {
-    Term term{q.term, q.count, 0, 0.0, 0.0, std::vector<std::uint32_t>(segments.size(), kAbsent)};
+    Term term{q.term, q.count, 0, 0.0, 0.0, std::vector<std::optional<Postings>>(segments.size())};
     for (std::size_t s = 0; s < segments.size(); ++s) {
       const std::optional<std::uint32_t> number = segments[s].segment->find_term(q.term, q.hash);
       if (!number) continue;
-      term.segment_terms[s] = *number;
+      term.postings[s] = segments[s].segment->postings(*number);
       term.document_frequency += segments[s].document_frequency(*number);
-      posting_count_ += segments[s].segment->posting_count(*number);
+      posting_count_ += term.postings[s]->size();
     }
     if (term.document_frequency == 0) continue;
     term.idf = scorer_.idf(term.document_frequency);
@@ -57,10 +57,9 @@ float BoundQuery::score_row(const RowLocation& at) const noexcept {
   const Segment& segment = *snapshot_->segments()[at.segment].segment;
   double sum = kUntouched;
   for (const Term& term : terms_) {
-    if (term.segment_terms[at.segment] == kAbsent) continue;
-    const Postings postings = segment.postings(term.segment_terms[at.segment]);
-    const std::optional<std::uint64_t> position = postings.find(at.row);
-    if (position) sum += term.weight * segment.gain(scorer_, at.row, *position);
+    if (!term.postings[at.segment]) continue;
+    const std::optional<FoundPosting> found = term.postings[at.segment]->find(at.row);
+    if (found) sum += term.weight * segment.gain(scorer_, at.row, *found);
   }
   return is_untouched(sum) ? 0.0F : score(sum);
 }
@@ -69,11 +68,11 @@ void BoundQuery::sum_gains(std::uint32_t number, std::span<const RowIndex> rows,
   const Segment& segment = *snapshot_->segments()[number].segment;
   std::fill(sums.begin(), sums.end(), kUntouched);
   for (const Term& term : terms_) {
-    if (term.segment_terms[number] == kAbsent) continue;
-    const Postings postings = segment.postings(term.segment_terms[number]);
+    if (!term.postings[number]) continue;
+    const Postings& postings = *term.postings[number];
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      const std::optional<std::uint64_t> position = postings.find(rows[i]);
-      if (position) sums[i] += term.weight * segment.gain(scorer_, rows[i], *position);
+      const std::optional<FoundPosting> found = postings.find(rows[i]);
+      if (found) sums[i] += term.weight * segment.gain(scorer_, rows[i], *found);
     }
   }
 }

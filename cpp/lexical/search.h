@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -26,14 +27,13 @@ using Query = std::vector<QueryTerm>;
 // A query against one snapshot: what all its segments share.
 class BoundQuery {
  public:
-  static constexpr std::uint32_t kAbsent = 0xFFFFFFFF;
   struct Term {
     std::string_view term;
     std::uint32_t count;
     std::uint64_t document_frequency;
     double idf;
-    double weight;                             // count * idf, or what was given
-    std::vector<std::uint32_t> segment_terms;  // its number in each segment, or kAbsent
+    double weight;                                  // count * idf, or what was given
+    std::vector<std::optional<Postings>> postings;  // in each segment that has it
   };
 
   BoundQuery(const Snapshot& snapshot, const Parameters& parameters, const Query& query);

@@ -1,61 +1,16 @@
 #include "lexical/segment.h"
 
 #include <algorithm>
-#include <bit>
-#include <cstring>
+#include <ranges>
+
+#include "lexical/word_table.h"
 
 namespace sightline::lexical {
 
 SegmentArrays SegmentData::arrays() const noexcept {
   return {ids,     lengths, term_hashes, term_offsets,    term_bytes, posting_offsets, window_offsets,
           windows, offsets, codes,       large_positions, large_tfs,  code_map.view(), values, value_bounds,
-          {tokens.begins, tokens.bytes}};
-}
-
-// 16 values to the power of two, the first 16 exact.
-std::uint8_t pack_length(std::uint32_t length) noexcept {
-  if (length < 16) return static_cast<std::uint8_t>(length);
-  const int shift = std::bit_width(length) - 5;
-  return static_cast<std::uint8_t>((shift + 1) << 4 | ((length >> shift) & 15));
-}
-
-std::uint32_t unpack_length(std::uint8_t packed) noexcept {
-  if (packed < 16) return packed;
-  return (16U | (packed & 15U)) << ((packed >> 4) - 1);
-}
-
-std::optional<std::size_t> find_offset(const PostingBlock& b, std::uint16_t wanted) noexcept {
-  // Offsets are spread about evenly, so the place is known to about the root of their number. All offsets near it are
-  // compared without a branch: halving the block would mispredict half its comparisons.
-  typedef std::uint16_t Lanes __attribute__((vector_size(16)));
-  const std::uint16_t* offsets = b.offsets.data();
-  const std::size_t size = b.size();
-  const std::size_t guess = (size * wanted) >> kWindowBits;
-  const std::size_t reach = std::size_t{16} + (std::size_t{1} << (static_cast<std::size_t>(std::bit_width(size)) / 2));
-  std::size_t low = guess > reach ? guess - reach : 0;
-  std::size_t high = std::min(size, guess + reach);
-  if (offsets[low] > wanted || offsets[high - 1] < wanted) {
-    const auto at = std::lower_bound(b.offsets.begin(), b.offsets.end(), wanted);
-    if (at == b.offsets.end() || *at != wanted) return std::nullopt;
-    return static_cast<std::size_t>(at - b.offsets.begin());
-  }
-  constexpr std::size_t kLanes = sizeof(Lanes) / sizeof(std::uint16_t);
-  const Lanes target = Lanes{} + wanted;
-  Lanes place = {1, 2, 3, 4, 5, 6, 7, 8};
-  Lanes found = {};
-  for (; low + kLanes <= high; low += kLanes, place += kLanes) {
-    Lanes values;
-    std::memcpy(&values, offsets + low, sizeof values);
-    found |= reinterpret_cast<Lanes>(values == target) & place;
-  }
-  std::uint32_t match = 0;
-  for (std::size_t lane = 0; lane < kLanes; ++lane) match |= found[lane];
-  const std::size_t first = low - (place[0] - 1U);
-  if (match != 0) return first + match - 1;
-  for (; low < high; ++low) {
-    if (offsets[low] == wanted) return low;
-  }
-  return std::nullopt;
+          {tokens.begins, tokens.bytes}, packed.arrays()};
 }
 
 Segment::Segment(SegmentData data) {
@@ -71,7 +26,13 @@ Segment::Segment(const SegmentArrays& arrays, std::shared_ptr<const void> owner)
 }
 
 void Segment::summarise() {
-  for (const std::uint32_t length : arrays_.lengths) {
+  std::vector<std::uint32_t> unpacked_lengths;
+  if (packed()) {
+    open_packed();
+    for (RowIndex row = 0; row < row_count(); ++row) unpacked_lengths.push_back(length(row));
+    packed_.row_codes = RowCodes(arrays_.code_map, length_classes(arrays_.code_map.class_begins, unpacked_lengths));
+  }
+  for (const std::uint32_t length : packed() ? std::span<const std::uint32_t>(unpacked_lengths) : arrays_.lengths) {
     total_length_ += length;
     max_length_ = std::max(max_length_, length);
   }
@@ -80,67 +41,74 @@ void Segment::summarise() {
   code_ranges_ = lexical::code_ranges(arrays_.code_map, max_tf_);
 }
 
-std::optional<RowIndex> Segment::find_row(DocId id) const noexcept {
-  const auto found = std::lower_bound(arrays_.ids.begin(), arrays_.ids.end(), id);
-  if (found == arrays_.ids.end() || *found != id) return std::nullopt;
-  return static_cast<RowIndex>(found - arrays_.ids.begin());
+void Segment::open_packed() {
+  const PackedArrays& p = arrays_.packed;
+  packed_.ids = {p.ids, p.row_count, 1};
+  packed_.lengths = {p.lengths, p.row_count, 0};
+  packed_.hash_heads = {p.hash_heads, p.term_count, 0};
+  packed_.term_offsets = {p.term_offsets, p.term_count + 1, 0};
+  packed_.list_offsets = {p.list_offsets, p.term_count + 1, 0};
 }
 
-std::optional<std::uint32_t> Segment::find_term(std::string_view term, std::uint64_t hash) const noexcept {
-  const std::span<const std::uint64_t> hashes = arrays_.term_hashes;
-  if (hashes.empty()) return std::nullopt;
-  // Hashes are uniform, so the position is known to about sqrt(n) / 2: start there and double the step.
-  const auto guess = static_cast<std::size_t>((static_cast<unsigned __int128>(hash) * hashes.size()) >> 64);
+std::optional<RowIndex> Segment::find_row(DocId id) const noexcept {
+  const auto rows = std::views::iota(std::size_t{0}, row_count());
+  const auto found = std::ranges::partition_point(rows, [&](std::size_t row) { return this->id(static_cast<RowIndex>(row)) < id; });
+  if (found == rows.end() || this->id(static_cast<RowIndex>(*found)) != id) return std::nullopt;
+  return static_cast<RowIndex>(*found);
+}
+
+std::uint64_t Segment::term_hash(std::size_t t) const noexcept { return packed() ? word_hash(term(t)) : arrays_.term_hashes[t]; }
+
+namespace {
+
+// The first of terms in the order of their hashes whose hash is not less; hash_of(t) is what is kept of a hash.
+template <typename HashOf>
+std::size_t first_not_less(std::size_t count, std::uint64_t hash, std::size_t guess, const HashOf& hash_of) noexcept {
   std::size_t low = guess;   // every position below `low` holds a smaller hash
   std::size_t high = guess;  // no position at or above `high` holds a smaller hash
-  for (std::size_t step = 8; low > 0 && hashes[low - 1] >= hash; step *= 2) {
+  for (std::size_t step = 8; low > 0 && hash_of(low - 1) >= hash; step *= 2) {
     high = low - 1;
     low -= std::min(low, step);
   }
-  for (std::size_t step = 8; high < hashes.size() && hashes[high] < hash; step *= 2) {
+  for (std::size_t step = 8; high < count && hash_of(high) < hash; step *= 2) {
     low = high + 1;
-    high += std::min(hashes.size() - high, step);
+    high += std::min(count - high, step);
   }
-  const auto first = std::lower_bound(hashes.begin() + static_cast<std::ptrdiff_t>(low),
-                                      hashes.begin() + static_cast<std::ptrdiff_t>(high), hash);
-  for (auto t = static_cast<std::size_t>(first - hashes.begin()); t < hashes.size() && hashes[t] == hash; ++t) {
-    if (this->term(t) == term) return static_cast<std::uint32_t>(t);
+  while (low < high) {
+    const std::size_t middle = low + (high - low) / 2;
+    if (hash_of(middle) < hash) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
   }
-  return std::nullopt;
+  return low;
+}
+
+}  // namespace
+
+std::optional<std::uint32_t> Segment::find_term(std::string_view term, std::uint64_t hash) const noexcept {
+  const auto find = [&](std::uint64_t kept, const auto& hash_of) -> std::optional<std::uint32_t> {
+    const std::size_t count = term_count();
+    // Hashes are uniform, so the position is known to about sqrt(n) / 2: start there and double the step.
+    const auto guess = static_cast<std::size_t>((static_cast<unsigned __int128>(hash) * count) >> 64);
+    for (std::size_t t = first_not_less(count, kept, guess, hash_of); t < count && hash_of(t) == kept; ++t) {
+      if (this->term(t) == term) return static_cast<std::uint32_t>(t);
+    }
+    return std::nullopt;
+  };
+  if (packed()) return find(hash >> 32, [this](std::size_t t) { return packed_.hash_heads[t]; });
+  return find(hash, [this](std::size_t t) { return arrays_.term_hashes[t]; });
+}
+
+std::size_t Segment::posting_count(std::uint32_t term) const noexcept {
+  if (packed()) return read_header(list(term)).count;
+  return arrays_.posting_offsets[term + 1] - arrays_.posting_offsets[term];
 }
 
 std::uint32_t Segment::large_tf(std::uint64_t position) const noexcept {
   const auto found = std::lower_bound(arrays_.large_positions.begin(), arrays_.large_positions.end(), position);
   return arrays_.large_tfs[static_cast<std::size_t>(found - arrays_.large_positions.begin())];
-}
-
-Postings::Postings(const Segment& segment, std::uint32_t term) noexcept
-    : segment_(&segment), begin_(segment.arrays().posting_offsets[term]), size_(segment.posting_count(term)) {
-  const std::span<const std::uint32_t> offsets = segment.arrays().window_offsets;
-  windows_ = segment.arrays().windows.subspan(offsets[term], offsets[term + 1] - offsets[term]);
-}
-
-PostingBlock Postings::block(std::size_t i) const noexcept {
-  const std::uint64_t first = begin_ + (i == 0 ? 0 : windows_[i - 1].end);
-  const std::size_t count = begin_ + windows_[i].end - first;
-  const SegmentArrays& a = segment_->arrays();
-  return {static_cast<RowIndex>(std::size_t{windows_[i].window} << kWindowBits), first, a.offsets.subspan(first, count),
-          a.codes.subspan(first, count)};
-}
-
-std::optional<std::uint64_t> Postings::find(RowIndex row) const noexcept {
-  const auto window = static_cast<std::uint16_t>(row >> kWindowBits);
-  std::size_t i = std::min<std::size_t>(window, windows_.size() - 1);  // where it is if the term occurs in every window
-  if (windows_[i].window != window) {
-    const auto at = std::lower_bound(windows_.begin(), windows_.begin() + static_cast<std::ptrdiff_t>(i), window,
-                                     [](const PostingWindow& w, std::uint16_t wanted) { return w.window < wanted; });
-    if (at->window != window) return std::nullopt;
-    i = static_cast<std::size_t>(at - windows_.begin());
-  }
-  const PostingBlock b = block(i);
-  const std::optional<std::size_t> found = find_offset(b, static_cast<std::uint16_t>(row & (kWindowRows - 1)));
-  if (!found) return std::nullopt;
-  return b.position + *found;
 }
 
 }  // namespace sightline::lexical

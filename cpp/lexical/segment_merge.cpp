@@ -20,19 +20,19 @@ std::vector<std::vector<RowIndex>> place_rows(const std::vector<SegmentView>& in
   for (const RowLocation& at : order) {
     new_row[at.segment][at.row] = static_cast<RowIndex>(result.ids.size());
     result.ids.push_back(inputs[at.segment].segment->id(at.row));
-    result.lengths.push_back(inputs[at.segment].segment->arrays().lengths[at.row]);
+    result.lengths.push_back(inputs[at.segment].segment->length(at.row));
   }
   return new_row;
 }
 
-// Calls visit(segment number, new row, position) for every live posting, input after input.
+// Calls visit(segment, new row, posting) for every live posting, input after input.
 template <typename Visit>
 void for_each_live(const std::vector<SegmentView>& inputs, const std::vector<std::vector<RowIndex>>& new_row, Visit visit) {
   for (std::size_t s = 0; s < inputs.size(); ++s) {
     const Segment& segment = *inputs[s].segment;
     for (std::uint32_t t = 0; t < segment.term_count(); ++t) {
-      segment.postings(t).for_each([&](RowIndex row, std::uint64_t position) {
-        if (new_row[s][row] != kRemoved) visit(segment, new_row[s][row], position);
+      segment.postings(t).for_each([&](RowIndex row, const FoundPosting& posting) {
+        if (new_row[s][row] != kRemoved) visit(segment, new_row[s][row], posting);
       });
     }
   }
@@ -51,8 +51,8 @@ class Recoder {
     for (const SegmentView& input : inputs) weighted_ = weighted_ || input.segment->arrays().weighted();
     if (weighted_) {
       std::vector<float> weights;
-      for_each_live(inputs, new_row, [&](const Segment& segment, RowIndex, std::uint64_t position) {
-        weights.push_back(segment.arrays().values[position]);
+      for_each_live(inputs, new_row, [&](const Segment& segment, RowIndex, const FoundPosting& posting) {
+        weights.push_back(segment.arrays().values[posting.position]);
       });
       result.value_bounds = choose_value_bounds(weights);
       return;
@@ -61,16 +61,16 @@ class Recoder {
     classes_ = length_classes(result.code_map.class_begins, result.lengths);
     const std::size_t class_count = result.code_map.view().class_count();
     std::vector<std::uint64_t> counts(class_count * kMaxCodedTf);
-    for_each_live(inputs, new_row, [&](const Segment& segment, RowIndex row, std::uint64_t position) {
-      const std::uint32_t tf = segment.tf(position);
+    for_each_live(inputs, new_row, [&](const Segment& segment, RowIndex row, const FoundPosting& posting) {
+      const std::uint32_t tf = segment.tf(posting);
       if (tf <= kMaxCodedTf) ++counts[(tf - 1) * class_count + classes_[row]];
     });
     result.code_map.codes = choose_codes(counts, result.code_map.class_begins, average_length(result.lengths));
     map_ = result.code_map.view();
   }
 
-  Posting take(const Segment& segment, RowIndex row, std::uint64_t position) const noexcept {
-    return {row, weighted_ ? std::bit_cast<std::uint32_t>(segment.arrays().values[position]) : segment.tf(position)};
+  Posting take(const Segment& segment, RowIndex row, const FoundPosting& posting) const noexcept {
+    return {row, weighted_ ? std::bit_cast<std::uint32_t>(segment.arrays().values[posting.position]) : segment.tf(posting)};
   }
 
   void append(const Posting& posting) {
@@ -119,8 +119,8 @@ class TermCursors {
   int compare(std::size_t a, std::size_t b) const noexcept {
     const Segment& left = *inputs_[a].segment;
     const Segment& right = *inputs_[b].segment;
-    const std::uint64_t left_hash = left.arrays().term_hashes[next_[a]];
-    const std::uint64_t right_hash = right.arrays().term_hashes[next_[b]];
+    const std::uint64_t left_hash = left.term_hash(next_[a]);
+    const std::uint64_t right_hash = right.term_hash(next_[b]);
     if (left_hash != right_hash) return left_hash < right_hash ? -1 : 1;
     return left.term(next_[a]).compare(right.term(next_[b]));
   }
@@ -164,9 +164,9 @@ SegmentData merge_segments(std::span<const SegmentView> views) {
     postings.clear();
     for (const std::size_t s : holders) {
       const Postings from = inputs[s].segment->postings(cursors.term_of(s));
-      from.for_each([&](RowIndex old_row, std::uint64_t position) {
+      from.for_each([&](RowIndex old_row, const FoundPosting& posting) {
         const RowIndex row = new_row[s][old_row];
-        if (row != kRemoved) postings.push_back(recoder.take(*inputs[s].segment, row, position));
+        if (row != kRemoved) postings.push_back(recoder.take(*inputs[s].segment, row, posting));
       });
     }
     if (postings.empty()) continue;
@@ -177,7 +177,7 @@ SegmentData merge_segments(std::span<const SegmentView> views) {
     const Segment& first = *inputs[holders.front()].segment;
     const std::uint32_t term = cursors.term_of(holders.front());
     const std::string_view word = first.term(term);
-    result.term_hashes.push_back(first.arrays().term_hashes[term]);
+    result.term_hashes.push_back(first.term_hash(term));
     result.term_bytes.insert(result.term_bytes.end(), word.begin(), word.end());
     result.term_offsets.push_back(result.term_bytes.size());
   }

@@ -85,15 +85,16 @@ std::vector<RowLocation> live_rows_by_id(const std::vector<SegmentView>& inputs)
   while (!heap.empty()) {
     const Cursor first = heap.top();
     heap.pop();
-    const std::span<const DocId> ids = inputs[first.segment].segment->arrays().ids;
+    const Segment& segment = *inputs[first.segment].segment;
+    const auto row_count = static_cast<RowIndex>(segment.row_count());
     RowIndex end = first.row + 1;
-    if (heap.empty() || ids.back() < heap.top().id) {
-      end = static_cast<RowIndex>(ids.size());
+    if (heap.empty() || segment.last_id() < heap.top().id) {
+      end = row_count;
     } else {
-      while (end < ids.size() && ids[end] < heap.top().id) ++end;
+      while (end < row_count && segment.id(end) < heap.top().id) ++end;
     }
     append_live(first.segment, first.row, end);
-    if (end < ids.size()) heap.push({ids[end], first.segment, end});
+    if (end < row_count) heap.push({segment.id(end), first.segment, end});
   }
   return result;
 }

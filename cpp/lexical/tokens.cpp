@@ -77,12 +77,13 @@ TokenData merge_tokens(std::span<const SegmentView> views, const SegmentArrays& 
   data.bytes.resize(data.begins.back() * width);
   std::uint8_t* out = data.bytes.data();
   for (const RowLocation& at : live_rows_by_id(inputs)) {
-    const SegmentArrays& from = inputs[at.segment].segment->arrays();
-    const std::size_t from_width = token_width(from.term_hashes.size());
-    for (std::uint64_t i = from.tokens.begins[at.row]; i < from.tokens.begins[at.row + 1]; ++i) {
-      const std::uint32_t t = get(from.tokens.bytes.data() + i * from_width, from_width);
+    const Segment& from = *inputs[at.segment].segment;
+    const TokenArrays& tokens = from.arrays().tokens;
+    const std::size_t from_width = token_width(from.term_count());
+    for (std::uint64_t i = tokens.begins[at.row]; i < tokens.begins[at.row + 1]; ++i) {
+      const std::uint32_t t = get(tokens.bytes.data() + i * from_width, from_width);
       std::uint32_t& known = number[at.segment][t];
-      if (known == kUnknown) known = number_of(merged, term_at(from, t), from.term_hashes[t]);
+      if (known == kUnknown) known = number_of(merged, from.term(t), from.term_hash(t));
       put(out, known, width);
       out += width;
     }
@@ -103,18 +104,19 @@ bool has_phrase(const Segment& segment, RowIndex row, std::span<const std::uint3
   return false;
 }
 
-const char* broken_tokens(const SegmentArrays& a) {
-  if (!a.tokens.present()) return nullptr;
-  if (a.tokens.begins.size() != a.ids.size() + 1 || a.tokens.begins.front() != 0) return "the places of its tokens are wrong";
-  for (std::size_t row = 0; row < a.ids.size(); ++row) {
-    if (a.tokens.begins[row + 1] - a.tokens.begins[row] != a.lengths[row]) return "the places of its tokens contradict its lengths";
+const char* broken_tokens(const Segment& segment) {
+  const TokenArrays& tokens = segment.arrays().tokens;
+  if (!tokens.present()) return nullptr;
+  if (tokens.begins.size() != segment.row_count() + 1 || tokens.begins.front() != 0) return "the places of its tokens are wrong";
+  for (RowIndex row = 0; row < segment.row_count(); ++row) {
+    if (tokens.begins[row + 1] - tokens.begins[row] != segment.length(row)) return "the places of its tokens contradict its lengths";
   }
-  const std::size_t width = token_width(a.term_hashes.size());
-  if (a.tokens.bytes.size() % width != 0 || a.tokens.bytes.size() / width != a.tokens.begins.back()) {
+  const std::size_t width = token_width(segment.term_count());
+  if (tokens.bytes.size() % width != 0 || tokens.bytes.size() / width != tokens.begins.back()) {
     return "the number of its tokens is wrong";
   }
-  for (std::size_t i = 0; i < a.tokens.bytes.size(); i += width) {
-    if (get(a.tokens.bytes.data() + i, width) >= a.term_hashes.size()) return "a token is no term";
+  for (std::size_t i = 0; i < tokens.bytes.size(); i += width) {
+    if (get(tokens.bytes.data() + i, width) >= segment.term_count()) return "a token is no term";
   }
   return nullptr;
 }

@@ -52,6 +52,6 @@ TokenData merge_tokens(std::span<const SegmentView> inputs, const SegmentArrays&
 bool has_phrase(const Segment& segment, RowIndex row, std::span<const std::uint32_t> terms) noexcept;
 
 // The first invariant above that does not hold, in words; null if all hold. Reads nothing out of bounds. O(tokens).
-const char* broken_tokens(const SegmentArrays& segment);
+const char* broken_tokens(const Segment& segment);
 
 }  // namespace sightline::lexical

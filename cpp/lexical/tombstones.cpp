@@ -25,7 +25,7 @@ constexpr std::size_t kPostingsPerSearch = 16;
 Tombstones::Tombstones(const Segment& segment, Bitset live) : live_(std::move(live)) {
   for_each_removed(live_, [&](RowIndex row) {
     ++removed_count_;
-    removed_length_ += segment.arrays().lengths[row];
+    removed_length_ += segment.length(row);
   });
 }
 
@@ -40,12 +40,12 @@ std::size_t Tombstones::removed_with_term(const Segment& segment, std::uint32_t 
   return count;
 }
 
-std::size_t Tombstones::count_removed(const Postings& postings) const noexcept {
+std::size_t Tombstones::count_removed(const Postings& postings) const {
   std::size_t count = 0;
   if (removed_count_ * kPostingsPerSearch < postings.size()) {
     for_each_removed(live_, [&](RowIndex row) { count += postings.find(row).has_value() ? 1 : 0; });
   } else {
-    postings.for_each([&](RowIndex row, std::uint64_t) { count += live_.test(row) ? 0 : 1; });
+    postings.for_each([&](RowIndex row, const FoundPosting&) { count += live_.test(row) ? 0 : 1; });
   }
   return count;
 }

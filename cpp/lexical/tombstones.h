@@ -33,7 +33,7 @@ class Tombstones {
   std::size_t size_bytes() const noexcept { return live_.word_count() * sizeof(std::uint64_t); }
 
  private:
-  std::size_t count_removed(const Postings& postings) const noexcept;
+  std::size_t count_removed(const Postings& postings) const;
 
   Bitset live_;
   std::size_t removed_count_ = 0;

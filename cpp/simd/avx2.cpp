@@ -210,6 +210,61 @@ std::size_t take_at_least_u16_avx2(std::uint16_t* values, std::size_t count, std
   return found;
 }
 
+// Takes 8 values of one width, which fill `width` bytes, from 16 bytes: each dword gets the bytes of its value, then a shift
+// of its own and the mask.
+struct Unpacker {
+  __m256i bytes;
+  __m256i shifts;
+  __m256i mask;
+
+  explicit Unpacker(std::uint32_t width) noexcept {
+    alignas(32) std::uint8_t from[32];
+    alignas(32) std::uint32_t shift[8];
+    for (std::uint32_t i = 0; i < 8; ++i) {
+      shift[i] = i * width % 8;
+      // At most 3 bytes hold a value; a fourth would be the 17th byte for the widest.
+      for (std::uint32_t j = 0; j < 4; ++j) from[4 * i + j] = static_cast<std::uint8_t>(j < 3 ? i * width / 8 + j : 0x80);
+    }
+    bytes = _mm256_load_si256(reinterpret_cast<const __m256i*>(from));
+    shifts = _mm256_load_si256(reinterpret_cast<const __m256i*>(shift));
+    mask = _mm256_set1_epi32(static_cast<int>((1U << width) - 1));
+  }
+  __m256i dwords(const std::uint8_t* at) const noexcept {
+    const __m256i both = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
+    return _mm256_and_si256(_mm256_srlv_epi32(_mm256_shuffle_epi8(both, bytes), shifts), mask);
+  }
+  // 16 values, in order.
+  __m256i words(const std::uint8_t* at, std::uint32_t width) const noexcept {
+    return _mm256_permute4x64_epi64(_mm256_packus_epi32(dwords(at), dwords(at + width)), 0xD8);
+  }
+};
+
+void unpack_u16_avx2(const std::uint8_t* bits, std::size_t count, std::uint32_t width, std::uint16_t* out) noexcept {
+  const Unpacker unpacker(width);
+  for (std::size_t i = 0; i < count; i += 16, bits += 2 * width) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), unpacker.words(bits, width));
+  }
+}
+
+void unpack_ascending_u16_avx2(const std::uint8_t* bits, std::size_t count, std::uint32_t width, std::uint16_t first,
+                               std::uint16_t* out) noexcept {
+  const Unpacker unpacker(width);
+  const __m256i one = _mm256_set1_epi16(1);
+  const __m256i last_of_half = _mm256_set1_epi16(0x0F0E);
+  __m256i before = _mm256_set1_epi16(static_cast<short>(first));
+  for (std::size_t i = 0; i < count; i += 16, bits += 2 * width) {
+    __m256i sums = _mm256_add_epi16(unpacker.words(bits, width), one);
+    sums = _mm256_add_epi16(sums, _mm256_slli_si256(sums, 2));
+    sums = _mm256_add_epi16(sums, _mm256_slli_si256(sums, 4));
+    sums = _mm256_add_epi16(sums, _mm256_slli_si256(sums, 8));
+    const __m256i lasts = _mm256_shuffle_epi8(sums, last_of_half);
+    sums = _mm256_add_epi16(sums, _mm256_permute2x128_si256(lasts, lasts, 0x08));  // the lower half's last to the upper
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), _mm256_add_epi16(sums, before));
+    const __m256i total = _mm256_shuffle_epi8(sums, last_of_half);
+    before = _mm256_add_epi16(before, _mm256_permute2x128_si256(total, total, 0x11));
+  }
+}
+
 // 8 independent sums hide the latency of the three instructions.
 std::uint64_t probe_operations_avx2(std::size_t rounds) noexcept {
   constexpr int kSums = 8;
@@ -254,6 +309,8 @@ const Kernels kAvx2Kernels = {
     .scan_block_high = scan_block_high_avx2,
     .strided_maxima_u16 = strided_maxima_u16_avx2,
     .take_at_least_u16 = take_at_least_u16_avx2,
+    .unpack_u16 = unpack_u16_avx2,
+    .unpack_ascending_u16 = unpack_ascending_u16_avx2,
     .probe_operations = probe_operations_avx2,
 };
 

@@ -241,6 +241,59 @@ inline std::size_t take_at_least_u16_avx512(std::uint16_t* values, std::size_t c
   return found;
 }
 
+// Takes 32 values of one width, which fill 2 * width words, from 64 bytes: a value lies in one or two neighbouring words.
+struct Unpacker {
+  __m512i low_word;
+  __m512i high_word;
+  __m512i right;
+  __m512i left;
+  __m512i mask;
+
+  explicit Unpacker(std::uint32_t width) noexcept {
+    alignas(64) static constexpr std::uint16_t kIota[32] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
+                                                            16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
+    const __m512i begin = _mm512_mullo_epi16(_mm512_load_si512(kIota), _mm512_set1_epi16(static_cast<short>(width)));
+    low_word = _mm512_srli_epi16(begin, 4);
+    high_word = _mm512_add_epi16(low_word, _mm512_set1_epi16(1));
+    right = _mm512_and_si512(begin, _mm512_set1_epi16(15));
+    left = _mm512_sub_epi16(_mm512_set1_epi16(16), right);  // by 16 leaves nothing
+    mask = _mm512_set1_epi16(static_cast<short>((1U << width) - 1));
+  }
+  __m512i words(const std::uint8_t* at) const noexcept {
+    const __m512i packed = _mm512_loadu_si512(at);
+    const __m512i low = _mm512_srlv_epi16(_mm512_permutexvar_epi16(low_word, packed), right);
+    const __m512i high = _mm512_sllv_epi16(_mm512_permutexvar_epi16(high_word, packed), left);
+    return _mm512_and_si512(_mm512_or_si512(low, high), mask);
+  }
+};
+
+inline void unpack_u16_avx512(const std::uint8_t* bits, std::size_t count, std::uint32_t width, std::uint16_t* out) noexcept {
+  const Unpacker unpacker(width);
+  for (std::size_t i = 0; i < count; i += 32, bits += 4 * width) _mm512_storeu_si512(out + i, unpacker.words(bits));
+}
+
+inline void unpack_ascending_u16_avx512(const std::uint8_t* bits, std::size_t count, std::uint32_t width,
+                                        std::uint16_t first, std::uint16_t* out) noexcept {
+  const Unpacker unpacker(width);
+  const __m512i one = _mm512_set1_epi16(1);
+  const __m512i last = _mm512_set1_epi16(31);
+  // The last word of the quarter before, for the second and fourth quarter; of the second, for the third and fourth.
+  const __m512i ends_of_quarters = _mm512_set_epi64(0x0017001700170017, 0x0017001700170017, 0, 0, 0x0007000700070007,
+                                                    0x0007000700070007, 0, 0);
+  const __m512i end_of_half = _mm512_set1_epi16(15);
+  __m512i before = _mm512_set1_epi16(static_cast<short>(first));
+  for (std::size_t i = 0; i < count; i += 32, bits += 4 * width) {
+    __m512i sums = _mm512_add_epi16(unpacker.words(bits), one);
+    sums = _mm512_add_epi16(sums, _mm512_bslli_epi128(sums, 2));
+    sums = _mm512_add_epi16(sums, _mm512_bslli_epi128(sums, 4));
+    sums = _mm512_add_epi16(sums, _mm512_bslli_epi128(sums, 8));
+    sums = _mm512_add_epi16(sums, _mm512_maskz_permutexvar_epi16(0xFF00FF00, ends_of_quarters, sums));
+    sums = _mm512_add_epi16(sums, _mm512_maskz_permutexvar_epi16(0xFFFF0000, end_of_half, sums));
+    _mm512_storeu_si512(out + i, _mm512_add_epi16(sums, before));
+    before = _mm512_add_epi16(before, _mm512_permutexvar_epi16(last, sums));
+  }
+}
+
 // 16 independent sums hide the latency of the instruction.
 template <typename Dot>
 std::uint64_t probe_operations_avx512(std::size_t rounds) noexcept {
@@ -284,6 +337,8 @@ constexpr Kernels make_avx512_kernels(const char* name) {
       .scan_block_high = scan_block_high_avx512<Dot>,
       .strided_maxima_u16 = strided_maxima_u16_avx512,
       .take_at_least_u16 = take_at_least_u16_avx512,
+      .unpack_u16 = unpack_u16_avx512,
+      .unpack_ascending_u16 = unpack_ascending_u16_avx512,
       .probe_operations = probe_operations_avx512<Dot>,
   };
 }

@@ -25,6 +25,9 @@ inline constexpr std::size_t kOctetBytes = 256;   // of one plane: 64 rows x 4 b
 inline constexpr std::size_t kMaxTileWidth = 8;   // queries a tile, at most
 inline constexpr std::size_t kStride = 32;        // values between neighbours of a strided maximum
 inline constexpr std::size_t kStrideGroup = 1024; // values that share kStride maxima
+inline constexpr std::uint32_t kMaxPackedWidth = 14;
+inline constexpr std::size_t kPackedStep = 32;    // unpacked values are written in groups of so many
+inline constexpr std::size_t kPackedSlack = 64;   // bytes that are read past the last packed value
 inline constexpr std::size_t kMaxDim = 32768;     // |dot| <= 255 * 127 * 32768 < 2^31
 
 // What the coarse bound needs of one query; see dense/bound.h for the derivation.
@@ -123,6 +126,15 @@ struct Kernels {
   // many. Sets all values to 0. `count` is a multiple of kStride and at most 65,536; `values` is 64-byte aligned.
   std::size_t (*take_at_least_u16)(std::uint16_t* values, std::size_t count, std::uint16_t least,
                                    TakenValue* taken) noexcept;
+
+  // --- packed postings -----------------------------------------------------------------------------------------------
+  // Values of `width` bits, at most kMaxPackedWidth, one after another: value i begins at bit i * width, and the bits of a
+  // byte count from the lowest. Both kernels write `count` values, and without meaning up to the next multiple of
+  // kPackedStep: `out` must have room for them. kPackedSlack bytes after the last value's must be readable.
+  void (*unpack_u16)(const std::uint8_t* bits, std::size_t count, std::uint32_t width, std::uint16_t* out) noexcept;
+  // out[i] = first + the sum of value j + 1 over j <= i, modulo 2^16: a strictly ascending list from its gaps.
+  void (*unpack_ascending_u16)(const std::uint8_t* bits, std::size_t count, std::uint32_t width, std::uint16_t first,
+                               std::uint16_t* out) noexcept;
 
   // --- measuring -----------------------------------------------------------------------------------------------------
   // Multiplies and adds bytes in registers as fast as this instruction set can, without touching memory; returns how many

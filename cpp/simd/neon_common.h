@@ -113,5 +113,55 @@ inline std::size_t take_at_least_u16_neon(std::uint16_t* values, std::size_t cou
   return found;
 }
 
+// Takes 8 values of one width, which fill `width` bytes, from 16 bytes: each dword gets the bytes of its value, then a shift
+// of its own and the mask.
+struct Unpacker {
+  uint8x16_t bytes[2];
+  int32x4_t shifts[2];
+  uint32x4_t mask;
+
+  explicit Unpacker(std::uint32_t width) noexcept {
+    std::uint8_t from[32];
+    std::int32_t shift[8];
+    for (std::uint32_t i = 0; i < 8; ++i) {
+      shift[i] = -static_cast<std::int32_t>(i * width % 8);
+      // At most 3 bytes hold a value; a fourth would be the 17th byte for the widest.
+      for (std::uint32_t j = 0; j < 4; ++j) from[4 * i + j] = static_cast<std::uint8_t>(j < 3 ? i * width / 8 + j : 0xFF);
+    }
+    for (int half = 0; half < 2; ++half) {
+      bytes[half] = vld1q_u8(from + 16 * half);
+      shifts[half] = vld1q_s32(shift + 4 * half);
+    }
+    mask = vdupq_n_u32((1U << width) - 1);
+  }
+  uint16x8_t words(const std::uint8_t* at) const noexcept {
+    const uint8x16_t packed = vld1q_u8(at);
+    const uint32x4_t low = vandq_u32(vshlq_u32(vreinterpretq_u32_u8(vqtbl1q_u8(packed, bytes[0])), shifts[0]), mask);
+    const uint32x4_t high = vandq_u32(vshlq_u32(vreinterpretq_u32_u8(vqtbl1q_u8(packed, bytes[1])), shifts[1]), mask);
+    return vcombine_u16(vmovn_u32(low), vmovn_u32(high));
+  }
+};
+
+inline void unpack_u16_neon(const std::uint8_t* bits, std::size_t count, std::uint32_t width, std::uint16_t* out) noexcept {
+  const Unpacker unpacker(width);
+  for (std::size_t i = 0; i < count; i += 8, bits += width) vst1q_u16(out + i, unpacker.words(bits));
+}
+
+inline void unpack_ascending_u16_neon(const std::uint8_t* bits, std::size_t count, std::uint32_t width, std::uint16_t first,
+                                      std::uint16_t* out) noexcept {
+  const Unpacker unpacker(width);
+  const uint16x8_t zero = vdupq_n_u16(0);
+  uint16x8_t before = vdupq_n_u16(first);
+  for (std::size_t i = 0; i < count; i += 8, bits += width) {
+    uint16x8_t sums = vaddq_u16(unpacker.words(bits), vdupq_n_u16(1));
+    sums = vaddq_u16(sums, vextq_u16(zero, sums, 7));
+    sums = vaddq_u16(sums, vextq_u16(zero, sums, 6));
+    sums = vaddq_u16(sums, vextq_u16(zero, sums, 4));
+    sums = vaddq_u16(sums, before);
+    vst1q_u16(out + i, sums);
+    before = vdupq_laneq_u16(sums, 7);
+  }
+}
+
 }  // namespace
 }  // namespace sightline::simd

@@ -177,6 +177,8 @@ const Kernels kNeonDotprodKernels = {
     .scan_block_high = scan_block_high_neon_dotprod,
     .strided_maxima_u16 = strided_maxima_u16_neon,
     .take_at_least_u16 = take_at_least_u16_neon,
+    .unpack_u16 = unpack_u16_neon,
+    .unpack_ascending_u16 = unpack_ascending_u16_neon,
     .probe_operations = probe_operations_neon_dotprod,
 };
 

@@ -211,6 +211,26 @@ std::size_t take_at_least_u16_scalar(std::uint16_t* values, std::size_t count, s
   return found;
 }
 
+// Value i. It lies in at most three bytes: 7 bits before it and 14 of its own.
+std::uint16_t packed_value(const std::uint8_t* bits, std::size_t i, std::uint32_t width) noexcept {
+  const std::size_t begin = i * width;
+  const std::uint8_t* p = bits + begin / 8;
+  const std::uint32_t bytes = p[0] | static_cast<std::uint32_t>(p[1]) << 8 | static_cast<std::uint32_t>(p[2]) << 16;
+  return static_cast<std::uint16_t>(bytes >> (begin % 8) & ((1U << width) - 1));
+}
+
+void unpack_u16_scalar(const std::uint8_t* bits, std::size_t count, std::uint32_t width, std::uint16_t* out) noexcept {
+  for (std::size_t i = 0; i < count; ++i) out[i] = packed_value(bits, i, width);
+}
+
+void unpack_ascending_u16_scalar(const std::uint8_t* bits, std::size_t count, std::uint32_t width, std::uint16_t first,
+                                 std::uint16_t* out) noexcept {
+  for (std::size_t i = 0; i < count; ++i) {
+    first = static_cast<std::uint16_t>(first + packed_value(bits, i, width) + 1);
+    out[i] = first;
+  }
+}
+
 std::uint64_t probe_operations_scalar(std::size_t rounds) noexcept {
   std::int32_t sums[4] = {};
   for (std::size_t i = 0; i < rounds; ++i) {
@@ -246,6 +266,8 @@ const Kernels kScalarKernels = {
     .scan_block_high = scan_block_high_scalar,
     .strided_maxima_u16 = strided_maxima_u16_scalar,
     .take_at_least_u16 = take_at_least_u16_scalar,
+    .unpack_u16 = unpack_u16_scalar,
+    .unpack_ascending_u16 = unpack_ascending_u16_scalar,
     .probe_operations = probe_operations_scalar,
 };
 

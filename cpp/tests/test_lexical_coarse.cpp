@@ -6,6 +6,7 @@
 
 #include "lexical/bm25_index.h"
 #include "lexical/coarse.h"
+#include "lexical/packed_segment.h"
 #include "lexical/search.h"
 #include "lexical/segment_builder.h"
 #include "lexical/segment_validation.h"
@@ -82,16 +83,42 @@ void compare_plans(const Snapshot& snapshot, std::mt19937& random, int rounds) {
   }
 }
 
+// The same documents in other forms: every plan gives the same bits.
+void compare_forms(const Snapshot& snapshot, const Snapshot& other, std::mt19937& random, int rounds) {
+  std::vector<std::string> words;
+  for (int round = 0; round < rounds; ++round) {
+    const Query query = random_query(random, words);
+    const BoundQuery bound(snapshot, {}, query);
+    const BoundQuery other_bound(other, {}, query);
+    for (const std::size_t k : {1UL, 10UL, 100UL, 3000UL}) {
+      const auto expected = search(bound, k, nullptr, Plan::kExhaustive);
+      for (const Plan plan : {Plan::kExhaustive, Plan::kCoarse, Plan::kAutomatic}) {
+        CHECK(same(search(other_bound, k, nullptr, plan), expected));
+      }
+    }
+  }
+}
+
+SegmentData copy_of(const Segment& segment) {
+  const std::vector<SegmentView> views{{std::shared_ptr<const Segment>(std::shared_ptr<void>(), &segment), nullptr}};
+  return merge_segments(views);
+}
+
 }  // namespace
 
 TEST(lexical_coarse_search_has_the_bits_of_exhaustive_search) {
   std::mt19937 random(5);
   for (const std::size_t documents : {1UL, 40UL, 3000UL, 40000UL}) {
     Bm25Index index;
+    Bm25Index packed(PostingForm::kPacked);
     std::vector<SegmentData> segments;
     segments.push_back(random_segment(random, 0, documents, 300));
     index.add(std::move(segments), OnExisting::kFail);
     compare_plans(*index.snapshot(), random, documents > 10000 ? 60 : 150);
+    packed.attach(index);
+    packed.compact();
+    CHECK(packed.snapshot()->segments().front().segment->form() == PostingForm::kPacked);
+    compare_forms(*index.snapshot(), *packed.snapshot(), random, documents > 10000 ? 60 : 150);
   }
 }
 
@@ -112,6 +139,12 @@ TEST(lexical_coarse_search_over_segments_with_tombstones) {
   index.remove(removed);
   CHECK(index.snapshot()->segments().size() > 2);
   compare_plans(*index.snapshot(), random, 80);
+
+  std::vector<SegmentView> mixed = index.snapshot()->segments();
+  for (std::size_t s = 0; s < mixed.size(); s += 2) {
+    mixed[s].segment = std::make_shared<const Segment>(pack_segment(copy_of(*mixed[s].segment)));
+  }
+  compare_forms(*index.snapshot(), Snapshot(std::move(mixed)), random, 80);
 }
 
 TEST(lexical_coarse_search_gives_up_where_documents_tie) {

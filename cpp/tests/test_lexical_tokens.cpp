@@ -77,7 +77,7 @@ TEST(phrases_survive_merging_with_removed_documents) {
     CHECK_EQ(at.has_value(), i % 3 != 0);
     if (!at) continue;
     const Segment& segment = *snapshot->segments()[at->segment].segment;
-    CHECK(broken_tokens(segment.arrays()) == nullptr);
+    CHECK(broken_tokens(segment) == nullptr);
     CHECK(found(segment, at->row, documents[static_cast<std::size_t>(i)]));
     CHECK(found(segment, at->row, {"middle"}));
     CHECK(!found(segment, at->row, {"middle", "middle"}));
@@ -108,7 +108,7 @@ TEST(merging_refuses_tokens_that_contradict_the_postings) {
   SegmentData crafted = segment_of({{"a"}, {"b"}}, 0, true);
   CHECK_EQ(crafted.tokens.bytes.size(), 2U);
   crafted.tokens.bytes[0] = crafted.tokens.bytes[1];
-  CHECK(broken_tokens(crafted.arrays()) == nullptr);
+  CHECK(broken_tokens(Segment(crafted)) == nullptr);
   Bm25Index index;
   std::vector<SegmentData> segments;
   segments.push_back(std::move(crafted));
@@ -126,23 +126,23 @@ TEST(merging_refuses_tokens_that_contradict_the_postings) {
 
 TEST(tokens_of_a_file_are_checked) {
   const SegmentData good = segment_of({{"a", "b", "a"}, {}, {"b"}}, 0, true);
-  CHECK(broken_tokens(good.arrays()) == nullptr);
-  CHECK(broken_tokens(segment_of({{"a"}}, 0, false).arrays()) == nullptr);
+  CHECK(broken_tokens(Segment(good)) == nullptr);
+  CHECK(broken_tokens(Segment(segment_of({{"a"}}, 0, false))) == nullptr);
   SegmentData bad = good;
   bad.tokens.begins.pop_back();
-  CHECK(broken_tokens(bad.arrays()) != nullptr);
+  CHECK(broken_tokens(Segment(bad)) != nullptr);
   bad = good;
   bad.tokens.begins[0] = 1;
-  CHECK(broken_tokens(bad.arrays()) != nullptr);
+  CHECK(broken_tokens(Segment(bad)) != nullptr);
   bad = good;
   bad.tokens.begins[2] = ~std::uint64_t{0};
-  CHECK(broken_tokens(bad.arrays()) != nullptr);
+  CHECK(broken_tokens(Segment(bad)) != nullptr);
   bad = good;
   bad.tokens.bytes.pop_back();
-  CHECK(broken_tokens(bad.arrays()) != nullptr);
+  CHECK(broken_tokens(Segment(bad)) != nullptr);
   bad = good;
   bad.tokens.bytes[1] = 2;  // there are two terms
-  CHECK(broken_tokens(bad.arrays()) != nullptr);
+  CHECK(broken_tokens(Segment(bad)) != nullptr);
 }
 
 TEST(fields_must_have_the_same_documents) {

@@ -30,10 +30,12 @@ from sightline.saved_analyzer import describe_analyzer, restore_analyzer
 
 __all__ = ["BM25Index"]
 
+Postings = Literal["scan", "packed"]
 Variant = Literal["lucene", "robertson", "atire", "bm25l", "bm25+"]
 Tokenizer = Callable[[str], Sequence[str]]
 Texts = Iterable[str] | Iterable[Sequence[str]] | Iterable[Mapping[str, Any]]
 _VARIANTS = ("lucene", "robertson", "atire", "bm25l", "bm25+")  # in the order of lexical::Variant
+_POSTINGS = ("scan", "packed")
 _MAX_PARAMETER = 1e6
 _DOCUMENTS_PER_CALL = 1024  # converted at once; a custom tokenizer's terms of so many documents are held
 
@@ -53,7 +55,10 @@ class BM25Index:
     costs O(n log n) in all, and each is searchable at once.
 
     Memory: about 3 bytes for each distinct word of each document, 12 bytes a document, and about 36 bytes and
-    its own length for each distinct word of the collection. The texts are not kept.
+    its own length for each distinct word of the collection. The texts are not kept. With ``postings="packed"`` gaps
+    between documents and frequencies are kept in as few bits as they need: 1.6 bytes for each distinct word of each
+    document of 100,000 abstracts, all included, instead of 4, for searches that take up to half as long again. Results
+    are the same to the last bit.
 
     With ``fields`` a document is a mapping from field to text (or list of terms) and the score is BM25F: the
     frequencies of a term in the fields, each normalised by its field's length and weighted, are added before they
@@ -68,7 +73,8 @@ class BM25Index:
                 delta : >= 0, "bm25l" and "bm25+" only;
                 variant : "lucene", "robertson", "atire", "bm25l" or "bm25+", as bm25s defines them;
                 fields : None, names, or a mapping from names to weights or ``sl.Field(weight, b)``; positions :
-                whether phrases can be searched
+                whether phrases can be searched; postings : "scan", the fastest to search, or "packed", the
+                smallest: the form of what this index writes from now on, kept by ``save``, ``fork`` and merges
     Raises:     InvalidInputError for any other value
     Notes:      thread-safe: searches run while another thread adds, each over the state at its start, and
                 never wait. "bm25l" and "bm25+" give every document of a result, as in bm25s, the value that
@@ -89,6 +95,7 @@ class BM25Index:
         variant: Variant = "lucene",
         fields: Mapping[str, float | Field] | Iterable[str] | None = None,
         positions: bool = False,
+        postings: Postings = "scan",
     ) -> None:
         if isinstance(analyzer, str) and analyzer == "default":
             analyzer = Analyzer()
@@ -104,7 +111,12 @@ class BM25Index:
         self._fields: FieldSettings | None = None if fields is None else parse_fields(fields)
         self._positions = positions
         # Indexes without and with fields take the same calls but for their parameters, see _core_parameters.
-        self._core: Any = _core.BM25Index() if self._fields is None else _core.FieldIndex(len(self._fields))
+        if postings not in _POSTINGS:
+            raise InvalidInputError(f"postings: expected one of {', '.join(map(repr, _POSTINGS))}, got {postings!r}")
+        packed = postings == "packed"
+        self._core: Any = (
+            _core.BM25Index(packed) if self._fields is None else _core.FieldIndex(len(self._fields), packed)
+        )
 
     @property
     def analyzer(self) -> Analyzer | Tokenizer | None:
@@ -140,6 +152,11 @@ class BM25Index:
     def positions(self) -> bool:
         """Whether phrases can be searched."""
         return self._positions
+
+    @property
+    def postings(self) -> Postings:
+        """The form of postings that this index writes: "scan" or "packed"."""
+        return "packed" if self._core.is_packed() else "scan"
 
     @property
     def ids(self) -> IdArray:
@@ -211,8 +228,8 @@ class BM25Index:
         """Take over the live documents of another index, such as one of several that ``load`` mapped.
 
         They share memory, and the scores are those of one index of all documents. Attached documents stay where they
-        are, mapped or not, whatever is written later, until ``compact``. O(segments), plus O(log n) a document where
-        the ids of both interleave.
+        are, mapped or not and in their form of postings, whatever is written later, until ``compact``. O(segments),
+        plus O(log n) a document where the ids of both interleave.
 
         Parameters: other : BM25Index whose texts were analysed alike, which the caller answers for
         Raises:     InvalidInputError if it is anything else, if only one of both has positions, or if their fields
@@ -235,7 +252,10 @@ class BM25Index:
         self._core.attach(other._core)
 
     def compact(self) -> None:
-        """Rewrite all documents into as few segments as possible and free the space of removed ones. O(postings)."""
+        """Rewrite all documents into as few segments as possible and free the space of removed ones. O(postings).
+
+        What was attached gets this index's form of postings.
+        """
         self._core.compact()
 
     def search(
