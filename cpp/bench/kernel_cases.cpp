@@ -166,6 +166,17 @@ void add_impacts(std::vector<Definition>& list) {
     std::memcpy(d.sums.data(), d.fresh_sums.data(), d.fresh_sums.size_bytes());
     keep(k.take_at_least_u16(d.sums.data(), kSums, 990, d.taken.data()));
   });
+  // A block of postings at a time, as searches unpack them: gaps of 7 bits, frequencies of 3.
+  constexpr std::size_t kBlock = 128;
+  constexpr std::size_t kBlocks = kSums / kBlock;
+  add(list, "unpack_u16", 3.0 / 8 * kSums + 2.0 * kSums, kSums, "values", [](const simd::Kernels& k, Data& d) {
+    for (std::size_t b = 0; b < kBlocks; ++b) k.unpack_u16(d.high.data() + 48 * b, kBlock, 3, d.sums.data() + kBlock * b);
+  });
+  add(list, "unpack_ascending_u16", 7.0 / 8 * kSums + 2.0 * kSums, kSums, "values", [](const simd::Kernels& k, Data& d) {
+    for (std::size_t b = 0; b < kBlocks; ++b) {
+      k.unpack_ascending_u16(d.high.data() + 112 * b, kBlock, 7, 0, d.sums.data() + kBlock * b);
+    }
+  });
   constexpr std::size_t kRounds = 64;
   const auto operations = static_cast<double>(simd::kernels().probe_operations(kRounds));
   add(list, "probe_operations", 0, operations, "operations",
