@@ -126,9 +126,9 @@ void use_dense(const std::filesystem::path& path, How how) {
 
 // --- lexical -------------------------------------------------------------------------------------------------------------
 
-void save_lexical(const std::filesystem::path& path, std::size_t field_count, DocumentKind kind) {
+void save_lexical(const std::filesystem::path& path, std::size_t field_count, DocumentKind kind, lexical::PostingForm form) {
   std::mt19937 random(9);
-  lexical::FieldIndex index(std::max<std::size_t>(field_count, 1));
+  lexical::FieldIndex index(std::max<std::size_t>(field_count, 1), form);
   for (DocId part = 0; part < 2; ++part) {
     std::vector<std::vector<lexical::SegmentData>> fields;
     for (std::size_t f = 0; f < index.snapshot()->field_count(); ++f) {
@@ -139,7 +139,8 @@ void save_lexical(const std::filesystem::path& path, std::size_t field_count, Do
   }
   const std::vector<DocId> removed{4, 1006};
   index.remove(removed);
-  lexical::save_index(path, {index.snapshot()->fields(), field_count > 0, kind.positions, index.next_id(), {}, "{}", kind.weighted});
+  lexical::save_index(path, {index.snapshot()->fields(), field_count > 0, kind.positions, index.next_id(), {}, "{}", form,
+                             kind.weighted});
 }
 
 void use_lexical(const std::filesystem::path& path, How how, DocumentKind kind) {
@@ -163,18 +164,19 @@ void use_lexical(const std::filesystem::path& path, How how, DocumentKind kind) 
   }
   const bool named = saved.named_fields;
   const std::vector<lexical::FieldParameters> weights(saved.fields.size());
-  lexical::FieldIndex index(std::move(saved.fields), saved.next_id);
+  lexical::FieldIndex index(std::move(saved.fields), saved.next_id, saved.form);
   if (named) (void)lexical::search_fields_batch(*index.snapshot(), saved.parameters, weights, {&query, 1}, 5, filter);
   if (!ids.empty()) index.remove(std::span(ids).first(1));
   index.compact();
   if (!how.save) return;
   TemporaryDirectory directory;
   lexical::save_index(directory / "again", {index.snapshot()->fields(), named, saved.positions, index.next_id(), saved.parameters,
-                                            saved.settings, kind.weighted});
+                                            saved.settings, saved.form, kind.weighted});
 }
 
-void fuzz_lexical(const char* name, std::size_t field_count, DocumentKind kind) {
-  fuzz(name, [=](const std::filesystem::path& path) { save_lexical(path, field_count, kind); },
+void fuzz_lexical(const char* name, std::size_t field_count, DocumentKind kind,
+                  lexical::PostingForm form = lexical::PostingForm::kScan) {
+  fuzz(name, [=](const std::filesystem::path& path) { save_lexical(path, field_count, kind, form); },
        [=](const std::filesystem::path& path, How how) { use_lexical(path, how, kind); });
 }
 
@@ -191,4 +193,7 @@ TEST(fuzz_dense_files) {
 TEST(fuzz_lexical_files) { fuzz_lexical("lexical", 0, {}); }
 TEST(fuzz_lexical_files_with_positions) { fuzz_lexical("lexical with positions", 0, {.positions = true}); }
 TEST(fuzz_lexical_files_with_fields) { fuzz_lexical("lexical with fields", 2, {.positions = true}); }
+TEST(fuzz_packed_lexical_files) {
+  fuzz_lexical("packed lexical", 2, {.positions = true}, lexical::PostingForm::kPacked);
+}
 TEST(fuzz_sparse_files) { fuzz_lexical("sparse", 0, {.weighted = true}); }
