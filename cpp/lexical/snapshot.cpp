@@ -23,7 +23,7 @@ Snapshot::Snapshot(std::vector<SegmentView> segments) : segments_(std::move(segm
     statistics_.document_count += view.live_count();
     statistics_.total_length += view.live_length();
     disjoint_ = disjoint_ && view.segment->id(0) > last;
-    last = view.segment->arrays().ids.back();
+    last = view.segment->id(static_cast<RowIndex>(view.segment->row_count() - 1));
   }
 }
 
