@@ -68,12 +68,17 @@ float BoundQuery::score_row(const RowLocation& at) const noexcept {
 void BoundQuery::sum_gains(std::uint32_t number, std::span<const RowIndex> rows, std::span<double> sums) const noexcept {
   const Segment& segment = *snapshot_->segments()[number].segment;
   std::fill(sums.begin(), sums.end(), kUntouched);
-  for (const Term& term : terms_) {
-    if (term.segment_terms[number] == kAbsent) continue;
-    const Postings postings = segment.postings(term.segment_terms[number]);
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      const std::optional<std::uint64_t> position = postings.find(rows[i]);
-      if (position) sums[i] += term.weight * segment.gain(scorer_, rows[i], *position);
+  for (std::size_t begin = 0, end = 0; begin < rows.size(); begin = end) {
+    const std::size_t window = rows[begin] >> kWindowBits;
+    while (end < rows.size() && rows[end] >> kWindowBits == window) ++end;
+    for (const Term& term : terms_) {
+      if (term.segment_terms[number] == kAbsent) continue;
+      const std::optional<PostingBlock> block = segment.postings(term.segment_terms[number]).block_of_window(window);
+      if (!block) continue;
+      for (std::size_t i = begin; i < end; ++i) {
+        const auto found = find_offset(*block, static_cast<std::uint16_t>(rows[i] & (kWindowRows - 1)));
+        if (found) sums[i] += term.weight * segment.gain(scorer_, rows[i], block->position + *found);
+      }
     }
   }
 }

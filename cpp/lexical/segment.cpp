@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
+
+#include "simd/dispatch.h"
 
 namespace sightline::lexical {
 
@@ -27,35 +28,20 @@ std::uint32_t unpack_length(std::uint8_t packed) noexcept {
 std::optional<std::size_t> find_offset(const PostingBlock& b, std::uint16_t wanted) noexcept {
   // Offsets are spread about evenly, so the place is known to about the root of their number. All offsets near it are
   // compared without a branch: halving the block would mispredict half its comparisons.
-  typedef std::uint16_t Lanes __attribute__((vector_size(16)));
   const std::uint16_t* offsets = b.offsets.data();
   const std::size_t size = b.size();
   const std::size_t guess = (size * wanted) >> kWindowBits;
   const std::size_t reach = std::size_t{16} + (std::size_t{1} << (static_cast<std::size_t>(std::bit_width(size)) / 2));
-  std::size_t low = guess > reach ? guess - reach : 0;
-  std::size_t high = std::min(size, guess + reach);
-  if (offsets[low] > wanted || offsets[high - 1] < wanted) {
+  const std::size_t low = guess > reach ? guess - reach : 0;
+  const std::size_t high = std::min(size, guess + reach);
+  if ((low != 0 && offsets[low] > wanted) || (high != size && offsets[high - 1] < wanted)) {
     const auto at = std::lower_bound(b.offsets.begin(), b.offsets.end(), wanted);
     if (at == b.offsets.end() || *at != wanted) return std::nullopt;
     return static_cast<std::size_t>(at - b.offsets.begin());
   }
-  constexpr std::size_t kLanes = sizeof(Lanes) / sizeof(std::uint16_t);
-  const Lanes target = Lanes{} + wanted;
-  Lanes place = {1, 2, 3, 4, 5, 6, 7, 8};
-  Lanes found = {};
-  for (; low + kLanes <= high; low += kLanes, place += kLanes) {
-    Lanes values;
-    std::memcpy(&values, offsets + low, sizeof values);
-    found |= reinterpret_cast<Lanes>(values == target) & place;
-  }
-  std::uint32_t match = 0;
-  for (std::size_t lane = 0; lane < kLanes; ++lane) match |= found[lane];
-  const std::size_t first = low - (place[0] - 1U);
-  if (match != 0) return first + match - 1;
-  for (; low < high; ++low) {
-    if (offsets[low] == wanted) return low;
-  }
-  return std::nullopt;
+  const std::uint32_t found = simd::kernels().find_equal_u16(offsets + low, high - low, wanted);
+  if (found == simd::kNotFound) return std::nullopt;
+  return low + found;
 }
 
 Segment::Segment(SegmentData data) {
@@ -128,19 +114,23 @@ PostingBlock Postings::block(std::size_t i) const noexcept {
           a.codes.subspan(first, count)};
 }
 
-std::optional<std::uint64_t> Postings::find(RowIndex row) const noexcept {
-  const auto window = static_cast<std::uint16_t>(row >> kWindowBits);
-  std::size_t i = std::min<std::size_t>(window, windows_.size() - 1);  // where it is if the term occurs in every window
+std::optional<PostingBlock> Postings::block_of_window(std::size_t window) const noexcept {
+  std::size_t i = std::min(window, windows_.size() - 1);  // where it is if the term occurs in every window
   if (windows_[i].window != window) {
     const auto at = std::lower_bound(windows_.begin(), windows_.begin() + static_cast<std::ptrdiff_t>(i), window,
-                                     [](const PostingWindow& w, std::uint16_t wanted) { return w.window < wanted; });
+                                     [](const PostingWindow& w, std::size_t wanted) { return w.window < wanted; });
     if (at->window != window) return std::nullopt;
     i = static_cast<std::size_t>(at - windows_.begin());
   }
-  const PostingBlock b = block(i);
-  const std::optional<std::size_t> found = find_offset(b, static_cast<std::uint16_t>(row & (kWindowRows - 1)));
+  return block(i);
+}
+
+std::optional<std::uint64_t> Postings::find(RowIndex row) const noexcept {
+  const std::optional<PostingBlock> b = block_of_window(row >> kWindowBits);
+  if (!b) return std::nullopt;
+  const std::optional<std::size_t> found = find_offset(*b, static_cast<std::uint16_t>(row & (kWindowRows - 1)));
   if (!found) return std::nullopt;
-  return b.position + *found;
+  return b->position + *found;
 }
 
 }  // namespace sightline::lexical

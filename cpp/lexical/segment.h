@@ -122,6 +122,8 @@ class Postings {
   std::span<const PostingWindow> windows() const noexcept { return windows_; }
   // The postings of windows()[i].
   PostingBlock block(std::size_t i) const noexcept;
+  // The postings of a window of rows, if there are any. O(log windows).
+  std::optional<PostingBlock> block_of_window(std::size_t window) const noexcept;
 
   // The position of the row's posting, if it has one. O(log postings).
   std::optional<std::uint64_t> find(RowIndex row) const noexcept;

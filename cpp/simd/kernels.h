@@ -43,6 +43,8 @@ struct CoarseRows {
   const float* bias;
 };
 
+inline constexpr std::uint32_t kNotFound = 0xFFFFFFFF;
+
 struct TakenValue {
   std::uint16_t value;
   std::uint16_t position;
@@ -123,6 +125,10 @@ struct Kernels {
   // many. Sets all values to 0. `count` is a multiple of kStride and at most 65,536; `values` is 64-byte aligned.
   std::size_t (*take_at_least_u16)(std::uint16_t* values, std::size_t count, std::uint16_t least,
                                    TakenValue* taken) noexcept;
+
+  // The position of the value that equals `wanted`, or kNotFound. Compares all of them without a branch, so it is for a few
+  // hundred. Precondition: at most one value is equal; count <= 65,536.
+  std::uint32_t (*find_equal_u16)(const std::uint16_t* values, std::size_t count, std::uint16_t wanted) noexcept;
 
   // --- measuring -----------------------------------------------------------------------------------------------------
   // Multiplies and adds bytes in registers as fast as this instruction set can, without touching memory; returns how many

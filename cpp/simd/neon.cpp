@@ -209,6 +209,7 @@ const Kernels kNeonKernels = {
     .scan_block_high = scan_block_high_neon,
     .strided_maxima_u16 = strided_maxima_u16_neon,
     .take_at_least_u16 = take_at_least_u16_neon,
+    .find_equal_u16 = find_equal_u16_neon,
     .probe_operations = probe_operations_neon,
 };
 
