@@ -5,11 +5,11 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
-#include <functional>
 #include <limits>
 #include <numeric>
 
 #include "core/aligned.h"
+#include "lexical/candidates.h"
 #include "simd/dispatch.h"
 
 namespace sightline::lexical {
@@ -41,12 +41,6 @@ constexpr float kMaxDeferredShare = 0.5F;
 // of it; when that was too little, which the exact scores show, the search runs again with the threshold they give.
 constexpr double kErrorShare = 3;
 
-// Where so many documents tie, or nearly, that no threshold parts them, reading every posting exactly is cheaper than to score
-// each candidate by look-ups: more candidates than all of these end the search.
-constexpr std::size_t kMaxCandidates = 4096;
-constexpr std::size_t kMaxCandidatesPerHit = 64;
-constexpr std::uint64_t kPostingsPerCandidate = 16;
-
 using Table = std::array<std::uint16_t, kCodeCount>;
 
 // Zero between searches, so that a query pays only for the windows it touches.
@@ -58,11 +52,6 @@ struct Sums {
   Sums() { clear(); }
   void clear() noexcept { std::memset(values.data(), 0, values.size_bytes()); }
 };
-
-// What is not greater than this cannot round to a score that reaches the threshold.
-double bound_below(float threshold) noexcept {
-  return static_cast<double>(std::nextafter(threshold, -std::numeric_limits<float>::infinity()));
-}
 
 void add_block(const PostingBlock& block, const Table& table, std::uint16_t* sums) noexcept {
   const std::uint16_t* offsets = block.offsets.data();
@@ -112,160 +101,6 @@ void add_packed(const PackedWindow& window, const RowCodes& row_codes, std::size
     for (; i < count; ++i) sums[offsets[i]] = static_cast<std::uint16_t>(sums[offsets[i]] + value(offsets[i], tfs[i]));
   }
 }
-
-// The best documents so far by their upper bounds: all that can still be among the k best by exact score.
-class Candidates {
- public:
-  Candidates(const BoundQuery& query, std::size_t k, double scale)
-      : query_(query),
-        k_(k),
-        scale_(scale),
-        most_(std::max({kMaxCandidates, kMaxCandidatesPerHit * k,
-                        static_cast<std::size_t>(query.posting_count() / kPostingsPerCandidate)})),
-        next_prune_(k + slack()),
-        next_tighten_(2 * k + 8 * slack()) {}
-
-  // A document whose upper bound is less is taken not to be among the k best; complete() tells in the end whether that was
-  // right. At least 1, which every document with a term reaches.
-  std::uint32_t limit() noexcept {
-    const std::uint32_t limit = std::max(exact_limit_, threshold_ > error_ ? threshold_ - error_ : 1U);
-    greatest_limit_ = std::max(greatest_limit_, limit);
-    return limit;
-  }
-  bool has_threshold() const noexcept { return threshold_ != 0 || exact_limit_ > 1; }
-  // At least k documents have this upper bound or a greater one.
-  void raise_threshold(std::uint32_t upper) noexcept {
-    if (!certain_) threshold_ = std::max(threshold_, upper);
-  }
-  // How far the upper bounds of the k best documents given from now on are expected to exceed their scores.
-  void raise_error(std::uint32_t error) noexcept { error_ = std::max(error_, error); }
-
-  // Starts again with the k-th score that finish() found, which is certain.
-  void restart() noexcept {
-    found_.clear();
-    certain_ = true;
-    threshold_ = 0;
-    greatest_limit_ = 1;
-    next_prune_ = k_ + slack();
-    next_tighten_ = 2 * k_ + 8 * slack();
-  }
-
-  // upper < 2^16, segment < kMaxSegments.
-  void add(std::uint32_t upper, std::uint32_t segment, std::size_t row) {
-    found_.push_back(std::uint64_t{upper} << 48 | std::uint64_t{segment} << 32 | row);
-  }
-  void prune_if_due() {
-    if (found_.size() < next_prune_) return;
-    prune();
-    if (found_.size() >= next_tighten_ || found_.size() > most_) tighten();
-    overwhelmed_ = found_.size() > most_;
-    next_prune_ = found_.size() + std::max(slack(), found_.size() - k_);  // geometric: no pruning in vain again and again
-  }
-  // Whether far more documents remain than k after all that could be done; the search is then to be given up.
-  bool overwhelmed() const noexcept { return overwhelmed_; }
-  // The k best candidates, by exact scores.
-  std::vector<Hit> finish() {
-    prune();
-    const std::size_t first = std::min(k_, found_.size());
-    score_first(first);
-    std::vector<Hit> hits;
-    hits.reserve(first + slack());
-    for (std::size_t i = 0; i < first; ++i) hits.push_back({scores_[i], id(found_[i])});
-    if (first == k_) {
-      raise_exact_limit(least_score());
-      drop_below(exact_limit_);  // few are left
-      for (std::size_t i = first; i < found_.size(); ++i) {
-        hits.push_back({query_.score_row({segment(found_[i]), row(found_[i])}), id(found_[i])});
-      }
-    }
-    std::sort(hits.begin(), hits.end(), [](const Hit& a, const Hit& b) { return ranks_before(a, b); });
-    if (hits.size() >= k_) {
-      hits.resize(k_);
-      raise_exact_limit(hits.back().score);
-    }
-    return hits;
-  }
-  // After finish(): whether no document that was passed over can be among the k best.
-  bool complete() const noexcept { return greatest_limit_ <= exact_limit_; }
-
- private:
-  // A candidate is 16 bits of upper bound, 16 of segment, 32 of row: greater bounds are greater numbers.
-  static std::uint32_t upper(std::uint64_t c) noexcept { return static_cast<std::uint32_t>(c >> 48); }
-  static std::uint32_t segment(std::uint64_t c) noexcept { return static_cast<std::uint32_t>(c >> 32) & 0xFFFF; }
-  static RowIndex row(std::uint64_t c) noexcept { return static_cast<RowIndex>(c); }
-  DocId id(std::uint64_t c) const noexcept { return query_.snapshot().segments()[segment(c)].segment->id(row(c)); }
-
-  std::size_t slack() const noexcept { return 32 + k_ / 2; }
-
-  // Leaves the k greatest in front.
-  void prune() {
-    if (found_.size() <= k_) {
-      if (found_.size() == k_) raise_threshold(upper(*std::min_element(found_.begin(), found_.end())));
-      return;
-    }
-    std::nth_element(found_.begin(), found_.begin() + static_cast<std::ptrdiff_t>(k_ - 1), found_.end(), std::greater<>());
-    raise_threshold(upper(found_[k_ - 1]));
-    drop_below(limit());
-  }
-
-  // Scores the k candidates of the greatest bounds: the least of these scores is a better threshold than their bounds give.
-  // Pays when many candidates lie within the error of the bounds. After prune().
-  void tighten() {
-    score_first(k_);
-    raise_exact_limit(least_score());
-    drop_below(limit());
-    next_tighten_ = 2 * found_.size() + 8 * slack();
-  }
-
-  // At least k documents have this score or a greater one: a bound below the limit is too small for it even when rounded.
-  void raise_exact_limit(float score) noexcept {
-    const double units = (bound_below(score) - query_.base()) * scale_ * (1 - 0x1p-40);
-    if (units >= 1) exact_limit_ = std::max(exact_limit_, static_cast<std::uint32_t>(std::min(units, 65535.0)));
-  }
-
-  float least_score() const noexcept { return *std::min_element(scores_.begin(), scores_.end()); }
-
-  // Spares the k in front.
-  void drop_below(std::uint32_t limit) {
-    const std::uint64_t least = std::uint64_t{limit} << 48;
-    const auto end = std::partition(found_.begin() + static_cast<std::ptrdiff_t>(k_), found_.end(),
-                                    [least](std::uint64_t c) { return c >= least; });
-    found_.erase(end, found_.end());
-  }
-
-  // Brings the first `count` candidates into the order of their rows, and computes scores_ aligned with them.
-  void score_first(std::size_t count) {
-    const auto end = found_.begin() + static_cast<std::ptrdiff_t>(count);
-    constexpr std::uint64_t kPlace = (std::uint64_t{1} << 48) - 1;  // segment and row
-    std::sort(found_.begin(), end, [](std::uint64_t a, std::uint64_t b) { return (a & kPlace) < (b & kPlace); });
-    scores_.clear();
-    for (std::size_t begin = 0; begin < count;) {
-      const std::uint32_t number = segment(found_[begin]);
-      rows_.clear();
-      for (; begin < count && segment(found_[begin]) == number; ++begin) rows_.push_back(row(found_[begin]));
-      sums_.resize(rows_.size());
-      query_.sum_gains(number, rows_, sums_);
-      for (const double sum : sums_) scores_.push_back(query_.score(sum));
-    }
-  }
-
-  const BoundQuery& query_;
-  std::size_t k_;
-  double scale_;
-  std::size_t most_;
-  std::size_t next_prune_;
-  std::size_t next_tighten_;
-  std::uint32_t threshold_ = 0;
-  std::uint32_t error_ = 0;
-  std::uint32_t exact_limit_ = 1;
-  std::uint32_t greatest_limit_ = 1;  // that was ever applied
-  bool certain_ = false;              // threshold_ is not used
-  bool overwhelmed_ = false;
-  std::vector<std::uint64_t> found_;
-  std::vector<RowIndex> rows_;
-  std::vector<double> sums_;
-  std::vector<float> scores_;
-};
 
 // A term of the query in one segment.
 struct Cursor {
@@ -328,7 +163,7 @@ class SegmentScan {
       for (const TermBlock& b : blocks_) add(b);
       revisit(first_row);
     }
-    candidates_.prune_if_due();
+    candidates_.settle();
   }
 
   void add(const TermBlock& b) {
@@ -362,18 +197,22 @@ class SegmentScan {
   // Completes the sums of what was taken with the deferred terms. How far deferring goes follows from how it paid.
   void look_up_deferred(std::size_t count, std::size_t first_row, std::uint32_t limit) {
     std::size_t lookups = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-      std::uint32_t sum = sums_.taken[i].value;
-      std::uint32_t missing = deferred_greatest_;
-      for (std::size_t b = 0; b < deferred_ && sum + missing >= limit; ++b) {
-        missing -= blocks_[b].greatest;
-        ++lookups;
-        if (const auto found = blocks_[b].postings->find_in_window(blocks_[b].window, sums_.taken[i].position)) {
-          sum += (*blocks_[b].table)[found->code];
-        }
+    std::uint32_t missing = deferred_greatest_;
+    simd::TakenValue* taken = sums_.taken.data();
+    for (std::size_t b = 0; b < deferred_ && count != 0; ++b) {
+      const TermBlock& block = blocks_[b];
+      missing -= block.greatest;
+      lookups += count;
+      std::size_t kept = 0;
+      for (std::size_t i = 0; i < count; ++i) {
+        std::uint32_t sum = taken[i].value;
+        if (const auto found = block.postings->find_in_window(block.window, taken[i].position)) sum += (*block.table)[found->code];
+        taken[kept] = {static_cast<std::uint16_t>(sum), taken[i].position};
+        kept += sum + missing >= limit ? 1 : 0;
       }
-      if (sum >= limit) candidates_.add(sum, number_, first_row + sums_.taken[i].position);
+      count = kept;
     }
+    for (std::size_t i = 0; i < count; ++i) candidates_.add(taken[i].value, number_, first_row + taken[i].position);
     if (lookups * kPostingsPerLookup > deferred_postings_) {
       deferred_share_ *= 0.5F;
     } else if (lookups * kPostingsPerLookup * 4 < deferred_postings_) {
@@ -422,16 +261,9 @@ class SegmentScan {
     const std::size_t maxima_count = groups * simd::kStride;
     if (k_ > maxima_count) return;
     simd::kernels().strided_maxima_u16(sums_.values.data(), groups, sums_.maxima.data());
-    thread_local std::vector<std::uint16_t> copy;
-    copy.assign(sums_.maxima.data(), sums_.maxima.data() + maxima_count);
-    // Maxima of maxima serve a small k nearly as well.
-    while (copy.size() % 2 == 0 && copy.size() >= 16 * k_) {
-      const std::size_t half = copy.size() / 2;
-      for (std::size_t i = 0; i < half; ++i) copy[i] = std::max(copy[i], copy[half + i]);
-      copy.resize(half);
-    }
-    std::nth_element(copy.begin(), copy.begin() + static_cast<std::ptrdiff_t>(k_ - 1), copy.end(), std::greater<>());
-    candidates_.raise_threshold(copy[k_ - 1]);
+    BoundHistogram maxima(k_);
+    for (std::size_t i = 0; i < maxima_count; ++i) maxima.add(sums_.maxima[i]);
+    candidates_.raise_threshold(maxima.kth_bucket() << BoundHistogram::kBits);
   }
 
   // Each sum is looked at and cleared at its first posting.

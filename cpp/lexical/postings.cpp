@@ -122,16 +122,19 @@ std::optional<FoundPosting> Postings::find_in_window(std::size_t i, std::uint16_
   return FoundPosting{begin_ + first + found->index, segment_->packed_.row_codes(row, found->stored_tf)};
 }
 
+std::optional<std::size_t> Postings::find_window(std::size_t window) const noexcept {
+  const std::size_t i = std::min(window, windows_.size() - 1);  // where it is if the term occurs in every window
+  if (windows_[i].window == window) return i;
+  const auto end = windows_.begin() + static_cast<std::ptrdiff_t>(i);
+  const auto at = std::lower_bound(windows_.begin(), end, window, [](const PostingWindow& w, std::size_t wanted) { return w.window < wanted; });
+  if (at->window != window) return std::nullopt;
+  return static_cast<std::size_t>(at - windows_.begin());
+}
+
 std::optional<FoundPosting> Postings::find(RowIndex row) const noexcept {
-  const auto window = static_cast<std::uint16_t>(row >> kWindowBits);
-  std::size_t i = std::min<std::size_t>(window, windows_.size() - 1);  // where it is if the term occurs in every window
-  if (windows_[i].window != window) {
-    const auto at = std::lower_bound(windows_.begin(), windows_.begin() + static_cast<std::ptrdiff_t>(i), window,
-                                     [](const PostingWindow& w, std::uint16_t wanted) { return w.window < wanted; });
-    if (at->window != window) return std::nullopt;
-    i = static_cast<std::size_t>(at - windows_.begin());
-  }
-  return find_in_window(i, static_cast<std::uint16_t>(row & (kWindowRows - 1)));
+  const std::optional<std::size_t> i = find_window(row >> kWindowBits);
+  if (!i) return std::nullopt;
+  return find_in_window(*i, static_cast<std::uint16_t>(row & (kWindowRows - 1)));
 }
 
 }  // namespace sightline::lexical

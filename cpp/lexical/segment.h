@@ -139,6 +139,8 @@ class Postings {
   std::size_t window_size(std::size_t i) const noexcept { return windows_[i].end - window_begin(i); }
   // The postings of windows()[i], in the buffer if they were packed: the block is then good until the buffer is used again.
   PostingBlock block(std::size_t i, PostingBuffer& buffer) const;
+  // Which of windows() that window of rows is, if the term occurs in it. O(log windows).
+  std::optional<std::size_t> find_window(std::size_t window) const noexcept;
 
   // The same as it lies in memory, if it is packed; data is null otherwise.
   PackedWindow packed_window(std::size_t i) const noexcept;

@@ -1,0 +1,128 @@
+#include "lexical/candidates.h"
+
+#include <cmath>
+#include <limits>
+
+namespace sightline::lexical {
+namespace {
+
+// Where so many documents tie, or nearly, that no threshold parts them, reading every posting exactly is cheaper than to score
+// each candidate by look-ups: more candidates than all of these end the search.
+constexpr std::size_t kMaxCandidates = 4096;
+constexpr std::size_t kMaxCandidatesPerHit = 64;
+constexpr std::uint64_t kPostingsPerCandidate = 16;
+
+// What is not greater than this cannot round to a score that reaches the threshold.
+double bound_below(float threshold) noexcept {
+  return static_cast<double>(std::nextafter(threshold, -std::numeric_limits<float>::infinity()));
+}
+
+}  // namespace
+
+Candidates::Candidates(const BoundQuery& query, std::size_t k, double scale)
+    : query_(query),
+      k_(k),
+      scale_(scale),
+      most_(std::max({kMaxCandidates, kMaxCandidatesPerHit * k,
+                      static_cast<std::size_t>(query.posting_count() / kPostingsPerCandidate)})),
+      next_prune_(prune_size()),
+      histogram_(k) {
+  found_.reserve(std::min(next_prune_, kMaxCandidates));
+}
+
+void Candidates::restart() noexcept {
+  found_.clear();
+  certain_ = true;
+  threshold_ = 0;
+  greatest_limit_ = 1;
+  histogram_ = BoundHistogram(k_);
+  next_prune_ = prune_size();
+}
+
+// Where candidates within the error of the bounds remain many, the least exact score of the k best gives a better limit.
+void Candidates::prune() {
+  drop_below(limit());
+  if (found_.size() >= next_prune_ || found_.size() > most_) {
+    const std::span<const float> scores = score_best();
+    if (scores.size() == k_) raise_exact_limit(*std::min_element(scores.begin(), scores.end()));
+    found_.insert(found_.end(), best_.begin(), best_.end());
+    drop_below(limit());
+  }
+  overwhelmed_ = found_.size() > most_;
+  next_prune_ = std::max(prune_size(), 2 * found_.size());  // geometric: no pruning in vain again and again
+}
+
+// Moves the k candidates of the greatest bounds, or all if they are fewer, from found_ to best_, and computes their scores.
+std::span<const float> Candidates::score_best() {
+  const std::uint32_t last_bucket = histogram_.kth_bucket();
+  std::size_t room = k_ - std::min(k_, histogram_.above());
+  best_.clear();
+  std::size_t kept = 0;
+  for (const std::uint64_t c : found_) {
+    const std::uint32_t bucket = BoundHistogram::bucket(upper(c));
+    const bool fits = bucket == last_bucket && room > 0;
+    if (bucket > last_bucket || fits) {
+      best_.push_back(c);
+      room -= fits ? 1 : 0;
+    } else {
+      found_[kept++] = c;
+    }
+  }
+  found_.resize(kept);
+  score(best_);
+  return scores_;
+}
+
+std::vector<Hit> Candidates::finish() {
+  std::vector<Hit> hits;
+  drop_below(limit());
+  const auto append = [&](std::span<const std::uint64_t> candidates) {
+    for (std::size_t i = 0; i < candidates.size(); ++i) hits.push_back({scores_[i], id(candidates[i])});
+  };
+  const std::span<const float> scores = score_best();
+  hits.reserve(best_.size() + found_.size());
+  append(best_);
+  if (scores.size() == k_) {
+    raise_exact_limit(*std::min_element(scores.begin(), scores.end()));
+    drop_below(exact_limit_);  // few are left
+  }
+  score(found_);
+  append(found_);
+  std::sort(hits.begin(), hits.end(), [](const Hit& a, const Hit& b) { return ranks_before(a, b); });
+  if (hits.size() >= k_) {
+    hits.resize(k_);
+    raise_exact_limit(hits.back().score);
+  }
+  return hits;
+}
+
+// At least k documents have this score or a greater one: a bound below the limit is too small for it even when rounded.
+void Candidates::raise_exact_limit(float score) noexcept {
+  const double units = (bound_below(score) - query_.base()) * scale_ * (1 - 0x1p-40);
+  if (units >= 1) exact_limit_ = std::max(exact_limit_, static_cast<std::uint32_t>(std::min(units, 65535.0)));
+}
+
+void Candidates::drop_below(std::uint32_t limit) {
+  const std::uint64_t least = std::uint64_t{limit} << 48;
+  std::size_t kept = 0;
+  for (const std::uint64_t c : found_) {
+    found_[kept] = c;
+    kept += c >= least ? 1 : 0;
+  }
+  found_.resize(kept);
+}
+
+// Leaves the exact scores of candidates in scores_, aligned with them.
+void Candidates::score(std::span<const std::uint64_t> candidates) {
+  scores_.clear();
+  for (std::size_t begin = 0; begin < candidates.size();) {
+    const std::uint32_t number = segment(candidates[begin]);
+    rows_.clear();
+    for (; begin < candidates.size() && segment(candidates[begin]) == number; ++begin) rows_.push_back(row(candidates[begin]));
+    sums_.resize(rows_.size());
+    query_.sum_gains(number, rows_, sums_);
+    for (const double sum : sums_) scores_.push_back(query_.score(sum));
+  }
+}
+
+}  // namespace sightline::lexical
