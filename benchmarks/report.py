@@ -51,6 +51,7 @@ def markdown(run: Run, source: str, images: Sequence[str] = ()) -> str:
     parts = [
         "# Benchmarks",
         f"Generated from {source} by `python -m benchmarks report`; do not edit. To reproduce:",
+        "<!-- not run: it takes minutes -->\n"
         f"```console\npip install '.[bench-all]'\npython -m benchmarks {run.command or run.profile}\n```",
         _environment(run),
         *_busy(run),

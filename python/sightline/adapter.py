@@ -200,6 +200,7 @@ class LowRankAdapter:
     def from_json(cls, stored: Any) -> LowRankAdapter:
         """Return the adapter that ``to_json`` described.
 
+        Parameters: stored : what ``to_json`` returned
         Raises:     ValueError, TypeError or KeyError (InvalidInputError among them) for anything else
         """
         if stored["format"] != _FORMAT:

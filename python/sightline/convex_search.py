@@ -7,15 +7,13 @@ it gets its BM25 score by random access. The scores have the bits of ``Convex.co
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline import _core
 from sightline.bm25_index import BM25Index
 from sightline.columns import Mask
-from sightline.fusion import Convex, Fused, Ids
+from sightline.fusion import Convex, Fused, Ids, convex_parts
 from sightline.query import Query
 from sightline.vector_index import VectorIndex
 
@@ -42,9 +40,10 @@ def search_convex(
     One pass over the codes of the vectors for up to 1024 queries; O(m * (dim + words * log postings)) among m ids.
 
     Parameters: scale : lexical scores are divided by it, > 0; dense, lexical : engines whose ids name the same
-                documents; vectors : float32 (q, dim), C-contiguous; dense_mask, lexical_mask : bool, an entry for each
-                row of the engine in the order of its ids, the same documents in both, None for all; among : int64,
-                ascending, the only documents to look at, instead of masks
+                documents, the second without fields; vectors : float32 (q, dim), C-contiguous;
+                dense_mask, lexical_mask : bool, an entry for each row of the engine in the order of its ids, the same
+                documents in both, None for all; among : int64, ascending, the only documents to look at, instead of
+                masks
     Returns:    a Fused for each query; with ``settings`` and ``parts`` only if ``explain``
     Raises:     InvalidInputError for a mask that does not fit, or a query vector that is not finite or zero
     """
@@ -67,14 +66,6 @@ def search_convex(
     for query, count in enumerate(counts.tolist()):
         fused = Fused(ids[query, :count], scores[query, :count], cosines[query, :count], words[query, :count])
         if explain:
-            fused.settings = _settings(convex, scale)
-            fused.parts = {
-                "dense_part": convex.alpha * np.nan_to_num(fused.dense, nan=0.0),
-                "lexical_part": (1.0 - convex.alpha) * (fused.lexical / scale),
-            }
+            fused.settings, fused.parts = convex_parts(convex, scale, fused.dense, fused.lexical)
         answers.append(fused)
     return answers
-
-
-def _settings(convex: Convex, scale: float) -> dict[str, Any]:
-    return {"method": "convex", "alpha": convex.alpha, "lexical_scale": scale, "exact": True}

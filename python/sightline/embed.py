@@ -200,6 +200,7 @@ class LatentSemanticEmbedder:
     def load(cls, path: str | PathLike[str]) -> LatentSemanticEmbedder:
         """Return what ``save`` wrote: it gives the vectors, and has the name, of the one that was saved.
 
+        Parameters: path : of the file
         Raises:     MissingExtraError without scikit-learn; StorageError if the file cannot be read; CorruptIndexError
                     if it is no such file
         """

@@ -94,7 +94,7 @@ class Evaluation:
     def interval(self, setting: str, measure: str, *, confidence: float = 0.95, seed: int = 0) -> tuple[float, float]:
         """Return where the mean would lie with other queries of the same kind: a percentile bootstrap over queries.
 
-        Parameters: confidence : above 0 and below 1
+        Parameters: setting, measure : as in the tables; confidence : above 0 and below 1; seed : of the resampling
         Returns:    (low, high)
         Raises:     InvalidInputError for another confidence, an unknown setting or measure
         """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -236,7 +237,7 @@ def plan_files(
         path = source[0]
         vanished = path in read and source not in seen
         if not vanished and path not in read and _is_below(path, root_names):
-            vanished = not Path(base or "/", path).exists()
+            vanished = not Path("/" if base is None else os.path.abspath(base), path).exists()
         if vanished:
             plan._removed.append(_shown(source))
             plan._removed_ids += entry.ids
@@ -287,12 +288,23 @@ def _known(index: HybridIndex) -> dict[_Source, _Known]:
     ids = index.ids({"content_hash": {"$exists": True}})
     for start in range(0, len(ids), _LOOK_UP):
         for document in index.get(ids[start : start + _LOOK_UP]):
-            if document is None or not isinstance(document.metadata.get("path"), str):
+            if document is None or not _is_chunk_of_file(document):
                 continue
             entry = known.setdefault((document.metadata["path"], document.metadata.get("record")), _Known())
             entry.hashes.add(document.metadata["content_hash"])
             entry.ids.append(document.id)
     return known
+
+
+def _is_chunk_of_file(document: Document) -> bool:
+    """Whether a document was made here; others may have the same names in their metadata."""
+    metadata = document.metadata
+    names = ("path", "content_hash", "source")
+    if not all(isinstance(metadata.get(name), str) for name in names) or "chunk" not in metadata:
+        return False
+    return bool(
+        document.id == f"{metadata['source']}#{metadata['chunk']}" and metadata["source"].startswith(metadata["path"])
+    )
 
 
 def _hash(*parts: bytes) -> str:

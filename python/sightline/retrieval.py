@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sightline.columns import Mask
 from sightline.convex_search import search_convex
 from sightline.documents import Document, Hit, copy_plain, searched_text
-from sightline.fusion import Convex, Floats, Fused, Ids, fuse, listed
+from sightline.fusion import Convex, Floats, Fused, Ids, fuse, fuse_convex, listed
 from sightline.query import Query
 from sightline.request import Request, Selection
 from sightline.rerank import rerank_within
@@ -168,11 +168,15 @@ def _convex(state: State, request: Request, convex: Convex, allowed: Allowed, k:
     if state.dense is None or request.vectors is None:  # of an empty index, which alone may lack vectors here
         nothing = np.empty(0)
         return [Fused(np.empty(0, dtype=np.int64), nothing, nothing, nothing) for _ in request.texts]
+    scale = convex.lexical_scale or state.lexical_scale
+    if state.lexical.fields is not None:  # BM25F, which the native search does not know
+        sources = _dense_source(state, request, allowed), _lexical_source(state, request, allowed)
+        return fuse_convex(convex, *sources, len(request.texts), k, scale)
     table = state.table
     few = allowed.few
     return search_convex(
         convex,
-        convex.lexical_scale or state.lexical_scale,
+        scale,
         state.dense,
         state.lexical,
         request.queries,

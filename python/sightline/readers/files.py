@@ -67,7 +67,10 @@ class File:
 
 
 def chunk_format(document: Document) -> str:
-    """Return how ``sl.chunk`` should cut a document that was read from a file: "markdown", "code" or "text"."""
+    """Return how ``sl.chunk`` should cut a document that was read from a file: "markdown", "code" or "text".
+
+    Parameters: document : from ``read_files``; its metadata say what it was
+    """
     format = document.metadata.get("format")
     return "markdown" if format in _AS_MARKDOWN else "code" if format == "code" else "text"
 
