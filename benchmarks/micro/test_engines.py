@@ -17,7 +17,7 @@ from benchmarks.texts import docstrings
 from benchmarks.vectors import gaussian
 from sightline.columns import Columns
 from sightline.filters import parse_filter
-from sightline.fusion import DBSF, RRF, Convex, Fusion, fuse
+from sightline.fusion import DBSF, RRF, Convex, fuse, fuse_convex
 
 ROWS, DIM, K = 20_000, 128, 10
 Floats = npt.NDArray[np.float64]
@@ -139,10 +139,16 @@ class ArraySource:
 
 
 @pytest.mark.parametrize("fusion", [Convex(alpha=0.3), RRF(), DBSF()], ids=["convex", "rrf", "dbsf"])
-def test_fusion(benchmark: Any, fusion: Fusion) -> None:
+def test_fusion(benchmark: Any, fusion: Convex | RRF | DBSF) -> None:
     rng = np.random.default_rng(3)
     near, words = ArraySource(rng.random((50, 5_000))), ArraySource(10 * rng.random((50, 5_000)))
-    answers = fuse(fusion, near, words, 50, K, 5.0)
+
+    def run() -> list[Any]:
+        if isinstance(fusion, Convex):
+            return fuse_convex(fusion, near, words, 50, K, 5.0)
+        return fuse(fusion, near, words, 50, K)
+
+    answers = run()
     for query, answer in enumerate(answers):
         assert len(answer.ids) == K
         assert (np.diff(answer.scores) <= 0).all()
@@ -150,7 +156,7 @@ def test_fusion(benchmark: Any, fusion: Fusion) -> None:
         if isinstance(fusion, Convex):
             everything = fusion.combine(near.scores[query], words.scores[query], 5.0)
             assert answer.ids.tolist() == best(everything, K)
-    benchmark(fuse, fusion, near, words, 50, K, 5.0)
+    benchmark(run)
     report(benchmark, "queries", 50)
 
 
