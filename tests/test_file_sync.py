@@ -329,3 +329,35 @@ def test_csv(tmp_path):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 def test_texts_with_a_mark_need_no_encoding(tmp_path, encoding):
     assert read(tmp_path / "x.txt", "caf\xe9 日本".encode(encoding))[0].text == "caf\xe9 日本"
+
+
+def test_files_below_another_base_stay(tmp_path: Path) -> None:
+    index = HybridIndex()
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.txt").write_text(f"the {name} text")
+        report = sync_files(index, tmp_path / name, base=tmp_path / name)
+        assert (report.added, report.removed) == ([f"{name}.txt"], [])
+    assert len(index) == 2
+    (tmp_path / "one" / "one.txt").unlink()
+    assert sync_files(index, tmp_path / "two", base=tmp_path / "two").removed == []
+    assert sync_files(index, tmp_path / "one", base=tmp_path / "one").removed == ["one.txt"]
+
+
+def test_an_empty_base_is_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kept.txt").write_text("still here")
+    index = HybridIndex()
+    sync_files(index, ".", base="")
+    assert sync_files(index, ".", base="", exclude=["*.txt"]).removed == []
+    assert len(index) == 1
+
+
+def test_documents_with_the_same_names_in_their_metadata_stay(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a text")
+    index = HybridIndex()
+    for number, content_hash in enumerate(("x", ["x"])):
+        path = (tmp_path / "gone.md").as_posix()
+        index.add([Document(str(number), "mine", {"path": path, "content_hash": content_hash})])
+    assert sync_files(index, tmp_path).removed == []
+    assert index.count() == 3

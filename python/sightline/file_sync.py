@@ -62,6 +62,7 @@ class _Known:
 
     hashes: set[str] = field(default_factory=set)
     ids: list[str] = field(default_factory=list)
+    bases: set[str] = field(default_factory=set)  # what its path is relative to, as _base_mark() has it
 
 
 @dataclass(slots=True)
@@ -149,7 +150,7 @@ def sync_files(
     """Bring an index in step with files and folders: add what is new, replace what changed, remove what vanished.
 
     Chunks carry ``path``, ``title``, ``format``, ``page`` or ``record``, ``start`` and ``end`` (characters of the text
-    as read), and ``content_hash``. Documents that came into the index another way stay as they are, as does what lies
+    as read), ``content_hash``, and ``base``, a hash, if names are relative to one. Documents that came into the index another way stay as they are, as does what lies
     outside ``paths`` or still exists but is not among what is read now. What is embedded already is not embedded again.
 
     Costs the bytes of all files; parsing, chunking and writing only of those that changed, but all records of files
@@ -199,6 +200,7 @@ def plan_files(
     Raises:     as ``sync_files``
     """
     budget = checked_integer("max_tokens", max_tokens, 1)
+    mark = _base_mark(base)
     shared = checked_integer("overlap", overlap, 0, budget - 1)
     reading = options or ReadOptions()
     known = {} if index is None else _known(index)
@@ -212,13 +214,14 @@ def plan_files(
     read: set[str] = set()
 
     def chunks(documents: Iterable[Document], content_hash: str) -> Iterator[Document]:
-        marked = (replace(each, metadata={**each.metadata, "content_hash": content_hash}) for each in documents)
+        marks = {"content_hash": content_hash} | ({"base": mark} if mark else {})
+        marked = (replace(each, metadata={**each.metadata, **marks}) for each in documents)
         return chunk_documents(marked, max_tokens=budget, overlap=shared, format=chunk_format)
 
     with show_progress(progress) as report:
         for number, file in enumerate(files):
             report("read", number, len(files))
-            how = json.dumps([_VERSION, file.format, asdict(reading), budget, shared])
+            how = json.dumps([_VERSION, file.format, asdict(reading), budget, shared, mark])
             try:
                 # Into a plan of its own: a file that fails at its end is left out as a whole.
                 found = FilePlan()
@@ -236,7 +239,8 @@ def plan_files(
     for source, entry in known.items():
         path = source[0]
         vanished = path in read and source not in seen
-        if not vanished and path not in read and _is_below(path, root_names):
+        # A path relative to another base names another file, of which nothing is known here.
+        if not vanished and path not in read and entry.bases == {mark} and _is_below(path, root_names):
             vanished = not Path("/" if base is None else os.path.abspath(base), path).exists()
         if vanished:
             plan._removed.append(_shown(source))
@@ -293,7 +297,13 @@ def _known(index: HybridIndex) -> dict[_Source, _Known]:
             entry = known.setdefault((document.metadata["path"], document.metadata.get("record")), _Known())
             entry.hashes.add(document.metadata["content_hash"])
             entry.ids.append(document.id)
+            entry.bases.add(str(document.metadata.get("base", "")))
     return known
+
+
+def _base_mark(base: str | PathLike[str] | None) -> str:
+    """Return what tells bases apart without naming folders of this machine in an index; "" for absolute names."""
+    return "" if base is None else _hash(os.path.abspath(base).encode())[:16]
 
 
 def _is_chunk_of_file(document: Document) -> bool:

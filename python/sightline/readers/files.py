@@ -45,7 +45,9 @@ _SUFFIXES = {
     ".parquet": "parquet",
 }
 # What Sightline says of a document or a chunk; a record's own field of such a name gets an underscore behind it.
-RESERVED = frozenset(("path", "format", "title", "page", "record", "content_hash", "source", "chunk", "start", "end"))
+RESERVED = frozenset(
+    ("path", "format", "title", "page", "record", "content_hash", "base", "source", "chunk", "start", "end")
+)
 _AS_MARKDOWN = ("markdown", "html", "rst")
 
 
