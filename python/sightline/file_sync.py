@@ -150,8 +150,9 @@ def sync_files(
     """Bring an index in step with files and folders: add what is new, replace what changed, remove what vanished.
 
     Chunks carry ``path``, ``title``, ``format``, ``page`` or ``record``, ``start`` and ``end`` (characters of the text
-    as read), ``content_hash``, and ``base``, a hash, if names are relative to one. Documents that came into the index another way stay as they are, as does what lies
-    outside ``paths`` or still exists but is not among what is read now. What is embedded already is not embedded again.
+    as read), ``content_hash``, and ``base``, a hash, if names are relative to one. Documents that came into the index
+    another way stay as they are, as does what lies outside ``paths``, below another base, or still exists but is not
+    among what is read now. What is embedded already is not embedded again.
 
     Costs the bytes of all files; parsing, chunking and writing only of those that changed, but all records of files
     of records are parsed. Holds the chunks of what changed in memory: a file that cannot be read is an error before
