@@ -87,7 +87,7 @@ def _parse(line: str) -> Case:
 
 
 def measure(program: Path, table: str, names: Sequence[str], *, samples: int, slow: str | None = None) -> list[Case]:
-    """Time the cases. ``slow`` names one that shall do half as much work again: an artificial regression."""
+    """Time the cases. ``slow`` names one that shall do three times its work: an artificial regression."""
     options = [f"--samples={samples}", *([f"--slow={slow}"] if slow in names else [])]
     return [_parse(line) for line in _run([program, *options, *names], table).splitlines()]
 
