@@ -160,6 +160,30 @@ def test_bad_calls(index, call, message):
         call(index)
 
 
+def test_judgments_of_a_metadata_field(index):
+    chunks = HybridIndex()
+    chunks.add(
+        {"id": f"{d['id']}#{n}", "text": text, "metadata": {"source": d["id"], "number": int(d["id"][1:])}}
+        for d in DOCUMENTS
+        for n, text in enumerate((d["text"], d["text"] + " again", "other words"))
+    )
+    settings = {"words": {"mode": "lexical"}}
+    whole = evaluate(index, QUERIES, QRELS, settings, k=3)
+    # Each document counts once, at its best chunk; the chunk that repeats a document's text ranks as it does.
+    by_source = evaluate(chunks, QUERIES, QRELS, settings, k=3, judged_by="source")
+    assert {q: {name for name, _ in run} for q, run in by_source.runs["words"].items()} == {
+        q: {name for name, _ in run} for q, run in whole.runs["words"].items()
+    }
+    assert by_source.scores["words"]["R@100"] == whole.scores["words"]["R@100"]
+    numbers = {q: {d[1:]: grade for d, grade in grades.items()} for q, grades in QRELS.items()}
+    by_number = evaluate(chunks, QUERIES, numbers, settings, k=3, judged_by="number")
+    assert by_number.means() == by_source.means()
+    grouped = {"words": {"mode": "lexical", "group_by": "source"}}
+    assert evaluate(chunks, QUERIES, QRELS, grouped, k=3, judged_by="source").runs == by_source.runs
+    with pytest.raises(InvalidInputError, match="group_by: judged_by='source' asks for 'source', got 'number'"):
+        evaluate(chunks, QUERIES, QRELS, {"x": {"group_by": "number"}}, judged_by="source")
+
+
 @pytest.fixture
 def collection(tmp_path):
     lines = [json.dumps({"_id": d["id"], "text": d["text"]}) for d in DOCUMENTS]
@@ -193,7 +217,7 @@ def test_the_command_gives_what_the_function_gives(collection, index, capsys):
     expected = evaluate(index, QUERIES, QRELS, settings, measures=["RR@5"], vectors=VECTORS)
     assert report["means"] == expected.means()
     assert report["comparisons"] == [expected.compare("lexical", "mine").to_dict()]
-    assert (report["documents"], report["queries"]) == (6, 3)
+    assert (report["documents"], report["queries"], report["judged_documents_missing"]) == (6, 3, 0)
     assert report["held_out"]["tuning_queries"] + report["held_out"]["held_out_queries"] == 3
     assert (collection / "runs" / "lexical.trec").read_text().startswith("q1 Q0 d1 1 ")
 
@@ -250,6 +274,107 @@ def test_what_is_wrong_with_a_collection_is_one_sentence(collection, capsys, cha
     assert message in err
     assert err.startswith("sightline: ")
     assert out == ""
+
+
+@pytest.fixture
+def kb(collection):
+    """The same documents as an index on disk, whose embedder only this program has."""
+    with HybridIndex(collection / "kb") as index:
+        index.add(document | {"metadata": {"part": i % 2}} for i, document in enumerate(DOCUMENTS))
+    return collection / "kb"
+
+
+def judged(collection, *more):
+    return ["--queries", collection / "queries.jsonl", "--qrels", collection / "qrels" / "test.tsv", *more]
+
+
+def test_an_index_on_disk_is_measured_as_the_collection_is(collection, kb, index, capsys):
+    vectors = ["--query-vectors", collection / "queries.npy"]
+    code, out, _ = command(capsys, kb, *judged(collection), *vectors, "--json")
+    assert code == 0
+    assert json.loads(out) == json.loads(command(capsys, collection, "--json")[1])
+    # One mode, a filter, k and ranked lists.
+    code, out, _ = command(
+        capsys, kb, *judged(collection), "--mode", "lexical", "--where", '{"part": 1}', "--k", "2", "--json",
+        "--runs", collection / "runs",
+    )  # fmt: skip
+    assert code == 0
+    with HybridIndex.open(kb, read_only=True) as found:
+        options = {"mode": "lexical", "where": {"part": 1}}
+        assert json.loads(out)["means"] == evaluate(found, QUERIES, QRELS, {"lexical": options}, k=2).means()
+    assert (collection / "runs" / "lexical.trec").read_text().startswith("q1 Q0 d1 1 ")
+    # A setting's own filter goes before the common one.
+    setting = 'all={"mode": "lexical", "where": {}}'
+    _, out, _ = command(capsys, kb, *judged(collection), "--setting", setting, "--where", '{"part": 1}', "--json")
+    assert (
+        json.loads(out)["means"]["all"] == evaluate(index, QUERIES, QRELS, {"all": {"mode": "lexical"}}).means()["all"]
+    )
+
+
+def test_files_are_judged_by_the_names_of_their_documents(collection, capsys):
+    corpus, kb = collection / "corpus.jsonl", collection / "kb"
+    assert cli.main(["index", str(corpus), "--into", str(kb), "--embedder", "lsa", "--json"]) == 0
+    capsys.readouterr()
+    code, _, err = command(capsys, kb, *judged(collection))
+    assert code == 1
+    assert "none of the 5 judged documents, such as 'd0', is among the index's ids; its first id is" in err
+    assert "--judged-by" in err
+    by_record = judged(collection, "--judged-by", "record")
+    code, out, _ = command(capsys, kb, *by_record, "--json")
+    assert code == 0
+    report = json.loads(out)
+    assert list(report["means"]) == ["lexical", "dense", "hybrid"]  # the embedder is kept with the index
+    index = HybridIndex()
+    index.add({"id": d["id"], "text": d["text"]} for d in DOCUMENTS)
+    assert report["means"]["lexical"] == evaluate(index, QUERIES, QRELS).means()["default"]
+    (collection / "more.tsv").write_text((collection / "qrels" / "test.tsv").read_text() + "q1 0 elsewhere 1\n")
+    more = ["--queries", collection / "queries.jsonl", "--qrels", collection / "more.tsv", "--judged-by", "record"]
+    _, out, _ = command(capsys, kb, *more, "--mode", "lexical")
+    assert "1 judged documents are not in the index" in out
+    code, _, err = command(capsys, kb, *by_record, "--ragas", collection / "samples.jsonl")
+    assert (code, "ragas: needs judgments of the documents' own ids" in err) == (1, True)
+
+
+def test_an_embedder_can_stand_in_for_vectors(collection, capsys):
+    code, out, _ = command(capsys, collection, "--embedder", "lsa", "--json")
+    assert code == 0
+    assert list(json.loads(out)["means"]) == ["lexical", "dense", "hybrid"]
+    code, _, err = command(capsys, collection, "--embedder", "lsa", "--vectors", collection / "docs.npy")
+    assert (code, "vectors: an embedder makes them" in err) == (1, True)
+    code, _, err = command(capsys, collection, "--embedder", "unknown")
+    assert (code, "embedder: expected sentence-transformers:MODEL or" in err) == (1, True)
+
+
+def test_identical_ids_can_be_left_out_by_the_command(tmp_path, capsys):
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "a", "text": "apple"}\n{"_id": "b", "text": "apple pie"}\n')
+    (tmp_path / "queries.jsonl").write_text('{"_id": "a", "text": "apple"}\n')
+    (tmp_path / "qrels.tsv").write_text("a\tb\t1\n")
+    options = ["--qrels", tmp_path / "qrels.tsv", "--measure", "RR@1", "--k", "1", "--json"]
+    for more, expected in ([], 0.0), (["--ignore-identical-ids"], 1.0):
+        _, out, _ = command(capsys, tmp_path, *options, *more)
+        assert json.loads(out)["means"]["lexical"]["RR@1"] == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--qrels", "q"], "an index holds no queries; name the file with --queries"),
+        (["--queries", "q"], "an index holds no qrels; name the file with --qrels"),
+        (["--queries", "q", "--qrels", "q", "--vectors", "v"], "has those of its documents; leave --vectors out"),
+        (["--where", "[]"], "where: expected an object"),
+    ],
+)
+def test_what_is_wrong_with_an_index_is_one_sentence(kb, capsys, arguments, message):
+    code, out, err = command(capsys, kb, *arguments)
+    assert (code, out) == (1, "")
+    assert message in err
+    assert err.startswith("sightline: ")
+
+
+def test_an_index_with_vectors_of_a_nameless_embedder(collection, kb, capsys):
+    code, _, err = command(capsys, kb, *judged(collection))
+    assert (code, "say --mode lexical" in err) == (1, True)
+    assert command(capsys, kb, *judged(collection), "--mode", "lexical")[0] == 0
 
 
 def test_without_ir_measures_the_error_names_the_extra(index, monkeypatch):

@@ -85,7 +85,7 @@ PYTHON_LEVELS: list[set[str]] = [
         "query",
         "sentences",
     },
-    {"bm25_explanation", "saved_analyzer", "store_format"},
+    {"bm25_explanation", "judged_collection", "saved_analyzer", "store_format"},
     {"store_reader"},
     {
         "vector_index",
@@ -132,7 +132,7 @@ PYTHON_LEVELS: list[set[str]] = [
     {"durable"},
     {"opening"},
     {"hybrid_index"},
-    {"demo_corpus", "catalog", "file_sync"},
+    {"demo_corpus", "catalog", "cli_opening", "file_sync"},
     {"demo", "eval_command", "integrations", "distributed", "cli_index"},
     {"cli_files", "mteb_command"},
     {"cli"},

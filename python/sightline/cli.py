@@ -84,22 +84,43 @@ def _app(typer: Any) -> Any:
         """Show the CPU's features, the kernels chosen and why, threads and versions."""
         _doctor(as_json)
 
+    mode = typer.Option([], help="hybrid, dense or lexical; repeat to compare with the first. Default: all there are.")
     setting = typer.Option(
         [],
         help='lexical, dense, hybrid, or NAME={"mode": "hybrid", "alpha": 0.3}; also where, rrf, diversity, group_by. '
-        "Repeat to compare with the first. Default: all three modes.",
+        "Repeat to compare with the first.",
     )
     measure = typer.Option([], help="As ir-measures names them. Repeat for more. Default: nDCG@10, R@100, P@10 ...")
 
     def eval(
-        collection: str = typer.Argument(help="Folder with corpus.jsonl[.gz], as BEIR has them."),
-        queries: str = typer.Option(None, help="BEIR JSON lines, TREC topics or id-tab-text; default queries.jsonl."),
-        qrels: str = typer.Option(None, help="Judgments, BEIR or TREC; default qrels/test.tsv there."),
-        vectors: str = typer.Option(None, help="Documents' vectors (.npy), a row a line; default docs.npy there."),
-        query_vectors: str = typer.Option(None, help="Queries' vectors (.npy); default queries.npy there."),
+        target: str = typer.Argument(
+            metavar="KB|COLLECTION", help="Directory of an index, or a folder with corpus.jsonl[.gz], as BEIR has them."
+        ),
+        queries: str = typer.Option(
+            None, help="BEIR JSON lines, TREC topics or id-tab-text; default queries.jsonl of a collection."
+        ),
+        qrels: str = typer.Option(None, help="Judgments, BEIR or TREC; default qrels/test.tsv of a collection."),
+        vectors: str = typer.Option(
+            None, help="Documents' vectors (.npy), a row a line; default docs.npy of a collection."
+        ),
+        query_vectors: str = typer.Option(
+            None, help="Queries' vectors (.npy), a row a line; default queries.npy of a collection."
+        ),
+        embedder: str = typer.Option(
+            None, help="lsa, sentence-transformers:MODEL or openai:URL#MODEL; an index has its own."
+        ),
+        api_key: str = typer.Option(None, envvar="OPENAI_API_KEY", help="For openai:URL#MODEL; never kept."),
+        mode: list[str] = mode,
         setting: list[str] = setting,
+        where: str = typer.Option(None, help="Filter over the metadata, for all settings that have none."),
+        judged_by: str = typer.Option(
+            None, help="Metadata field that judgments name in place of ids, such as source or record for chunks."
+        ),
+        ignore_identical_ids: bool = typer.Option(
+            False, "--ignore-identical-ids", help="Leave out a document that has the query's id, as BEIR does."
+        ),
         measure: list[str] = measure,
-        k: int = typer.Option(100, help="Hits to retrieve."),
+        k: int = typer.Option(100, "--k", "-k", help="Hits to retrieve."),
         held_out: float = typer.Option(
             None, help="Choose the setting on the other queries and report it on this share of them."
         ),
@@ -109,25 +130,16 @@ def _app(typer: Any) -> Any:
         show: int = typer.Option(0, help="Show so many queries that gained most, and that lost most."),
         as_json: bool = as_json,
     ) -> None:
-        """Measure search quality on a judged collection, and compare settings."""
-        from sightline.eval_command import run
+        """Measure search quality of an index or on a judged collection, and compare settings."""
+        from sightline.eval_command import EvalOptions, run
 
         run(
-            collection,
-            queries=queries,
-            qrels=qrels,
-            vectors=vectors,
-            query_vectors=query_vectors,
-            settings=setting,
-            measures=measure,
-            k=k,
-            held_out=held_out,
-            runs=runs,
-            show=show,
-            chart=chart,
-            ragas=ragas,
-            as_json=as_json,
-        )
+            target,
+            EvalOptions(
+                queries, qrels, vectors, query_vectors, embedder, api_key, mode, setting, where, judged_by,
+                ignore_identical_ids, measure, k, held_out, runs, chart, ragas, show, as_json,
+            ),
+        )  # fmt: skip
 
     def mteb(
         collection: str = typer.Argument(help="Folder with corpus.jsonl[.gz], as BEIR has them."),

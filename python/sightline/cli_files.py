@@ -10,17 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.cli_index import show
-from sightline.errors import IncompatibleIndexError, InvalidInputError
-from sightline.named_embedders import LATENT_SEMANTIC_FILE, is_latent_semantic, load_embedder, same_model
+from sightline.cli_opening import is_index, kept_embedder, opened_index, parsed_condition
+from sightline.named_embedders import LATENT_SEMANTIC_FILE, load_embedder
 
 if TYPE_CHECKING:
     from sightline.documents import Hit
     from sightline.file_sync import FilePlan, SyncReport
-    from sightline.hybrid_index import HybridIndex
 
 __all__ = ["add_commands"]
 
-_DATABASE = "sightline.db"
 _SNIPPET = 240
 _MOST_NAMED = 20
 
@@ -102,8 +100,8 @@ def add_commands(app: Any, typer: Any, as_json: Any) -> None:
         as_json: bool = as_json,
     ) -> None:
         """Search an index."""
-        condition = _where(where)
-        with _opened(kb, mode, embedder, api_key) as found:
+        condition = parsed_condition(where)
+        with opened_index(kb, embedder, api_key, dense=mode != "lexical") as found:
             options: dict[str, Any] = {"mode": mode, "where": condition, "explain": explain}
             hits = found.search(query, k, **options)
         if as_json:
@@ -121,8 +119,8 @@ def _index(
     from sightline.file_sync import plan_files, sync_files
     from sightline.hybrid_index import HybridIndex
 
-    if (into / _DATABASE).exists():
-        embedder = _kept_embedder(into, spec, api_key)
+    if is_index(into):
+        embedder = kept_embedder(into, spec, api_key)
         with HybridIndex(into, embedder, analyzer=language) as index:
             return sync_files(index, paths, **reading), len(index)
     if spec == "lsa":
@@ -144,65 +142,6 @@ def _fitted(into: Path, plan: FilePlan, language: str | None, progress: bool) ->
     with HybridIndex(into, embedder, analyzer=language) as index:
         embedder.save(into / LATENT_SEMANTIC_FILE)
         return plan.apply(index, progress=progress), len(index)
-
-
-def _kept_embedder(kb: Path, spec: str | None, api_key: str | None) -> Any:
-    """Return the embedder that an index was made with.
-
-    Raises:     IncompatibleIndexError if another one is asked for, or only a program has it
-    """
-    from sightline.hybrid_index import HybridIndex
-
-    with HybridIndex.open(kb, read_only=True) as index:
-        stats = index.stats()
-    name = stats["settings"]["embedder"]
-    if name is None and stats["with_vector"]:
-        raise IncompatibleIndexError(f"'{kb}' has vectors of an embedder without a name; write to it from its program")
-    wanted = name if spec is None or (spec == "lsa" and is_latent_semantic(name)) else spec
-    wanted = None if wanted == "none" else wanted
-    if wanted is not None and name is not None and same_model(wanted, name):
-        embedder: Any = load_embedder(wanted, folder=kb, api_key=api_key)
-        embedder.name = name
-        return embedder
-    if wanted != name:
-        raise IncompatibleIndexError(
-            f"embedder: '{kb}' was made with {name or 'none'}, got {spec}; leave it out, or index into a new directory"
-        )
-    return None
-
-
-def _opened(kb: Path, mode: str | None, spec: str | None, api_key: str | None) -> HybridIndex:
-    from sightline.hybrid_index import HybridIndex
-
-    index = HybridIndex.open(kb, read_only=True)
-    try:
-        stats = index.stats()
-        if mode == "lexical" or not (stats["with_vector"] or spec):
-            return index
-        name = stats["settings"]["embedder"]
-        wanted = spec or name
-        if wanted is None:
-            raise IncompatibleIndexError(f"'{kb}' has vectors of an embedder without a name; say --mode lexical")
-        embedder: Any = load_embedder(wanted, folder=kb, api_key=api_key)
-        if name is not None and same_model(wanted, name):
-            embedder.name = name
-    except BaseException:
-        index.close()
-        raise
-    index.close()
-    return HybridIndex.open(kb, embedder, read_only=True)
-
-
-def _where(text: str | None) -> dict[str, Any] | None:
-    if text is None:
-        return None
-    try:
-        condition = json.loads(text)
-    except ValueError as error:
-        raise InvalidInputError(f"where: is not JSON: {error}") from None
-    if not isinstance(condition, dict):
-        raise InvalidInputError(f"where: expected an object, got {text}")
-    return condition
 
 
 def _report(report: SyncReport, documents: int, as_json: bool) -> None:

@@ -1,159 +1,176 @@
-"""``sightline eval``: measure and compare settings on a judged collection."""
+"""``sightline eval``: measure and compare settings on a judged collection, or on an index on disk."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, TypeAlias
 
 from sightline.charts import save_chart
-from sightline.datasets import Qrels, Queries, read_corpus, read_qrels, read_queries, write_run
+from sightline.cli_opening import is_index, opened_index, parsed_condition
+from sightline.datasets import Qrels, Queries, read_qrels, read_queries, write_run
+from sightline.embed import LatentSemanticEmbedder
 from sightline.errors import InvalidInputError, StorageError
 from sightline.evaluation import MEASURES, Evaluation, evaluate, split_queries
 from sightline.fusion import RRF, Convex
 from sightline.hybrid_index import HybridIndex
+from sightline.judged_collection import read_collection, read_query_vectors
+from sightline.named_embedders import load_embedder
 from sightline.ragas_export import ragas_samples, write_ragas
+from sightline.selection import value_at
 
-__all__ = ["Collection", "read_collection", "run"]
+__all__ = ["EvalOptions", "run"]
+
+_LOOK_UP = 1024  # judged documents looked up at a time
+_Settings: TypeAlias = "dict[str, dict[str, Any]]"
 
 
 @dataclass(frozen=True, slots=True)
-class Collection:
-    """Hold a judged collection on disk; its documents are read when they are needed."""
+class EvalOptions:
+    """Hold the options of ``sightline eval``, which says what they mean."""
 
-    corpus: str
+    queries: str | None = None
+    qrels: str | None = None
+    vectors: str | None = None
+    query_vectors: str | None = None
+    embedder: str | None = None
+    api_key: str | None = None
+    modes: Sequence[str] = ()
+    settings: Sequence[str] = ()
+    where: str | None = None
+    judged_by: str | None = None
+    ignore_identical_ids: bool = False
+    measures: Sequence[str] = ()
+    k: int = 100
+    held_out: float | None = None
+    runs: str | None = None
+    chart: str | None = None
+    ragas: str | None = None
+    show: int = 0
+    as_json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """Hold what is measured: an index and judged queries, with their vectors where no embedder makes them."""
+
+    index: HybridIndex
     queries: Queries
     qrels: Qrels
-    vectors: NDArray[Any] | None  # a row a document
-    query_vectors: dict[str, NDArray[np.float32]] | None
-
-    def documents(self) -> Iterator[dict[str, Any]]:
-        """Yield what ``HybridIndex.add`` takes, with vectors where there are any."""
-        return _documents(self.corpus, self.vectors)
+    vectors: dict[str, Any] | None
+    has_vectors: bool
 
 
-def read_collection(
-    collection: str, queries: str | None, qrels: str | None, vectors: str | None, query_vectors: str | None
-) -> Collection:
-    """Read a collection in BEIR's form; what is None has the file name that is usual there.
-
-    Raises:     InvalidInputError, StorageError naming the file
-    """
-    folder = Path(collection)
-    corpus = _existing(folder, "corpus.jsonl", "corpus.jsonl.gz")
-    if corpus is None:
-        raise InvalidInputError(f"{folder}: expected a folder with corpus.jsonl or corpus.jsonl.gz, as BEIR has them")
-    texts = read_queries(queries or _required(folder, "queries", "queries.jsonl", "queries.jsonl.gz"))
-    judged = read_qrels(qrels or _required(folder, "qrels", "qrels/test.tsv"))
-    document_vectors = _vectors(vectors or _existing(folder, "docs.npy"))
-    by_query = _query_vectors(query_vectors or _existing(folder, "queries.npy"), texts)
-    if (document_vectors is None) != (by_query is None):
-        raise InvalidInputError("vectors: give those of the documents and those of the queries, or neither")
-    return Collection(corpus, texts, judged, document_vectors, by_query)
-
-
-def run(
-    collection: str,
-    *,
-    queries: str | None,
-    qrels: str | None,
-    vectors: str | None,
-    query_vectors: str | None,
-    settings: Sequence[str],
-    measures: Sequence[str],
-    k: int,
-    held_out: float | None,
-    runs: str | None,
-    show: int,
-    chart: str | None,
-    ragas: str | None,
-    as_json: bool,
-) -> None:
-    """Index a collection in BEIR's form, search it for its judged queries, and print what came out.
+def run(target: str, options: EvalOptions) -> None:
+    """Search an index on disk, or one made of a collection in BEIR's form, for judged queries, and print what came out.
 
     Raises:     InvalidInputError, StorageError, MissingExtraError as the parts of it
     """
-    judged = read_collection(collection, queries, qrels, vectors, query_vectors)
-    chosen = _settings(settings, judged.vectors is not None)
-    index = HybridIndex()
-    index.add(judged.documents())
-    evaluation = evaluate(
-        index, judged.queries, judged.qrels, chosen, measures=measures or MEASURES, k=k, vectors=judged.query_vectors
-    )
-    if runs is not None:
-        _write_runs(Path(runs), evaluation)
-    if chart is not None:
-        save_chart(evaluation, chart)
-    if ragas is not None:
-        write_ragas(ragas, ragas_samples(index, evaluation, judged.queries, judged.qrels))
-    report = _report(evaluation, len(index), held_out)
-    if as_json:
+    if options.ragas is not None and options.judged_by is not None:
+        raise InvalidInputError("ragas: needs judgments of the documents' own ids; leave --judged-by out")
+    settings = _settings([*options.modes, *options.settings], parsed_condition(options.where))
+    with _opened(target, options, settings) as judged:
+        missing = _missing(judged.index, judged.qrels, options.judged_by)
+        evaluation = evaluate(
+            judged.index,
+            judged.queries,
+            judged.qrels,
+            settings or _every_mode(judged.has_vectors, parsed_condition(options.where)),
+            measures=options.measures or MEASURES,
+            k=options.k,
+            vectors=judged.vectors,
+            judged_by=options.judged_by,
+            ignore_identical_ids=options.ignore_identical_ids,
+        )
+        if options.runs is not None:
+            _write_runs(Path(options.runs), evaluation)
+        if options.chart is not None:
+            save_chart(evaluation, options.chart)
+        if options.ragas is not None:
+            write_ragas(options.ragas, ragas_samples(judged.index, evaluation, judged.queries, judged.qrels))
+        report = _report(evaluation, len(judged.index), missing, options.held_out)
+    if options.as_json:
         print(json.dumps(report, indent=2))
     else:
-        _print(report, evaluation, judged.queries, show)
+        _print(report, evaluation, judged.queries, options.show)
 
 
-def _existing(folder: Path, *names: str) -> str | None:
-    return next((str(folder / name) for name in names if (folder / name).is_file()), None)
+@contextmanager
+def _opened(target: str, options: EvalOptions, settings: _Settings) -> Iterator[_Judged]:
+    """Yield an index with its judged queries; closes it."""
+    if is_index(Path(target)):
+        yield from _of_index(Path(target), options, settings)
+        return
+    collection = read_collection(
+        target,
+        options.queries,
+        options.qrels,
+        options.vectors,
+        options.query_vectors,
+        embedded=options.embedder is not None,
+    )
+    embedder = None
+    if options.embedder == "lsa":
+        texts = (" ".join(filter(None, (each["title"], each["text"]))) for each in collection.documents())
+        embedder = LatentSemanticEmbedder().fit(list(texts))
+    elif options.embedder is not None:
+        embedder = load_embedder(options.embedder, api_key=options.api_key)
+    with HybridIndex(embedder=embedder) as index:
+        index.add(collection.documents())
+        has_vectors = embedder is not None or collection.vectors is not None
+        yield _Judged(index, collection.queries, collection.qrels, collection.query_vectors, has_vectors)
 
 
-def _required(folder: Path, option: str, *names: str) -> str:
-    found = _existing(folder, *names)
-    if found is None:
-        raise InvalidInputError(f"{folder}: has no {names[0]}; name the file with --{option}")
-    return found
+def _of_index(folder: Path, options: EvalOptions, settings: _Settings) -> Iterator[_Judged]:
+    for option, path in (("queries", options.queries), ("qrels", options.qrels)):
+        if path is None:
+            raise InvalidInputError(f"{folder}: an index holds no {option}; name the file with --{option}")
+    if options.vectors is not None:
+        raise InvalidInputError(f"vectors: {folder} has those of its documents; leave --vectors out")
+    queries = read_queries(str(options.queries))
+    qrels = read_qrels(str(options.qrels))
+    vectors = read_query_vectors(options.query_vectors, queries)
+    dense = not settings or any(setting.get("mode") != "lexical" for setting in settings.values())
+    with opened_index(folder, options.embedder, options.api_key, dense=dense and vectors is None) as index:
+        yield _Judged(index, queries, qrels, vectors, bool(index.stats()["with_vector"]))
 
 
-def _vectors(path: str | None) -> NDArray[Any] | None:
-    if path is None:
-        return None
-    try:
-        # allow_pickle stays False: a file of vectors must not be able to run code.
-        vectors = np.load(path, mmap_mode="r")
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except ValueError as error:
-        raise InvalidInputError(f"{path}: is not an array of numbers in NumPy's format: {error}") from None
-    if vectors.ndim != 2:
-        raise InvalidInputError(f"{path}: expected a row for each line, got an array of shape {vectors.shape}")
-    found: NDArray[Any] = vectors
-    return found
+def _missing(index: HybridIndex, qrels: Qrels, judged_by: str | None) -> int:
+    """Return how many judged documents the index does not have.
+
+    Raises:     InvalidInputError if it has none of them, since the figures would be zeros that say nothing
+    """
+    judged = list(dict.fromkeys(document for grades in qrels.values() for document in grades))
+    found = sum(1 for _ in _present(index, judged, judged_by))
+    if judged and not found:
+        named = f"values of {judged_by!r}" if judged_by else "ids"
+        shown = next(iter(index.ids()), None)
+        raise InvalidInputError(
+            f"qrels: none of the {len(judged)} judged documents, such as {judged[0]!r}, is among the index's {named}"
+            + (f"; its first id is {shown!r}" if shown is not None else "")
+            + "; where documents were cut into chunks, --judged-by names the metadata field that holds what is judged, "
+            "such as source or record"
+        )
+    return len(judged) - found
 
 
-def _query_vectors(path: str | None, texts: Queries) -> dict[str, NDArray[np.float32]] | None:
-    vectors = _vectors(path)
-    if vectors is None:
-        return None
-    if len(vectors) != len(texts):
-        raise InvalidInputError(f"{path}: expected {len(texts)} rows, one for each query, got {len(vectors)}")
-    return {name: np.asarray(row, dtype=np.float32) for name, row in zip(texts, vectors, strict=True)}
+def _present(index: HybridIndex, names: list[str], judged_by: str | None) -> Iterable[str]:
+    if judged_by is None:
+        for start in range(0, len(names), _LOOK_UP):
+            yield from (each.id for each in index.get(names[start : start + _LOOK_UP]) if each is not None)
+        return
+    wanted = set(names)
+    # Over all documents, since a number in the metadata is judged by its digits.
+    values = {str(value_at(each.metadata, judged_by)) for each in index.documents({judged_by: {"$exists": True}})}
+    yield from wanted & values
 
 
-def _documents(corpus: str, vectors: NDArray[Any] | None) -> Iterator[dict[str, Any]]:
-    count = 0
-    for count, document in enumerate(read_corpus(corpus), start=1):
-        if vectors is None:
-            yield document
-        elif count > len(vectors):
-            break
-        else:
-            yield document | {"vector": np.asarray(vectors[count - 1], dtype=np.float32)}
-    if vectors is not None and count != len(vectors):
-        relation = "fewer" if count > len(vectors) else "more"
-        raise InvalidInputError(f"vectors: {len(vectors)} rows are {relation} than the corpus has documents")
-
-
-def _settings(given: Sequence[str], has_vectors: bool) -> dict[str, dict[str, Any]]:
-    """Return settings by name; an option is ``mode`` or ``name={"mode": ..., "alpha": ..., "rrf": ...}``."""
-    if not given:
-        modes = ("lexical", "dense", "hybrid") if has_vectors else ("lexical",)
-        return {mode: {"mode": mode} for mode in modes}
-    settings: dict[str, dict[str, Any]] = {}
+def _settings(given: Sequence[str], where: dict[str, Any] | None) -> _Settings:
+    """Return settings by name; one is ``mode`` or ``name={"mode": ..., "alpha": ..., "rrf": ...}``."""
+    settings: _Settings = {}
     for text in given:
         name, equals, options_text = text.partition("=")
         options: Any = {"mode": name}
@@ -166,11 +183,16 @@ def _settings(given: Sequence[str], has_vectors: bool) -> dict[str, dict[str, An
                 raise InvalidInputError(f"setting {name!r}: expected an object, got {options_text}")
         if name in settings:
             raise InvalidInputError(f"setting {name!r}: is given twice")
-        settings[name] = _options(name, dict(options))
+        settings[name] = _options(name, dict(options), where)
     return settings
 
 
-def _options(name: str, options: dict[str, Any]) -> dict[str, Any]:
+def _every_mode(has_vectors: bool, where: dict[str, Any] | None) -> _Settings:
+    modes = ("lexical", "dense", "hybrid") if has_vectors else ("lexical",)
+    return {mode: _options(mode, {"mode": mode}, where) for mode in modes}
+
+
+def _options(name: str, options: dict[str, Any], where: dict[str, Any] | None) -> dict[str, Any]:
     known = ("mode", "where", "alpha", "rrf", "diversity", "group_by", "per_group")
     unknown = [option for option in options if option not in known]
     if unknown:
@@ -181,15 +203,16 @@ def _options(name: str, options: dict[str, Any]) -> dict[str, Any]:
         options["fusion"] = Convex(alpha=options.pop("alpha"))
     if "rrf" in options:
         options["fusion"] = RRF(k=options.pop("rrf"))
-    return options
+    return options if where is None else {"where": where} | options
 
 
-def _report(evaluation: Evaluation, document_count: int, held_out: float | None) -> dict[str, Any]:
+def _report(evaluation: Evaluation, document_count: int, missing: int, held_out: float | None) -> dict[str, Any]:
     """Return what is printed, as plain JSON."""
     base, *others = evaluation.scores
     report: dict[str, Any] = {
         "documents": document_count,
         "queries": len(evaluation.query_ids),
+        "judged_documents_missing": missing,
         "means": evaluation.means(),
         "comparisons": [evaluation.compare(base, other).to_dict() for other in others],
     }
@@ -227,7 +250,11 @@ def _print(report: dict[str, Any], evaluation: Evaluation, texts: Queries, show:
     from rich.table import Table
 
     console = Console()
-    console.print(f"{report['documents']} documents, {report['queries']} judged queries")
+    missing = report["judged_documents_missing"]
+    console.print(
+        f"{report['documents']} documents, {report['queries']} judged queries"
+        + (f"; {missing} judged documents are not in the index" if missing else "")
+    )
     table = Table(box=None)
     table.add_column("setting", style="bold")
     for measure in evaluation.measures:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from sightline.datasets import Qrels, read_qrels, read_queries
 from sightline.documents import Hit
 from sightline.errors import InvalidInputError, MissingExtraError, checked_integer
+from sightline.selection import value_at
 
 __all__ = ["MEASURES", "Comparison", "Evaluation", "evaluate", "split_queries"]
 
@@ -172,6 +173,7 @@ def evaluate(
     measures: Sequence[str] = MEASURES,
     k: int = 100,
     vectors: Mapping[str, Any] | None = None,
+    judged_by: str | None = None,
     ignore_identical_ids: bool = False,
 ) -> Evaluation:
     """Search an index for judged queries, in one or several settings, and measure the answers.
@@ -181,8 +183,10 @@ def evaluate(
     Parameters: index : HybridIndex or a scoped view; queries : texts by id, or a file (BEIR JSON lines, TREC topics,
                 id-tab-text); qrels : grades by query and document, or a file (BEIR or TREC); settings : options of
                 ``HybridIndex.search`` by a name of yours, default ``{"default": {}}``; measures : as ir-measures names
-                them; k : hits to retrieve; vectors : of the queries by id, default the index's embedder;
-                ignore_identical_ids : leave out a document that has the query's id, as BEIR does for some sets
+                them; k : hits to retrieve; vectors : of the queries by id, default the index's embedder; judged_by :
+                metadata field whose values the judgments name in place of ids, such as ``source`` for chunks of
+                documents: the best hit of each value counts, and k counts values; ignore_identical_ids :
+                leave out a document that has the query's id, as BEIR does for some sets
     Returns:    Evaluation
     Raises:     MissingExtraError without ir-measures; InvalidInputError for judgments of unknown queries, an unknown
                 measure, or as ``HybridIndex.search``
@@ -206,7 +210,15 @@ def evaluate(
     if not chosen:
         raise InvalidInputError("settings: expected at least one, got none")
     runs = {
-        name: _run(index, {q: texts[q] for q in judged}, depth, vectors, options, ignore_identical_ids)
+        name: _run(
+            index,
+            {q: texts[q] for q in judged},
+            depth,
+            vectors,
+            _grouped(options, judged_by),
+            judged_by,
+            ignore_identical_ids,
+        )
         for name, options in chosen.items()
     }
     scores = {name: _scores(parsed, judged, run) for name, run in runs.items()}
@@ -235,12 +247,22 @@ def split_queries(query_ids: Iterable[str], held_out: float = 0.5, *, seed: int 
     return [name for name in names if name not in kept], [name for name in names if name in kept]
 
 
+def _grouped(options: Mapping[str, Any], judged_by: str | None) -> Mapping[str, Any]:
+    if judged_by is None:
+        return options
+    for name, expected in (("group_by", judged_by), ("per_group", 1)):
+        if options.get(name, expected) != expected:
+            raise InvalidInputError(f"{name}: judged_by={judged_by!r} asks for {expected!r}, got {options[name]!r}")
+    return {**options, "group_by": judged_by}
+
+
 def _run(
     index: _Index,
     texts: Mapping[str, str],
     k: int,
     vectors: Mapping[str, Any] | None,
     options: Mapping[str, Any],
+    judged_by: str | None,
     ignore_identical_ids: bool,
 ) -> dict[str, list[tuple[str, float]]]:
     names = list(texts)
@@ -252,9 +274,14 @@ def _run(
             given["vector"] = np.stack([np.asarray(vectors[name]) for name in batch])
         found = index.search([texts[name] for name in batch], k + ignore_identical_ids, **given)
         for name, hits in zip(batch, found, strict=True):
-            kept = [hit for hit in hits if not (ignore_identical_ids and hit.id == name)][:k]
-            run[name] = [(hit.id, _score(hit)) for hit in kept]
+            ranked = [(_judged_name(hit, judged_by), _score(hit)) for hit in hits]
+            run[name] = [each for each in ranked if not (ignore_identical_ids and each[0] == name)][:k]
     return run
+
+
+def _judged_name(hit: Hit, judged_by: str | None) -> str:
+    value = None if judged_by is None else value_at(hit.metadata, judged_by)
+    return hit.id if value is None else str(value)
 
 
 def _score(hit: Hit) -> float:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from sightline.eval_command import read_collection
 from sightline.fusion import Convex
+from sightline.judged_collection import read_collection
 from sightline.named_embedders import load_embedder
 
 __all__ = ["run"]
@@ -36,7 +36,7 @@ def run(
     """
     from sightline.integrations.mteb import SightlineSearch, collection_task, evaluate_task
 
-    judged = read_collection(collection, queries, qrels, vectors, query_vectors)
+    judged = read_collection(collection, queries, qrels, vectors, query_vectors, embedded=embedder is not None)
     options: dict[str, Any] = {} if mode is None else {"mode": mode}
     if alpha is not None:
         options["fusion"] = Convex(alpha=alpha)
