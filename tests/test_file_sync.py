@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import os
@@ -361,3 +362,40 @@ def test_documents_with_the_same_names_in_their_metadata_stay(tmp_path: Path) ->
         index.add([Document(str(number), "mine", {"path": path, "content_hash": content_hash})])
     assert sync_files(index, tmp_path).removed == []
     assert index.count() == 3
+
+
+def test_what_the_index_would_refuse_is_found_before_anything_is_written(tmp_path: Path) -> None:
+    good = [{"id": number, "text": f"text {number}"} for number in range(600)]  # more than one commit
+    (tmp_path / "a.jsonl").write_text(lines(*good))
+    (tmp_path / "b.jsonl").write_text(lines({"id": "bad", "text": "x", "a.b": 1, "a": {"b": 2}}))
+    index = HybridIndex()
+    with pytest.raises(InvalidInputError, match=r"b\.jsonl': metadata: the path 'a\.b' occurs twice"):
+        sync_files(index, tmp_path)
+    assert len(index) == 0
+    report = sync_files(index, tmp_path, skip_errors=True)
+    assert (len(report.added), list(report.failed), len(index)) == (600, [str(tmp_path / "b.jsonl")], 600)
+
+
+def test_no_file_takes_the_place_of_another_document(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a text")
+    index = HybridIndex()
+    index.add([Document("a.txt#0", "mine")])
+    with pytest.raises(InvalidInputError, match=r"has a document 'a\.txt#0' that came from no file"):
+        sync_files(index, tmp_path, base=tmp_path)
+    assert index.get("a.txt#0")[0].text == "mine"
+    (tmp_path / "rows.jsonl").write_text(lines({"id": "x.txt", "text": "a record"}))
+    (tmp_path / "rows.jsonl#x.txt").write_text("a file of that name")
+    with pytest.raises(InvalidInputError, match=r"two sources give the id 'rows\.jsonl#x\.txt#0'"):
+        sync_files(HybridIndex(), tmp_path, base=tmp_path)
+
+
+def test_cells_may_be_long(tmp_path: Path) -> None:
+    limit = csv.field_size_limit()
+    cell = "word " * 100_000
+    (row,) = read(tmp_path / "rows.csv", f'id,text\n1,"{cell}"\n')
+    assert row.text == cell
+    assert csv.field_size_limit() == limit
+    (tmp_path / "rows.csv").write_text('id,text\n1,"not closed\n')
+    with pytest.raises(InvalidInputError, match="cannot be read as CSV"):
+        list(read_files(tmp_path / "rows.csv"))
+    assert csv.field_size_limit() == limit

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from sightline.chunking import chunk_documents
+from sightline.columns import check_paths
 from sightline.documents import Document
-from sightline.errors import MissingExtraError, SightlineError, checked_integer
+from sightline.errors import InvalidInputError, MissingExtraError, SightlineError, checked_integer
 from sightline.hybrid_index import HybridIndex
 from sightline.ingest import Progress, show_progress
 from sightline.readers.files import File, as_paths, chunk_format, file_name, find_files, read_bytes, read_file
@@ -122,6 +123,8 @@ class FilePlan:
             self._unchanged += 1
             return
         chunks = list(read())
+        for chunk in chunks:  # all that the index would refuse, before it has written anything
+            check_paths(chunk.metadata, "metadata")
         if not chunks:
             self._without_text.append(_shown(source))
         if known is not None:
@@ -246,7 +249,24 @@ def plan_files(
         if vanished:
             plan._removed.append(_shown(source))
             plan._removed_ids += entry.ids
+    _check_ids(plan, index, {name for entry in known.values() for name in entry.ids})
     return plan
+
+
+def _check_ids(plan: FilePlan, index: HybridIndex | None, of_files: set[str]) -> None:
+    """Refuse a plan that would write one id twice, or over a document that came into the index another way.
+
+    Raises:     InvalidInputError
+    """
+    written: set[str] = set()
+    for chunk in plan.chunks():
+        if chunk.id in written:
+            raise InvalidInputError(f"paths: two sources give the id {chunk.id!r}; rename one of them")
+        if index is not None and chunk.id not in of_files and chunk.id in index:
+            raise InvalidInputError(
+                f"paths: the index has a document {chunk.id!r} that came from no file; delete it, or rename the file"
+            )
+        written.add(chunk.id)
 
 
 def _compare_file(

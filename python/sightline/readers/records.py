@@ -9,9 +9,10 @@ import hashlib
 import json
 import math
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,10 @@ _DELIMITERS = ",;\t|"
 _INTEGER = re.compile(r"[+-]?(?:0|[1-9]\d{0,17})")  # 007 is a name
 _NUMBER = re.compile(r"[+-]?(?:0|[1-9]\d*)?(?:\.\d*)?(?:[eE][+-]?\d+)?")
 _BATCH = 1024
+_LONGEST_CELL = (1 << 31) - 1  # the greatest limit that the csv module takes everywhere
+_limit_lock = threading.Lock()
+_readers = 0  # tables being read, by all threads
+_program_limit = 0
 
 
 def read_jsonl(path: Path, options: ReadOptions) -> Iterator[Part]:
@@ -148,7 +153,7 @@ def _csv_rows(path: Path, options: ReadOptions) -> Iterator[tuple[str, dict[str,
     """Yield rows with their lines; cells as they are."""
     name = options.encoding or "utf-8-sig"
     try:
-        with path.open(encoding=name, newline="") as file:
+        with path.open(encoding=name, newline="") as file, _long_cells():
             first = file.readline()
             file.seek(0)
             delimiter = "\t" if path.suffix.lower() == ".tsv" else max(_DELIMITERS, key=_outside_quotes(first).count)
@@ -171,6 +176,26 @@ def _csv_rows(path: Path, options: ReadOptions) -> Iterator[tuple[str, dict[str,
         raise InvalidInputError(f"encoding: {options.encoding!r} is unknown to Python") from None
     except UnicodeError:
         raise InvalidInputError(f"{path}: is not text in {name}; name its encoding, such as latin-1") from None
+
+
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Let cells be of any length: the csv module refuses more than 128 KB by default, a limit of the whole process.
+
+    The limit that the program set holds again when no table is being read any more.
+    """
+    global _readers, _program_limit
+    with _limit_lock:
+        if not _readers:
+            _program_limit = csv.field_size_limit(_LONGEST_CELL)
+        _readers += 1
+    try:
+        yield
+    finally:
+        with _limit_lock:
+            _readers -= 1
+            if not _readers:
+                csv.field_size_limit(_program_limit)
 
 
 def _outside_quotes(line: str) -> str:
