@@ -122,6 +122,116 @@ def test_streaming_and_async(index):
     asyncio.run(read())
 
 
+PIECES = ["Under ", "Settings [", "1", "]."]
+
+
+async def whole(messages):
+    await asyncio.sleep(0)
+    return "".join(PIECES)
+
+
+async def pieces(messages):
+    for piece in PIECES:
+        await asyncio.sleep(0)
+        yield piece
+
+
+class Callable:
+    async def __call__(self, messages):
+        return await whole(messages)
+
+
+def awaited(messages):
+    return whole(messages)  # not known to be asynchronous until it is called
+
+
+@pytest.mark.parametrize(
+    "model", [whole, pieces, Callable(), awaited, lambda messages: iter(PIECES), lambda m: "".join(PIECES)]
+)
+def test_models_of_every_kind(index, model):
+    expected = answer(index, "passwords", lambda messages: "".join(PIECES))
+
+    async def read():
+        assert await Answerer(index, model).aask("passwords") == expected
+        stream = await Answerer(index, model).astream("passwords")
+        assert stream.sources == expected.sources
+        assert "".join([piece async for piece in stream]) == expected.text
+        assert stream.answer == expected
+        assert (await Answerer(index, model).aask("zebra")).text == NOTHING_FOUND
+
+    asyncio.run(read())
+
+
+@pytest.mark.parametrize(
+    ("model", "message"), [(whole, "is asynchronous; use aask"), (awaited, "returned an awaitable")]
+)
+def test_an_asynchronous_model_is_not_called_from_synchronous_code(index, model, message):
+    with pytest.raises(InvalidInputError, match=message):
+        Answerer(index, model).ask("passwords")
+
+
+def test_the_event_loop_goes_on_meanwhile(index):
+    """LangChain issue 30704: methods that are async by name and block."""
+    release = threading.Event()
+
+    def model(messages):
+        assert release.wait(20)  # set below, by the loop that this must not block
+        yield "Under Settings "
+        assert release.wait(20)
+        yield "[1]."
+
+    class SlowIndex:
+        def search(self, *arguments, **options):
+            assert release.wait(20)
+            return index.search(*arguments, **options)
+
+        asearch = None
+
+    async def read():
+        task = asyncio.create_task(Answerer(SlowIndex(), model).aask("passwords"))
+        await asyncio.sleep(0.05)
+        assert not task.done()
+        release.set()
+        assert (await task).text == "Under Settings [1]."
+
+    asyncio.run(read())
+
+
+def test_a_stream_that_is_given_up_ends_the_connection(index):
+    closed = []
+
+    def model(messages):
+        try:
+            yield from PIECES
+        finally:
+            closed.append(True)
+
+    with Answerer(index, model).stream("passwords") as stream:
+        assert next(iter(stream)) == PIECES[0]
+        assert not closed
+    assert closed == [True]
+    with pytest.raises(SightlineError, match="not complete"):
+        _ = stream.answer
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("a [1] b [2][3]", [1, 2, 3]),
+        ("[1, 3; 2]", [1, 3, 2]),
+        ("[1-3] [2\u20133, 5]", [1, 2, 3, 2, 3, 5]),
+        ("[Source 2] [sources 1, 4] [^3] \u30101\u3011", [2, 1, 4, 3, 1]),
+        ("[3-1] [1-1999]", [3, 1, 1, 1999]),
+        ("[one] (1) [1a] x[i] [] [1 2]", []),
+    ],
+)
+def test_how_models_write_citations(index, text, numbers):
+    found = answer(index, "passwords limit", lambda messages: text, k=2)
+    assert [c.number for c in found.citations] == numbers
+    assert [c.number for c in found.unresolved] == [n for n in numbers if n > 2]
+    assert all(text[c.start] in "[\u3010" and text[c.end - 1] in "]\u3011" for c in found.citations)
+
+
 def test_options_of_a_question_replace_those_of_the_class(index):
     answerer = Answerer(index, str, where={"topic": "limit"}, k=1)
     assert [s.id for s in answerer.sources("limit", k=5)] == [s.id for s in answerer.sources("limit", k=2)]
@@ -156,7 +266,9 @@ class Handler(BaseHTTPRequestHandler):
         status, text = self.server.reply(body)
         self.send_response(status)
         self.end_headers()
-        self.wfile.write(text.encode())
+        for part in [text] if isinstance(text, str) else text:
+            self.wfile.write(part.encode())
+            self.wfile.flush()
 
     def log_message(self, *arguments):
         pass
@@ -199,8 +311,44 @@ def test_an_endpoint_that_streams_and_one_that_does_not(server, index):
         assert (body["model"], body["temperature"], body["stream"]) == ("tiny", 0, stream)
         assert [message["role"] for message in body["messages"]] == ["system", "user"]
         assert "secret" not in repr(model)
-    streamed = Answerer(index, OpenAIChat(server.url, "tiny")).stream("passwords")
-    assert list(streamed) == ["Under ", "Settings ", "[1]."]
+    answerer = Answerer(index, OpenAIChat(server.url, "tiny"))
+    assert list(answerer.stream("passwords")) == ["Under ", "Settings ", "[1]."]
+
+    async def read():
+        streamed = await answerer.astream("passwords")
+        assert [piece async for piece in streamed] == ["Under ", "Settings ", "[1]."]
+        assert streamed.answer == await answerer.aask("passwords")
+
+    asyncio.run(read())
+
+
+def test_pieces_come_as_the_endpoint_sends_them(server, index):
+    """The first piece is there while the endpoint still holds back the rest, in both kinds of code."""
+    first, rest = events("Under ", end=""), events("[1].").split("\n\n", 2)[2]
+    gate = threading.Event()
+
+    def held_back():
+        yield first
+        assert gate.wait(20)
+        yield rest
+
+    server.reply = lambda body: (200, held_back())
+    answerer = Answerer(index, OpenAIChat(server.url, "tiny"))
+    stream = iter(answerer.stream("passwords"))
+    assert next(stream) == "Under "
+    gate.set()
+    assert list(stream) == ["[1]."]
+    gate.clear()
+
+    async def read():
+        streamed = await answerer.astream("passwords")
+        received = []
+        async for piece in streamed:
+            received.append(piece)
+            gate.set()
+        assert received == ["Under ", "[1]."]
+
+    asyncio.run(read())
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,16 @@
 """Answers with sources: retrieve, build a prompt within a budget of tokens, call a model, resolve its citations.
 
-The model is any callable ``(messages) -> str``, or one that returns an iterator of pieces; messages are dictionaries
-with ``role`` and ``content``. ``OpenAIChat`` calls any endpoint of that protocol.
+The model is any callable ``(messages) -> str``, or one that returns an iterator of pieces, or an asynchronous function
+or generator of either kind; messages are dictionaries with ``role`` and ``content``. ``OpenAIChat`` calls any endpoint
+of that protocol.
 """
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -20,7 +22,7 @@ from sightline.selection import value_at
 __all__ = ["Answer", "AnswerStream", "Answerer", "Citation", "Source", "answer"]
 
 Message: TypeAlias = "dict[str, str]"
-Model: TypeAlias = "Callable[[list[Message]], str | Iterable[str]]"
+Model: TypeAlias = "Callable[[list[Message]], str | Iterable[str] | Awaitable[str] | AsyncIterable[str]]"
 
 INSTRUCTIONS = (
     "Answer the question from the numbered sources only. Put the number of the source behind each statement, like [1] "
@@ -29,7 +31,10 @@ INSTRUCTIONS = (
 )
 NOTHING_FOUND = "The documents hold nothing about this question."
 
-_CITATION = re.compile(r"\[(\d{1,9}(?:\s*[,;]\s*\d{1,9})*)\]")
+# [1], [1, 3], [2-4], and what models make of them: [source 1], [^1], 【1】.
+_CITATION = re.compile(r"[\[【](?:sources?\s+|\^)?(\d{1,9}(?:\s*[,;\u2010-\u2014-]\s*\d{1,9})*)[\]】]", re.IGNORECASE)
+_RANGE = re.compile(r"(\d+)(?:\s*[\u2010-\u2014-]\s*(\d+))?")
+_LONGEST_RANGE = 100  # beyond it, a range of "citations" is something else: only its ends are taken
 
 
 class _Index(Protocol):
@@ -97,25 +102,53 @@ class Answer:
 
 
 class AnswerStream:
-    """Iterate over the pieces of an answer as they come; ``answer`` is there at the end."""
+    """Iterate over the pieces of an answer as they come, with ``for`` or ``async for``; ``answer`` is there at the end.
 
-    def __init__(self, pieces: Iterable[str], sources: tuple[Source, ...]) -> None:
-        self._pieces = iter(pieces)
+    Whoever stops before the end says ``close()``, or uses ``with``: it ends the model's connection.
+    """
+
+    def __init__(self, pieces: Iterable[str] | AsyncIterable[str], sources: tuple[Source, ...]) -> None:
+        self._pieces: Any = pieces.__aiter__() if isinstance(pieces, AsyncIterable) else iter(pieces)
         self._sources = sources
         self._text: list[str] = []
         self._done = False
 
+    def __enter__(self) -> AnswerStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def __iter__(self) -> Iterator[str]:
+        if isinstance(self._pieces, AsyncIterator):
+            raise SightlineError("the model is asynchronous: iterate with async for")
         for piece in self._pieces:
             self._text.append(_piece(piece))
             yield piece
         self._done = True
 
     async def __aiter__(self) -> AsyncIterator[str]:
-        """Iterate with each piece awaited in a worker thread."""
-        following, end = iter(self), object()
-        while (piece := await asyncio.to_thread(next, following, end)) is not end:
-            yield str(piece)
+        """Iterate; the pieces of a model that is not asynchronous are awaited in a worker thread."""
+        if not isinstance(self._pieces, AsyncIterator):
+            following, end = iter(self), object()
+            while (piece := await asyncio.to_thread(next, following, end)) is not end:
+                yield str(piece)
+            return
+        async for piece in self._pieces:
+            self._text.append(_piece(piece))
+            yield piece
+        self._done = True
+
+    def close(self) -> None:
+        """Stop, and end the model's connection; harmless at the end. An asynchronous model ends by itself."""
+        end = getattr(self._pieces, "close", None)
+        if callable(end):
+            end()
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The sources in the prompt, which are known from the start."""
+        return self._sources
 
     @property
     def answer(self) -> Answer:
@@ -158,6 +191,10 @@ class Answerer:
             raise InvalidInputError("version_of and newest_by: give both, or neither")
         self._index = index
         self._model = model
+        self._asynchronous = any(
+            inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each)
+            for each in (model, getattr(model, "__call__", None))  # noqa: B004
+        )
         self._k = checked_integer("k", k, 1)
         self._budget = checked_integer("max_source_tokens", max_source_tokens, 1)
         self._count = token_counter(tokenizer)
@@ -181,18 +218,30 @@ class Answerer:
         return stream.answer
 
     async def aask(self, question: str, **options: Any) -> Answer:
-        """As ``ask``, in a worker thread."""
-        return await asyncio.to_thread(lambda: self.ask(question, **options))
+        """As ``ask``; nothing of it blocks the event loop."""
+        stream = await self.astream(question, **options)
+        async for _ in stream:
+            pass
+        return stream.answer
 
     def stream(self, question: str, **options: Any) -> AnswerStream:
-        """As ``ask``, piece by piece as far as the model gives pieces; iterate with ``for`` or ``async for``."""
+        """As ``ask``, piece by piece as far as the model gives pieces."""
+        if self._asynchronous:
+            raise InvalidInputError("model: is asynchronous; use aask or astream")
         sources = self.sources(question, **options)
+        return _stream(self._model(self.messages(question, sources)) if sources else NOTHING_FOUND, sources)
+
+    async def astream(self, question: str, **options: Any) -> AnswerStream:
+        """As ``stream``, to be iterated with ``async for``.
+
+        Retrieval, and a model that is not asynchronous, run in worker threads.
+        """
+        sources = await asyncio.to_thread(lambda: self.sources(question, **options))
         if not sources:
-            return AnswerStream([NOTHING_FOUND], ())
-        found = self._model(self.messages(question, sources))
-        if not isinstance(found, (str, Iterable)) or isinstance(found, (bytes, Mapping)):
-            raise InvalidInputError(f"model: expected a str or an iterator of str, got {type(found).__name__}")
-        return AnswerStream([found] if isinstance(found, str) else found, sources)
+            return _stream(NOTHING_FOUND, ())
+        messages = self.messages(question, sources)
+        found: Any = self._model(messages) if self._asynchronous else await asyncio.to_thread(self._model, messages)
+        return _stream(await found if isinstance(found, Awaitable) else found, sources)
 
     def sources(self, question: str, **options: Any) -> tuple[Source, ...]:
         """Retrieve the sources of a question: the best that fit the budget together, newest versions first.
@@ -282,6 +331,19 @@ def _source(number: int, hit: Hit) -> Source:
     return Source(number, hit.id, document, start, end, hit.text, hit.title, hit.metadata, score)
 
 
+def _stream(found: Any, sources: tuple[Source, ...]) -> AnswerStream:
+    """Return what a model returned as a stream."""
+    if isinstance(found, str):
+        found = [found]
+    elif isinstance(found, Awaitable):
+        if inspect.iscoroutine(found):
+            found.close()  # nobody will await it
+        raise InvalidInputError("model: returned an awaitable; use aask or astream")
+    elif not isinstance(found, (Iterable, AsyncIterable)) or isinstance(found, (bytes, Mapping)):
+        raise InvalidInputError(f"model: expected a str or an iterator of str, got {type(found).__name__}")
+    return AnswerStream(found, sources)
+
+
 def _piece(piece: object) -> str:
     if not isinstance(piece, str):
         raise InvalidInputError(f"model: expected pieces of text, got {type(piece).__name__}")
@@ -292,6 +354,13 @@ def _resolved(text: str, sources: tuple[Source, ...]) -> Answer:
     by_number = {source.number: source for source in sources}
     citations = []
     for match in _CITATION.finditer(text):
-        for number in re.findall(r"\d+", match[1]):
-            citations.append(Citation(match.start(), match.end(), int(number), by_number.get(int(number))))
+        for number in _numbers(match[1]):
+            citations.append(Citation(match.start(), match.end(), number, by_number.get(number)))
     return Answer(text, sources, tuple(citations))
+
+
+def _numbers(cited: str) -> Iterator[int]:
+    """Yield the numbers of a citation such as "1, 3-5"."""
+    for match in _RANGE.finditer(cited):
+        first, last = int(match[1]), int(match[2] or match[1])
+        yield from range(first, last + 1) if first <= last < first + _LONGEST_RANGE else (first, last)
