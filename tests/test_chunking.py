@@ -43,8 +43,12 @@ def thirds(text):
 )
 def test_spans_limits_and_cover(text, limit, share, tokenizer, format):
     overlap = min(int(limit * share), limit - 1)
-    count = tokenizer or count_tokens
     chunks = chunk(text, max_tokens=limit, overlap=overlap, tokenizer=tokenizer, format=format)
+    check_chunks(text, chunks, tokenizer or count_tokens, limit, overlap)
+
+
+def check_chunks(text, chunks, count, limit, overlap):
+    """Exact spans, both limits in tokens, every word in some chunk."""
     covered = [False] * len(text)
     for found in chunks:
         assert text[found.start : found.end] == found.text == found.text.strip() != ""
@@ -59,6 +63,30 @@ def test_spans_limits_and_cover(text, limit, share, tokenizer, format):
             assert count(text[after.start : before.end]) <= overlap
     if not overlap:
         assert all(before.end <= after.start for before, after in pairwise(chunks))
+
+
+@given(
+    text=TEXTS, limit=st.integers(1, 30), format=st.sampled_from(["text", "markdown", "code"]), size=st.integers(1, 9)
+)
+def test_sentences_of_another_package(text, limit, format, size):
+    """Found by anything that keeps the text, they are where chunks end; here after every so many characters."""
+
+    def cut(part):
+        assert part.strip()
+        return [part[at : at + size] for at in range(0, len(part), size)]
+
+    chunks = chunk(text, max_tokens=limit, overlap=limit // 3, format=format, sentences=cut)
+    check_chunks(text, chunks, count_tokens, limit, limit // 3)
+
+
+def test_sentences_of_another_package_are_not_cut():
+    assert texts("a b c d e f", max_tokens=4, sentences=lambda part: ["a b c ", "d e f"]) == ["a b c", "d e f"]
+    documents = chunk_documents(["a b c d e f"], max_tokens=4, sentences=lambda part: ["a b c ", "d e f"])
+    assert [document.text for document in documents] == ["a b c", "d e f"]
+    with pytest.raises(InvalidInputError, match="is not in the text at its place"):
+        chunk("a b c", sentences=lambda part: [part.upper()])
+    with pytest.raises(InvalidInputError, match="splitter: has its own budget"):
+        list(chunk_documents(["x"], sentences=str.split, splitter=str.split))
 
 
 @given(text=TEXTS, parts=st.tuples(st.integers(0, 30), st.integers(0, 30)))
@@ -93,6 +121,29 @@ def test_sentences_cover_what_they_are_asked_for(text, parts):
         ["यह एक वाक्य है। ", "यह दूसरा है।"],
         ["Visit example.com or v2.0.1 today. ", "Done."],
         ["Das ist z.B. gut. ", "Prof. Dr. Meier kam bzw. ging."],
+        # Most of what follows is from the rules that pysbd calls golden.
+        ["I live in the U.S. ", "How about you?"],
+        ["I work for the U.S. Government in Virginia. ", "I have lived in the U.S. for 20 years."],
+        ["At 5 a.m. Mr. Smith went to the bank. ", "He left at 6 p.m. ", "The store was shut."],
+        ["Pitt, Briggs & Co. at noon. ", "Let's ask Jane and co. ", "They should know."],
+        ["Apple Inc. and Pfizer Inc. grew. ", "So did Merck & Co. in 2020."],
+        ["See Smith et al. (2019) for details. ", "Fig. 3 in Ng et al. ", "This is it."],
+        ["St. Michael's Church is on 5th st. near Mt. Fuji. ", "He lives on Main St. ", "She does not."],
+        ["That is JFK Jr.'s book. ", "Ph.D. students may apply."],
+        ["We make a good team, you and I. ", "Did you see Albert I. Jones?"],
+        ["He teaches (he worked for 5 years as an engineer.) at the University."],
+        ['She turned to him, "This is great." she said. ', '"Yes." ', "He left."],
+        ['"Bohr [...] used the analogy" (Smith 55). ', "Good."],
+        ["Is this true? ", "(Yes.)"],
+        ["Her email is Jane.Doe@example.com. ", "The site is https://www.example.50.com/new-site/a.html. ", "See it."],
+        ["1.) The first item 2.) The second item"],
+        ["You can find it at N°. 1026.253.553. ", "That is where it is."],
+        ["I was ... well, what I mean . . . see, I . . . I did not. ", "So."],
+        ["The words were left off . . . . ", "Next sentence."],
+        ["Hello?! ", "Is that you?"],
+        ["It was -3.5 °C. ", "Snow fell. ", "iPhones froze, v2.1 of them. ", "v3 did not."],
+        ["Ja, am 3. Oktober kam er. ", "Im 19. Jahrhundert auch. ", "Das war Nr. 5."],
+        ["彼は「行く。」と言った。", "「はい。」", "彼女は去った。"],
     ],
 )
 def test_sentence_ends(sentences):

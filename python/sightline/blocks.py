@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sightline.sentences import sentence_spans
+from sightline.sentences import Splitter, sentence_spans
 
 __all__ = ["Section", "code_sections", "enclosing_lines", "line_spans", "markdown_sections", "text_sections"]
 
@@ -46,13 +46,13 @@ def line_spans(text: str, start: int = 0, end: int | None = None) -> list[tuple[
     return spans
 
 
-def text_sections(text: str) -> list[Section]:
+def text_sections(text: str, sentences: Splitter = sentence_spans) -> list[Section]:
     """Return plain text as one section of sentences."""
-    spans = sentence_spans(text)
+    spans = sentences(text, 0, len(text))
     return [Section((), tuple(spans), ("prose",) * len(spans))]
 
 
-def markdown_sections(text: str) -> list[Section]:
+def markdown_sections(text: str, sentences: Splitter = sentence_spans) -> list[Section]:
     """Return the sections of Markdown, each under its path of headings; a heading belongs to the section it opens.
 
     A heading with nothing but a deeper heading below it opens the deeper one's section. Fenced code and tables are
@@ -68,7 +68,7 @@ def markdown_sections(text: str) -> list[Section]:
     def close() -> None:
         nonlocal blocks
         if blocks:
-            sections.append(_section(text, tuple(title for _, title in path), blocks))
+            sections.append(_section(text, tuple(title for _, title in path), blocks, sentences))
         blocks = []
 
     for start, stop, kind, heading in _markdown_blocks(text):
@@ -86,11 +86,11 @@ def markdown_sections(text: str) -> list[Section]:
     return sections
 
 
-def _section(text: str, headings: tuple[str, ...], blocks: list[tuple[int, int, str]]) -> Section:
+def _section(text: str, headings: tuple[str, ...], blocks: list[tuple[int, int, str]], sentences: Splitter) -> Section:
     pieces: list[tuple[int, int]] = []
     kinds: list[str] = []
     for start, stop, kind in blocks:
-        spans = sentence_spans(text, start, stop) if kind == "prose" else [(start, stop)]
+        spans = sentences(text, start, stop) if kind == "prose" else [(start, stop)]
         pieces += spans
         kinds += [kind] * len(spans)
     return Section(headings, tuple(pieces), tuple(kinds))
@@ -161,7 +161,7 @@ def _underline(text: str, lines: list[tuple[int, int]], position: int) -> re.Mat
     return _UNDERLINE.match(text[slice(*lines[position + 1])].rstrip("\r\n"))
 
 
-def code_sections(text: str) -> list[Section]:
+def code_sections(text: str, sentences: Splitter = sentence_spans) -> list[Section]:
     """Return source code as one section whose pieces begin where an unindented line follows a blank one.
 
     So a function or class at the top level is a piece; one that is too long is cut between lines.

@@ -15,14 +15,15 @@ from typing import Any, Literal, TypeAlias
 from sightline.blocks import Section, code_sections, enclosing_lines, line_spans, markdown_sections, text_sections
 from sightline.documents import Document, read_documents
 from sightline.errors import InvalidInputError, checked_integer
-from sightline.splitters import splitter_spans
+from sightline.sentences import sentence_spans
+from sightline.splitters import sentence_splitter, splitter_spans
 
 __all__ = ["Chunk", "Format", "chunk", "chunk_documents", "count_tokens", "token_counter"]
 
 Format: TypeAlias = Literal["text", "markdown", "code"]
 _Span: TypeAlias = "tuple[int, int]"
 
-_SECTIONS: dict[str, Callable[[str], list[Section]]] = {
+_SECTIONS: dict[str, Callable[..., list[Section]]] = {
     "text": text_sections,
     "markdown": markdown_sections,
     "code": code_sections,
@@ -60,6 +61,7 @@ def chunk(
     overlap: int = 0,
     tokenizer: Any = None,
     format: Format = "text",
+    sentences: Any = None,
 ) -> list[Chunk]:
     """Cut a text into chunks of at most ``max_tokens``, between sentences where possible.
 
@@ -71,9 +73,12 @@ def chunk(
     Parameters: max_tokens : int >= 1, of a chunk with its overlap (a single character may exceed it); overlap : 0 to
                 max_tokens - 1; tokenizer : callable ``(str) -> int``, or an object whose ``encode(str)`` gives tokens,
                 such as those of tiktoken, tokenizers and transformers, default ``count_tokens``; format : "text",
-                "markdown" or "code"
+                "markdown" or "code"; sentences : what finds sentences in place of the rules of sightline.sentences:
+                a callable ``(str) -> sentences``, such as ``pysbd.Segmenter("en").segment`` or
+                ``nltk.sent_tokenize``, which must keep the text as it is
     Returns:    chunks in order; none for blank text
-    Raises:     InvalidInputError if an argument has the wrong type or range, or the tokenizer returns no count
+    Raises:     InvalidInputError if an argument has the wrong type or range, the tokenizer returns no count, or
+                ``sentences`` what is not in the text
     """
     if not isinstance(text, str):
         raise InvalidInputError(f"text: expected a str, got {type(text).__name__}")
@@ -81,8 +86,9 @@ def chunk(
     shared = checked_integer("overlap", overlap, 0, limit - 1)
     _check_format(format)
     packer = _Packer(text, token_counter(tokenizer), limit, shared)
+    finder = sentence_spans if sentences is None else sentence_splitter(sentences)
     chunks: list[Chunk] = []
-    for section in _SECTIONS[format](text):
+    for section in _SECTIONS[format](text, finder):
         for start, end in packer.pack(section):
             headings = enclosing_lines(text, start) if format == "code" else section.headings
             chunks.append(Chunk(text[start:end], start, end, packer.count(start, end), headings))
@@ -96,6 +102,7 @@ def chunk_documents(
     overlap: int = 0,
     tokenizer: Any = None,
     format: Format | Callable[[Document], str] = "text",
+    sentences: Any = None,
     splitter: Any = None,
 ) -> Iterator[Document]:
     """Cut documents into documents of a chunk each, ready for ``HybridIndex.add``.
@@ -105,14 +112,15 @@ def chunk_documents(
     joined by " > ", so that they are searched, too; a first heading that repeats the title is left out.
 
     Parameters: as for ``chunk``, and documents without their own vectors, which would not fit the chunks; format : or a
-                callable that says it of each document; splitter : another package's, in place of max_tokens, overlap
-                and tokenizer: a LangChain or chonkie one, or any callable (str) -> pieces, see sightline.splitters
+                callable that says it of each document; splitter : another package's, in place of max_tokens, overlap,
+                tokenizer and sentences: a LangChain or chonkie one, or any callable (str) -> pieces, see
+                sightline.splitters
     Raises:     InvalidInputError as ``chunk``, and for documents that HybridIndex would refuse, that have a vector, or
                 whose metadata has one of those four fields; if a splitter returns what is not in the text
     """
-    if splitter is not None and (overlap or tokenizer is not None):
+    if splitter is not None and (overlap or tokenizer is not None or sentences is not None):
         raise InvalidInputError("splitter: has its own budget and overlap; give it alone, or leave it out")
-    options = {"max_tokens": max_tokens, "overlap": overlap, "tokenizer": tokenizer}
+    options = {"max_tokens": max_tokens, "overlap": overlap, "tokenizer": tokenizer, "sentences": sentences}
     for batch in read_documents(documents, 1):
         document = batch[0]
         where = f"documents: id {document.id!r}"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from typing import Any
 
 from sightline.errors import InvalidInputError
+from sightline.sentences import Splitter
 
-__all__ = ["splitter_spans"]
+__all__ = ["sentence_splitter", "splitter_spans"]
 
 _Span = tuple[int, int]
 _NOT_SPACE = re.compile(r"\S")
@@ -34,6 +36,24 @@ def splitter_spans(splitter: Any, text: str) -> list[_Span]:
     ):
         return [_stripped(text, *span) for span in stated]
     return _located(text, [words.strip() for words, _ in pieces], type(splitter).__name__)
+
+
+def sentence_splitter(splitter: Any) -> Splitter:
+    """Return another package's splitter of sentences as what ``sentence_spans`` is: spans that cover all of a part.
+
+    Parameters: splitter : as for ``splitter_spans``, called with each paragraph or so
+    Raises:     InvalidInputError as ``splitter_spans``, when the returned function is called
+    """
+
+    def spans(text: str, start: int, end: int) -> list[_Span]:
+        part = text[start:end]
+        if not part.strip():
+            return [(start, end)] if part else []
+        begins = [begin for begin, _ in splitter_spans(splitter, part)]
+        begins[:1] = [0]  # white space before the first belongs to it, other white space to the one before
+        return [(start + a, start + b) for a, b in pairwise([*begins, len(part)]) if a < b]
+
+    return spans
 
 
 def _pieces(splitter: Any, text: str) -> list[tuple[str, int | None]]:
