@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -49,6 +51,31 @@ def test_the_stages_that_ci_asks_for_are_all_there() -> None:
     script = ROOT / ".ci" / "run"
     listed = subprocess.run([script, "--list"], capture_output=True, text=True, check=True).stdout.split()
     assert sorted(listed) == sorted(re.findall(r"^stage_(\w+)\(\)", script.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def test_an_sdist_of_a_used_tree_holds_what_a_clean_one_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = pytest.importorskip("scikit_build_core.build")
+    tree = tmp_path / "tree"
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git repository")
+    tracked = {name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()}
+    for name in tracked:
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tree / name)
+    for name in (
+        "build/cp311/CMakeFiles/_core.dir/cpp/dense/index.cpp.o", "build/cp311/python/x.o", "build/docs/index.html",
+        "dist/old.tar.gz", "python/sightline/_core.so", "python/sightline/__pycache__/x.pyc", ".venv/lib/tests/x.py",
+        "cpp/__pycache__/y.pyc", ".pytest_cache/x", ".hypothesis/x", ".benchmarks/x", "python/x.egg-info/PKG-INFO",
+    ):  # fmt: skip
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text("left over")
+    monkeypatch.chdir(tree)
+    made = backend.build_sdist(str(tmp_path / "out"))
+    with tarfile.open(tmp_path / "out" / made) as archive:
+        found = {name.partition("/")[2] for name in archive.getnames()}
+    left_out = (".ci/", ".github/", ".gitignore")
+    assert found - {"PKG-INFO"} == {name for name in tracked if not name.startswith(left_out)}
 
 
 def _repository(folder: Path, version: str, heading: str) -> Path:

@@ -99,7 +99,7 @@ class SightlineVectorStore(VectorStore):
         **kwargs: Any,
     ) -> SightlineVectorStore:
         """As ``from_texts``."""
-        store = cls(embedding, **kwargs)
+        store = await asyncio.to_thread(lambda: cls(embedding, **kwargs))  # with a path, opening reads files
         await store.aadd_texts(texts, metadatas, ids=ids)
         return store
 
