@@ -112,7 +112,7 @@ def _opened(target: str, options: EvalOptions, settings: _Settings) -> Iterator[
         options.query_vectors,
         embedded=options.embedder is not None,
     )
-    embedder = None
+    embedder: Any = None
     if options.embedder == "lsa":
         texts = (" ".join(filter(None, (each["title"], each["text"]))) for each in collection.documents())
         embedder = LatentSemanticEmbedder().fit(list(texts))
