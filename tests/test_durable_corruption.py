@@ -108,7 +108,14 @@ def _section_ends(path: Path) -> list[int]:
     return sorted(ends)
 
 
-FILES = [("base", "db"), ("base", "dense"), ("base", "lexical"), ("fielded", "db"), ("fielded", "lexical")]
+FILES = [
+    ("base", "db"),
+    ("base", "dense"),
+    ("base", "lexical"),
+    ("base", "columns"),
+    ("fielded", "db"),
+    ("fielded", "lexical"),
+]
 
 
 @pytest.mark.parametrize(("which", "kind"), FILES)

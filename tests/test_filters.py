@@ -263,7 +263,7 @@ def test_a_version_does_not_see_later_rows():
 def test_a_code_is_published_after_its_string():
     """Searches read the dictionary while a write extends it: a code beyond its strings would be an IndexError."""
     columns = columns_of([{"s": "first"}])
-    stream = columns.fields["s"].scalars["string"]
+    stream = columns.field("s").scalars["string"]
     published = []
 
     class Watched(dict):

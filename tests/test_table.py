@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+import json
+from collections.abc import Sequence
 
 import numpy as np
 
+from sightline.columns import Columns
 from sightline.documents import Document
 from sightline.filters import parse_filter
 from sightline.table import Ids, Mask, Table
@@ -24,8 +25,8 @@ class Elsewhere:
     def embedded(self, ids: Sequence[int]) -> list[bool]:
         return [False] * len(ids)
 
-    def metadata(self, ids: Ids, live: Mask | None) -> Iterable[dict[str, Any]]:
-        return [{"tenant": row % 2} for row in ids.tolist()]
+    def columns(self, ids: Ids, live: Mask | None) -> Columns:
+        return Columns().extended({"tenant": row % 2} for row in ids.tolist())
 
 
 def _flags(count: int) -> Mask:
@@ -35,18 +36,22 @@ def _flags(count: int) -> Mask:
 def test_columns_built_after_the_writer_looked_do_not_shift_later_rows() -> None:
     tenant = parse_filter({"tenant": 1})
     table = Table.of_records(Elsewhere(), np.arange(4), 4, _flags(4), _flags(4))
-    assert not table.has_columns  # so whoever follows a commit reads no documents
     assert table.count(tenant) == 2  # while another thread filters
     added = np.arange(5, 8)
-    table = table.after(np.empty(0, dtype=np.intp), (), _flags(3), _flags(3), (), ids=added)
+    table = table.after(np.empty(0, dtype=np.intp), (), _flags(3), _flags(3), (), ids=added)  # without their metadata
     more = np.array([8, 9, 11])
     for _ in range(2):
         selected = table.select(tenant)
         assert selected is not None
         assert set(table.row_ids[selected] % 2) == {1}
         assert table.count(tenant) == int(np.count_nonzero(table.row_ids % 2))
+        texts = [json.dumps({"tenant": row % 2}) for row in more.tolist()]
         table = table.after(
-            np.empty(0, dtype=np.intp), Elsewhere().documents(more.tolist()), _flags(3), _flags(3), (), ids=more
+            np.empty(0, dtype=np.intp),
+            (),
+            _flags(3),
+            _flags(3),
+            ids=more,
+            extend=lambda columns, texts=texts: columns.extended_json(texts),  # type: ignore[misc]
         )
-        assert table.has_columns
         more = more + 10

@@ -24,8 +24,9 @@ CPP_FOLDERS: dict[str, set[str]] = {
     "dense": {"core", "simd", "parallel", "topk", "storage"},
     "lexical": {"core", "simd", "parallel", "topk", "storage"},
     "hybrid": {"core", "simd", "parallel", "topk", "storage", "dense", "lexical"},
-    "bindings": {"core", "simd", "parallel", "topk", "storage", "dense", "lexical", "hybrid"},
-    "tests": {"core", "simd", "parallel", "topk", "storage", "dense", "lexical", "hybrid"},
+    "metadata": {"core"},
+    "bindings": {"core", "simd", "parallel", "topk", "storage", "dense", "lexical", "hybrid", "metadata"},
+    "tests": {"core", "simd", "parallel", "topk", "storage", "dense", "lexical", "hybrid", "metadata"},
     "bench": {"core", "simd", "parallel", "topk", "storage", "dense", "lexical", "hybrid"},
 }
 
@@ -76,17 +77,19 @@ PYTHON_LEVELS: list[set[str]] = [
         "_arrays",
         "runtime",
         "analyzer",
-        "columns",
+        "async_calls",
+        "column_streams",
         "context_metrics",
         "datasets",
         "documents",
         "fields",
+        "fork_locks",
         "locking",
         "query",
         "sentences",
     },
-    {"bm25_explanation", "judged_collection", "saved_analyzer", "store_format"},
-    {"store_reader"},
+    {"bm25_explanation", "columns", "judged_collection", "saved_analyzer", "store_format"},
+    {"column_file", "store_reader"},
     {
         "vector_index",
         "bm25_index",
@@ -95,6 +98,7 @@ PYTHON_LEVELS: list[set[str]] = [
         "fusion",
         "selection",
         "store",
+        "stored_columns",
         "blocks",
         "pending",
         "splitters",
@@ -104,6 +108,7 @@ PYTHON_LEVELS: list[set[str]] = [
         "segments",
         "settings",
         "embed",
+        "local_embedders",
         "openai_embed",
         "rerank",
         "chunking",
@@ -141,7 +146,17 @@ PYTHON_LEVELS: list[set[str]] = [
 # (module, higher module): imported under TYPE_CHECKING only, for an object that is handed in.
 PYTHON_TYPES_ONLY = {("scoped", "hybrid_index")}
 # The modules that may import the native core.
-PYTHON_NATIVE = {"_arrays", "runtime", "analyzer", "vector_index", "bm25_index", "sparse_index", "convex_search"}
+PYTHON_NATIVE = {
+    "_arrays",
+    "runtime",
+    "analyzer",
+    "vector_index",
+    "bm25_index",
+    "sparse_index",
+    "convex_search",
+    "columns",
+    "column_file",
+}
 # What is installed with the package may be imported anywhere; an optional dependency inside functions only (STYLE: its
 # absence is one clear sentence), except by the modules that are nothing without it.
 PYTHON_INSTALLED = {"numpy", "Stemmer"}

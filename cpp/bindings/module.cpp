@@ -15,4 +15,5 @@ PYBIND11_MODULE(_core, m) {
   sightline::bindings::register_field_index(m);
   sightline::bindings::register_sparse_index(m);
   sightline::bindings::register_hybrid(m);
+  sightline::bindings::register_columns(m);
 }

@@ -14,6 +14,7 @@ void register_document_stream(pybind11::module_& m);
 void register_bm25_index(pybind11::module_& m);
 void register_field_index(pybind11::module_& m);
 void register_hybrid(pybind11::module_& m);  // fused search of VectorIndex and BM25Index
+void register_columns(pybind11::module_& m);  // metadata columns: of JSON, and in files
 void register_sparse_index(pybind11::module_& m);
 
 }  // namespace sightline::bindings

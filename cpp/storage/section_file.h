@@ -25,10 +25,10 @@
 
 namespace sightline::storage {
 
-enum class ContentKind : std::uint32_t { kDense = 1, kLexical = 2, kSparse = 3 };
+enum class ContentKind : std::uint32_t { kDense = 1, kLexical = 2, kSparse = 3, kColumns = 4 };
 
 struct SectionEntry {
-  std::uint32_t kind;   // the meaning is the owner's: dense/segment.cpp, dense/index_file.cpp, lexical/lexical_file.cpp
+  std::uint32_t kind;   // the meaning is the owner's: dense/segment.cpp, dense/index_file.cpp, lexical/lexical_file.cpp, bindings/columns.cpp
   std::uint32_t index;  // which of several, e.g. the number of the segment
   std::uint64_t offset;
   std::uint64_t size_bytes;

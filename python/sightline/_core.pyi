@@ -137,6 +137,32 @@ def search_convex(
     b: float,
     delta: float,
 ) -> tuple[_Ids, NDArray[np.float64], _Ids, NDArray[np.float64], NDArray[np.float64]]: ...
+def search_convex_fields(
+    dense: VectorIndex,
+    lexical: FieldIndex,
+    analyzer: Analyzer | None,
+    queries: _Tokens,
+    vectors: _Floats,
+    k: int,
+    alpha: float,
+    scale: float,
+    dense_mask: _Bools | None,
+    lexical_mask: _Bools | None,
+    among: _Ids | None,
+    variant: int,
+    k1: float,
+    delta: float,
+    fields: Sequence[tuple[float, float]],
+) -> tuple[_Ids, NDArray[np.float64], _Ids, NDArray[np.float64], NDArray[np.float64]]: ...
+def parse_metadata(
+    texts: list[str | None],
+) -> list[tuple[str, NDArray[np.int32], list[tuple[bool, int, NDArray[np.int32], Any]]]]: ...
+def write_column_file(path: bytes, directory: bytes, arrays: Sequence[NDArray[Any]]) -> None: ...
+
+class ColumnFile(metaclass=_Pybind11Type):
+    def __init__(self, path: bytes, mmap: bool) -> None: ...
+    def directory(self) -> bytes: ...
+    def array(self, index: int) -> NDArray[np.uint8]: ...
 
 class SparseIndex(metaclass=_Pybind11Type):
     def __init__(self) -> None: ...

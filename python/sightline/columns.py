@@ -1,314 +1,86 @@
 """Metadata as typed, append-only NumPy columns, so that a filter over a million rows is a few vector operations.
 
-Invariants: rows are numbered 0, 1, 2 ... in the order of ``extended`` and never change. ``copy`` gives the next version
-its own lengths over the same memory, so a version that readers hold never changes; only the newest may be extended.
+Invariants: rows are numbered 0, 1, 2 ... in the order of ``extended`` and never change. A version that readers hold
+never changes; only the newest may be extended.
 
-A field (a dotted path) holds one *stream* of (row, value) pairs per kind of value. Scalars and list elements are
-streams of the same shape, which is what gives lists their membership semantics: a row matches if any of its values
-does. A field that few rows have costs memory for those rows only.
+A field (a dotted path) holds one stream of (row, value) pairs per kind of value, see column_streams. Where columns come
+from files or from JSON, a field is made when it is first asked for: a filter on one field reads no other.
 """
 
 from __future__ import annotations
 
-import datetime
-import operator
-import re
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline import _core
+from sightline.column_streams import STREAM_OF, Kind, Mask, Stream, StringStream, Values, parse_instant
 from sightline.errors import InvalidInputError
 
-__all__ = ["Columns", "Field", "Growable", "Kind", "Mask", "check_paths", "parse_instant", "split_number"]
+__all__ = [
+    "Columns",
+    "Field",
+    "Kind",
+    "Mask",
+    "PackedField",
+    "PackedStream",
+    "Part",
+    "Stream",
+    "StringStream",
+    "check_paths",
+    "parse_instant",
+    "parsed_fields",
+]
 
-Mask: TypeAlias = NDArray[np.bool_]
-Kind: TypeAlias = Literal["string", "number", "boolean", "object"]
-
-_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "$gt": operator.gt,
-    "$gte": operator.ge,
-    "$lt": operator.lt,
-    "$lte": operator.le,
-}
-# Up to this many values, one vector comparison each is cheaper than a look-up table or a sort.
-_FEW = 8
-# Below this every integer is a float64.
-_LEAST_INEXACT = 2.0**53
-# Stands for "this string is no date"; datetime cannot express an instant this early.
-_NO_INSTANT = np.iinfo(np.int64).min
-_ISO = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s?(Z|z|[+-]\d\d(?::?\d\d)?)?)?",
-    re.ASCII,
-)
-_EPOCH = datetime.datetime(1970, 1, 1)
-_MICROSECOND = datetime.timedelta(microseconds=1)
+_KINDS: tuple[Kind, ...] = ("string", "number", "boolean", "object")  # numbered as in the core
 
 
-def parse_instant(text: str) -> int | None:
-    """Return an ISO 8601 date or date and time as microseconds since 1970, or None if it is not one.
+class PackedStream(NamedTuple):
+    """A stream as arrays: of scalars or of elements of lists."""
 
-    A date is its midnight; a time without an offset is UTC; digits below the microsecond are dropped.
+    in_list: bool
+    kind: Kind
+    rows: NDArray[np.int32]
+    values: Values
+
+
+class PackedField(NamedTuple):
+    """A field as arrays, whose rows are those of where it comes from."""
+
+    present: NDArray[np.int32]
+    streams: list[PackedStream]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Columns that are elsewhere. ``places``: where each of its rows is here, -1 for nowhere; ``field`` : by path."""
+
+    places: NDArray[np.int32]
+    paths: Iterable[str]
+    field: Callable[[str], PackedField]
+
+
+def parsed_fields(texts: Sequence[str | None]) -> dict[str, PackedField]:
+    """Return the fields of metadata that is JSON; row i is that of text i, None for no metadata.
+
+    Raises:     InvalidInputError if a text is no JSON object
     """
-    if len(text) < 10 or text[4] != "-" or text[7] != "-":
-        return None
-    match = _ISO.fullmatch(text)
-    if match is None:
-        return None
-    year, month, day, hour, minute, second, fraction, zone = match.groups()
-    try:
-        moment = datetime.datetime(int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0))
-    except ValueError:
-        return None
-    instant = (moment - _EPOCH) // _MICROSECOND + int(((fraction or "") + "000000")[:6])
-    if zone and zone not in "Zz":
-        digits = zone[1:].replace(":", "").ljust(4, "0")
-        offset = (int(digits[:2]) * 60 + int(digits[2:])) * 60_000_000
-        instant -= offset if zone[0] == "+" else -offset
-    return instant
-
-
-def split_number(value: float) -> tuple[float, float]:
-    """Return (high, low) with high + low == value exactly, high being the nearest float64.
-
-    Comparing such pairs lexicographically orders 64-bit integers exactly, where float64 alone would merge neighbours.
-    """
-    high = float(value)
-    return high, float(int(value) - int(high)) if isinstance(value, int) else 0.0
-
-
-class Growable:
-    """An array that appends in amortised O(1) per value."""
-
-    __slots__ = ("_data", "_size")
-
-    def __init__(self, dtype: Any) -> None:
-        self._data: NDArray[Any] = np.empty(0, dtype=dtype)
-        self._size = 0
-
-    def __len__(self) -> int:
-        return self._size
-
-    @property
-    def view(self) -> NDArray[Any]:
-        return self._data[: self._size]
-
-    def copy(self) -> Growable:
-        """Return an array of its own length over the same memory. Only the newest copy may be extended."""
-        clone = Growable.__new__(Growable)
-        clone._data, clone._size = self._data, self._size
-        return clone
-
-    def extend(self, values: Sequence[Any] | NDArray[Any]) -> None:
-        size = self._size + len(values)
-        if size > len(self._data):
-            grown = np.empty(max(size, 2 * len(self._data), 64), dtype=self._data.dtype)
-            grown[: self._size] = self.view
-            self._data = grown
-        self._data[self._size : size] = values
-        self._size = size
-
-
-class Stream:
-    """The rows that have values of one kind; row numbers ascend, and a row may occur several times (a list)."""
-
-    __slots__ = ("_rows", "aligned")
-
-    def __init__(self) -> None:
-        self._rows = Growable(np.int32)
-        # True while value i belongs to row i, the usual case of a field that every document has: no scatter needed.
-        self.aligned = True
-
-    def copy(self) -> Stream:
-        """Return the next version of the stream; see the module's invariants."""
-        clone = type(self).__new__(type(self))
-        for cls in type(self).__mro__:
-            for name in getattr(cls, "__slots__", ()):
-                value = getattr(self, name)
-                setattr(clone, name, value.copy() if isinstance(value, Growable) else value)
-        return clone
-
-    @property
-    def rows(self) -> NDArray[np.int32]:
-        return self._rows.view
-
-    def extend(self, rows: list[int], values: Sequence[Any]) -> None:
-        start = len(self._rows)
-        self.aligned = self.aligned and rows == list(range(start, start + len(rows)))
-        self._rows.extend(rows)
-
-    def row_mask(self, matches: Mask, row_count: int) -> Mask:
-        """Return the rows that own at least one matching value."""
-        if self.aligned and len(matches) == row_count:
-            return matches
-        mask = np.zeros(row_count, dtype=np.bool_)
-        if self.aligned:
-            mask[: len(matches)] = matches
-        else:
-            mask[self.rows[matches]] = True
-        return mask
-
-    def any_row(self) -> Mask:
-        return np.ones(len(self._rows), dtype=np.bool_)
-
-    def equals_any(self, operands: Sequence[Any]) -> Mask:
-        raise NotImplementedError
-
-    def compare(self, comparison: str, operand: Any) -> Mask:
-        raise NotImplementedError
-
-
-class BooleanStream(Stream):
-    __slots__ = ("_values",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._values = Growable(np.bool_)
-
-    def extend(self, rows: list[int], values: Sequence[Any]) -> None:
-        super().extend(rows, values)
-        self._values.extend(values)
-
-    def equals_any(self, operands: Sequence[bool]) -> Mask:
-        result: Mask = np.isin(self._values.view, list(set(operands)))
-        return result
-
-
-class NumberStream(Stream):
-    __slots__ = ("_high", "_low")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._high = Growable(np.float64)
-        self._low: Growable | None = None  # made when the first integer beyond 2**53 arrives
-
-    def extend(self, rows: list[int], values: Sequence[Any]) -> None:
-        super().extend(rows, values)
-        highs = np.array(values, dtype=np.float64)
-        if self._low is not None or float(np.abs(highs).max(initial=0.0)) >= _LEAST_INEXACT:
-            lows = [split_number(value)[1] for value in values]
-            if self._low is None and any(lows):
-                self._low = Growable(np.float64)
-                self._low.extend(np.zeros(len(self._high)))
-            if self._low is not None:
-                self._low.extend(lows)
-        self._high.extend(highs)
-
-    def equals_any(self, operands: Sequence[float]) -> Mask:
-        pairs = [split_number(operand) for operand in operands]
-        if self._low is None:
-            highs = {high for high, low in pairs if low == 0.0}
-            if len(highs) > _FEW:
-                return np.isin(self._high.view, np.array(sorted(highs)))
-            pairs = [(high, 0.0) for high in highs]
-        mask = np.zeros(len(self._high), dtype=np.bool_)
-        for high, low in pairs:
-            equal = self._high.view == high
-            if self._low is not None:
-                equal &= self._low.view == low
-            mask |= equal
-        return mask
-
-    def compare(self, comparison: str, operand: float) -> Mask:
-        high, low = split_number(operand)
-        lows: Any = 0.0 if self._low is None else self._low.view
-        if self._low is None and low == 0.0:
-            result: Mask = _COMPARE[comparison](self._high.view, high)
-            return result
-        strict: Mask = _COMPARE[comparison[:3]](self._high.view, high)
-        tied: Mask = (self._high.view == high) & _COMPARE[comparison](lows, low)
-        return strict | tied
-
-
-class StringStream(Stream):
-    """Strings as codes into a dictionary of the distinct ones; those that are ISO dates also as instants.
-
-    All versions share the dictionary: it only grows, and a version's codes stay within what it knew.
-    """
-
-    __slots__ = ("_code_of", "_codes", "_instant_of", "_instants", "_strings")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._codes = Growable(np.int32)
-        self._code_of: dict[str, int] = {}
-        self._strings: list[str] = []
-        self._instant_of: list[int] = []  # by code
-        self._instants: Growable | None = None  # one per value, made when the first date arrives
-
-    def extend(self, rows: list[int], values: Sequence[Any]) -> None:
-        super().extend(rows, values)
-        for value in dict.fromkeys(values):
-            if value not in self._code_of:
-                instant = parse_instant(value)
-                self._instant_of.append(_NO_INSTANT if instant is None else instant)
-                self._strings.append(value)
-                # Last: a search in another thread looks strings up here and sizes its table by _strings.
-                self._code_of[value] = len(self._strings) - 1
-        codes = [self._code_of[value] for value in values]
-        self._extend_instants(codes)
-        self._codes.extend(codes)
-
-    def _extend_instants(self, codes: list[int]) -> None:
-        instants = [self._instant_of[code] for code in codes]
-        if self._instants is None:
-            if all(instant == _NO_INSTANT for instant in instants):
-                return
-            self._instants = Growable(np.int64)
-            self._instants.extend(np.full(len(self._codes), _NO_INSTANT))
-        self._instants.extend(instants)
-
-    def equals_any(self, operands: Sequence[str]) -> Mask:
-        """Match equal strings, and of dates those that name the same instant in whatever notation."""
-        codes = {code for operand in operands if (code := self._code_of.get(operand)) is not None}
-        mask = self._has_code(codes)
-        if self._instants is not None:
-            instants = {instant for operand in operands if (instant := parse_instant(operand)) is not None}
-            if len(instants) > _FEW:
-                mask |= np.isin(self._instants.view, np.array(sorted(instants)))
-            else:
-                for instant in instants:
-                    mask |= self._instants.view == instant
-        return mask
-
-    def compare(self, comparison: str, operand: str) -> Mask:
-        """Compare as instants if the operand is an ISO date (other strings never match), else as strings."""
-        instant = parse_instant(operand)
-        if instant is None:
-            compare = _COMPARE[comparison]
-            return self._has_code({code for code, text in enumerate(self._strings) if compare(text, operand)})
-        if self._instants is None:
-            return np.zeros(len(self._codes), dtype=np.bool_)
-        mask: Mask = np.asarray(_COMPARE[comparison](self._instants.view, instant))
-        if comparison in ("$lt", "$lte"):
-            mask &= self._instants.view != _NO_INSTANT
-        return mask
-
-    def contains(self, part: str, *, ignore_case: bool = False) -> Mask:
-        if ignore_case:
-            part = part.casefold()
-            return self._has_code({code for code, text in enumerate(self._strings) if part in text.casefold()})
-        return self._has_code({code for code, text in enumerate(self._strings) if part in text})
-
-    def _has_code(self, codes: set[int]) -> Mask:
-        if len(codes) > _FEW:
-            table = np.zeros(len(self._strings), dtype=np.bool_)
-            table[list(codes)] = True
-            result: Mask = table[self._codes.view]
-            return result
-        mask = np.zeros(len(self._codes), dtype=np.bool_)
-        for code in codes:
-            mask |= self._codes.view == code
-        return mask
-
-
-_STREAM_OF: dict[Kind, type[Stream]] = {
-    "string": StringStream,
-    "number": NumberStream,
-    "boolean": BooleanStream,
-    "object": Stream,
-}
+    found = {}
+    for path, present, streams in _core.parse_metadata(list(texts)):
+        packed = []
+        for in_list, number, rows, values in streams:
+            kind = _KINDS[number]
+            if kind == "string":
+                values = (*values, None)
+            elif kind == "boolean":
+                values = (values.view(np.bool_),)
+            packed.append(PackedStream(in_list, kind, rows, () if values is None else values))
+        found[path] = PackedField(present, packed)
+    return found
 
 
 class Field:
@@ -320,6 +92,14 @@ class Field:
         self.present = Stream()
         self.scalars: dict[Kind, Stream] = {}
         self.elements: dict[Kind, Stream] = {}  # of lists
+
+    def stream(self, in_list: bool, kind: Kind) -> Stream:
+        """Return a stream, a new one if there is none."""
+        streams = self.elements if in_list else self.scalars
+        stream = streams.get(kind)
+        if stream is None:
+            stream = streams[kind] = STREAM_OF[kind]()
+        return stream
 
     def copy(self) -> Field:
         """Return the next version of the field."""
@@ -333,6 +113,12 @@ class Field:
 _Values: TypeAlias = tuple[list[int], list[Any]]  # rows, and what they have
 
 
+class _News(Protocol):
+    """What is new of one field."""
+
+    def add_to(self, field: Field) -> None: ...
+
+
 class _Staged:
     """The new values of one field."""
 
@@ -343,13 +129,116 @@ class _Staged:
         self.scalars: dict[Kind, _Values] = {}
         self.elements: dict[Kind, _Values] = {}
 
+    def add_to(self, field: Field) -> None:
+        field.present.extend(self.present, ())
+        for in_list, groups in ((False, self.scalars), (True, self.elements)):
+            for kind, (rows, values) in groups.items():
+                field.stream(in_list, kind).extend(rows, values)
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A field of a part."""
+
+    part: Part
+    path: str
+
+    def add_to(self, field: Field) -> None:
+        packed = self.part.field(self.path)
+        rows = self.part.places[packed.present]
+        field.present.append(rows[rows >= 0], ())
+        for in_list, kind, own_rows, values in packed.streams:
+            rows = self.part.places[own_rows]
+            keep = rows >= 0
+            if keep.all():
+                field.stream(in_list, kind).append(rows, values)
+            elif keep.any():
+                field.stream(in_list, kind).append(rows[keep], STREAM_OF[kind].taken(values, keep))
+
+
+class _Version:
+    """One version of a field, made when it is first asked for, by what is new since the version before.
+
+    Thread safety: any; all versions of a field share their lock, so that each is made once, from the one before it.
+    """
+
+    __slots__ = ("_before", "_field", "_lock", "_news")
+
+    def __init__(self, before: _Version | None, news: Sequence[_News]) -> None:
+        self._lock = threading.Lock() if before is None else before._lock
+        self._before = before
+        self._news = news
+        self._field: Field | None = None
+
+    @property
+    def is_made(self) -> bool:
+        return self._field is not None
+
+    def field(self) -> Field:
+        """Return the field.
+
+        Raises:     whatever its parts raise; a later call tries again
+        """
+        if self._field is None:
+            with self._lock:
+                versions: list[_Version] = []
+                version: _Version | None = self
+                while version is not None and version._field is None:
+                    versions.append(version)
+                    version = version._before
+                while versions:  # one that many writes separate from what was made must not recurse
+                    versions.pop()._make()
+        made: Any = self._field
+        return made  # type: ignore[no-any-return]
+
+    def _make(self) -> None:
+        before = None if self._before is None else self._before._field
+        field = Field() if before is None else before.copy()
+        for news in self._news:
+            news.add_to(field)
+        self._field = field
+        self._before, self._news = None, ()
+
 
 class Columns:
     """The metadata of all rows; one version, which never changes."""
 
     def __init__(self) -> None:
-        self.fields: dict[str, Field] = {}
+        self._versions: dict[str, _Version] = {}
         self.row_count = 0
+
+    @classmethod
+    def of_parts(cls, row_count: int, parts: Sequence[Part]) -> Columns:
+        """Return columns that are made of parts, field by field as these are asked for."""
+        columns = cls()
+        columns.row_count = row_count
+        news: dict[str, list[_News]] = {}
+        for part in parts:
+            for path in part.paths:
+                news.setdefault(path, []).append(_Placed(part, path))
+        columns._versions = {path: _Version(None, found) for path, found in news.items()}
+        return columns
+
+    @property
+    def paths(self) -> list[str]:
+        """The fields that there are."""
+        return list(self._versions)
+
+    def field(self, path: str) -> Field | None:
+        """Return a field, None if no row ever had it; O(1), but for the first time where it comes from parts."""
+        version = self._versions.get(path)
+        return None if version is None else version.field()
+
+    def packed(self, path: str) -> PackedField:
+        """Return a field as arrays."""
+        field = self.field(path) or Field()
+        streams = [
+            PackedStream(in_list, kind, stream.rows, stream.values())
+            for in_list, group in ((False, field.scalars), (True, field.elements))
+            for kind, stream in group.items()
+            if len(stream.rows)
+        ]
+        return PackedField(field.present.rows, streams)
 
     def extended(self, metadatas: Iterable[Mapping[str, Any]]) -> Columns:
         """Return the next version, with one more row per metadata object.
@@ -364,19 +253,27 @@ class Columns:
             if metadata:
                 _stage_object(staged, row, "", metadata)
             row += 1
+        return self._following(row, staged)
+
+    def extended_json(self, texts: Sequence[str | None]) -> Columns:
+        """Return the next version, with one more row per text; the same as ``extended`` of what the texts hold.
+
+        Raises:     InvalidInputError if a text is no JSON object
+        """
+        fields = parsed_fields(texts)
+        row_count = self.row_count + len(texts)
+        part = Part(np.arange(self.row_count, row_count, dtype=np.int32), fields, fields.__getitem__)
+        return self._following(row_count, {path: _Placed(part, path) for path in fields})
+
+    def _following(self, row_count: int, news: Mapping[str, _News]) -> Columns:
         following = Columns()
-        following.row_count = row
-        following.fields = dict(self.fields)
-        for path, new in staged.items():
-            known = self.fields.get(path)
-            entry = following.fields[path] = Field() if known is None else known.copy()
-            entry.present.extend(new.present, ())
-            for streams, groups in ((entry.scalars, new.scalars), (entry.elements, new.elements)):
-                for kind, (rows, values) in groups.items():
-                    stream = streams.get(kind)
-                    if stream is None:
-                        stream = streams[kind] = _STREAM_OF[kind]()
-                    stream.extend(rows, values)
+        following.row_count = row_count
+        following._versions = dict(self._versions)
+        for path, new in news.items():
+            before = self._versions.get(path)
+            version = following._versions[path] = _Version(before, (new,))
+            if before is None or before.is_made:  # else it waits with what it follows
+                version.field()
         return following
 
 

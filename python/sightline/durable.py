@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.adapter import LowRankAdapter
-from sightline.documents import Document
+from sightline.columns import Columns
 from sightline.errors import IncompatibleIndexError, InvalidInputError, SightlineError, StorageError
 from sightline.locking import WriterLock
 from sightline.maintenance import MaintainedKeeper
@@ -35,8 +35,6 @@ from sightline.store_format import (
     Head,
     Segment,
     digest_of,
-    entries_of,
-    plain,
     text_hash,
 )
 from sightline.table import Ids, Rows, Table
@@ -152,7 +150,7 @@ class DurableKeeper(MaintainedKeeper):
             ids = np.arange(next_row, next_row + len(pending))
             next_row += len(ids)
             engines = engines.add_documents(ids, batch)
-            entries = entries_of(batch.documents, batch.flags)
+            entries = pending.entries()
             self._store.insert(connection, ids, entries)
             if batch.vectors is not None:
                 self._store.insert_vectors(connection, ids[batch.has_vector], batch.vectors)
@@ -192,7 +190,8 @@ class DurableKeeper(MaintainedKeeper):
         self, number: int, ids: Ids, entries: Entries, vectors: NDArray[np.float32] | None
     ) -> Segment | None:
         engines = Engines(None, self.settings.lexical()).add_entries(ids, entries, vectors)
-        return write_segment(self._folder, number, int(ids[0]), int(ids[-1]), engines)
+        columns = Columns().extended_json(entries.metadata)
+        return write_segment(self._folder, number, int(ids[0]), int(ids[-1]), engines, ids, columns)
 
     def _kill(self, connection: sqlite3.Connection, removed: Ids, commit: int) -> None:
         if not len(removed):
@@ -238,13 +237,14 @@ class DurableKeeper(MaintainedKeeper):
 def _appended(table: Table, ids: Ids, entries: Entries) -> Table:
     """Return the next version of a table, with documents as the database has them."""
     flags = np.array(entries.flags, dtype=np.int64)
-    documents: list[Document] = []
-    if table.has_columns:  # which take the metadata, and no more
-        documents = [
-            Document(name, "", plain(text)) for name, text in zip(entries.names, entries.metadata, strict=True)
-        ]
-    none = np.empty(0, dtype=np.intp)
-    return table.after(none, documents, flags & HAS_VECTOR != 0, flags & HAS_TEXT != 0, (), ids=ids)
+    return table.after(
+        np.empty(0, dtype=np.intp),
+        (),
+        flags & HAS_VECTOR != 0,
+        flags & HAS_TEXT != 0,
+        ids=ids,
+        extend=lambda columns: columns.extended_json(entries.metadata),
+    )
 
 
 def _make_folder(folder: Path, create: bool) -> None:

@@ -116,7 +116,7 @@ class _Exists(Filter):
     path: str
 
     def _evaluate(self, rows: _Rows) -> Mask:
-        field = rows.columns.fields.get(self.path)
+        field = rows.columns.field(self.path)
         if field is None:
             return np.zeros(rows.columns.row_count, dtype=np.bool_)
         return field.present.row_mask(field.present.any_row(), rows.columns.row_count)
@@ -137,7 +137,7 @@ class _OnField(Filter):
 
     def _evaluate(self, rows: _Rows) -> Mask:
         mask = np.zeros(rows.columns.row_count, dtype=np.bool_)
-        field = rows.columns.fields.get(self.path)
+        field = rows.columns.field(self.path)
         if field is None:
             return mask
         for kind, operand in self._operands():

@@ -14,7 +14,7 @@ import os
 import stat
 import threading
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.adapter import LowRankAdapter
-from sightline.columns import Mask
+from sightline.column_file import ColumnFile
+from sightline.columns import Columns, Mask
 from sightline.documents import Document, searched_text
 from sightline.errors import CorruptIndexError, StorageError
 from sightline.keeper import Keeper
@@ -39,12 +40,12 @@ from sightline.store_format import (
     HAS_VECTOR,
     Head,
     Record,
-    RowGoneError,
     Segment,
     digest_of,
     text_hash,
 )
 from sightline.store_reader import Reader
+from sightline.stored_columns import check_columns, stored_columns, stored_metadata
 from sightline.table import Ids, Table
 
 __all__ = ["FollowingKeeper", "Tail"]
@@ -69,13 +70,14 @@ class Tail:
 
 
 class _StoredRecords:
-    """The documents of the database, for a Table."""
+    """The documents on disk, for a Table; files: gives the columns of the segments that are open now."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, files: Callable[[], list[ColumnFile]]) -> None:
         self._store = store
+        self._files = files
 
     def documents(self, ids: Sequence[int]) -> list[Document]:
-        return [record.document for record in self._store.records(ids)]
+        return self._store.documents(ids)
 
     def names(self, ids: Sequence[int]) -> list[str]:
         with self._store.reading() as reader:
@@ -84,15 +86,9 @@ class _StoredRecords:
     def embedded(self, ids: Sequence[int]) -> list[bool]:
         return [bool(record.flags & EMBEDDED) for record in self._store.records(ids)]
 
-    def metadata(self, ids: Ids, live: Mask | None) -> Iterable[dict[str, Any]]:
-        if not len(ids):
-            return []
+    def columns(self, ids: Ids, live: Mask | None) -> Columns:
         with self._store.reading() as reader:
-            found = dict(reader.metadata(int(ids[0]), int(ids[-1])))
-        needed = ids if live is None else ids[live]
-        if not found.keys() >= set(needed.tolist()):
-            raise RowGoneError("the metadata of a row was purged")
-        return [found.get(row, {}) for row in ids.tolist()]
+            return stored_columns(reader, ids, self._files(), needed=live)
 
 
 class FollowingKeeper(Keeper):
@@ -110,7 +106,7 @@ class FollowingKeeper(Keeper):
         self._token = 0
         self._head = Head()
         self._parts: dict[int, Engines] = {}  # open segments, by number
-        self._records = _StoredRecords(store)
+        self._records = _StoredRecords(store, self._column_files)
         self._adapter: LowRankAdapter | None = None
         self._adapter_hash: str | None = None  # of what the database has
         self.settings = self._stored_settings(given)
@@ -135,6 +131,9 @@ class FollowingKeeper(Keeper):
             raise self._store.damaged(f"its settings cannot be read ({error})") from None
         settings.check_against(given)
         return settings
+
+    def _column_files(self) -> list[ColumnFile]:
+        return [part.columns for part in self._parts.values() if part.columns is not None]
 
     # Reading
 
@@ -266,10 +265,13 @@ class FollowingKeeper(Keeper):
             return Table.of_records(self._records, live, head.next_row, np.isin(live, dense), np.isin(live, lexical))
         added = live[live > before.row_ids[-1]]
         gone = np.setdiff1d(before.live_ids(), live, assume_unique=True)
-        wanted = added.tolist() if before.has_columns else []
-        documents = [record.document for record in reader.records(wanted)]
         table = before.after(
-            before.rows(gone), documents, np.isin(added, dense), np.isin(added, lexical), (), ids=added
+            before.rows(gone),
+            (),
+            np.isin(added, dense),
+            np.isin(added, lexical),
+            ids=added,
+            extend=lambda columns: columns.extended_json(stored_metadata(reader, added)),
         )
         table.next_id = head.next_row
         return table
@@ -286,11 +288,11 @@ class FollowingKeeper(Keeper):
         flags = np.array([record.flags for record in tail.records], dtype=np.int64)
         table = before.after(
             before.rows(gone),
-            [record.document for record in tail.records],
+            (),
             flags & HAS_VECTOR != 0,
             flags & HAS_TEXT != 0,
-            (),
             ids=np.array([record.row for record in tail.records], dtype=np.int64),
+            extend=lambda columns: columns.extended([record.document.metadata for record in tail.records]),
         )
         table.next_id = head.next_row
         if len(table) != head.count:
@@ -324,6 +326,9 @@ class FollowingKeeper(Keeper):
     def _verified(self, reader: Reader, parts: dict[int, Engines]) -> dict[str, Any]:
         head, tombstones = reader.head(), reader.tombstones()
         reader.check()
+        for part in parts.values():
+            if part.columns is not None:
+                check_columns(reader, part.columns)
         flags = {record.row: record.flags for record in reader.all_records()}
         tail = Tail.read(reader, head.sealed)
         engines = self._assembled(parts, tombstones, tail)

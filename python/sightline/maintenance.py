@@ -18,12 +18,14 @@ from typing import Any
 
 import numpy as np
 
+from sightline.columns import Columns
 from sightline.errors import SightlineError
 from sightline.following import FollowingKeeper, Tail
 from sightline.segments import Engines, merge_group, remove_files, write_segment
 from sightline.settings import Settings
 from sightline.store import Store
 from sightline.store_format import Head, Segment
+from sightline.stored_columns import stored_columns
 from sightline.table import Ids
 
 __all__ = ["MaintainedKeeper"]
@@ -114,11 +116,13 @@ class MaintainedKeeper(FollowingKeeper):
             head = reader.head()
             tail = Tail.read(reader, head.sealed)
             dead = reader.tombstones(head.sealed + 1)
+            rows = np.array([record.row for record in tail.records], dtype=np.int64)
+            columns = stored_columns(reader, rows)
         last = head.next_row - 1
         if last == head.sealed:
             return
         engines = tail.onto(Engines(None, self.settings.lexical()))
-        self._swap((), self._written(head.sealed + 1, last, engines), dead, last)
+        self._swap((), self._written(head.sealed + 1, last, engines, rows, columns), dead, last)
 
     def _merge(self, group: Sequence[Segment], dead: Ids | None = None) -> None:
         """Make one segment of neighbours, without their dead rows. The caller holds ``_maintaining``.
@@ -128,17 +132,20 @@ class MaintainedKeeper(FollowingKeeper):
         """
         self._heal()
         first, last = (group[0].first, group[-1].last) if group else (0, -1)
-        if dead is None:
-            with self._store.reading() as reader:
+        parts = [self._parts[segment.number] for segment in group]
+        with self._store.reading() as reader:
+            if dead is None:
                 dead = reader.tombstones(first, last)
+            rows = np.setdiff1d(reader.live_rows(first, last), dead, assume_unique=True)
+            columns = stored_columns(reader, rows, [part.columns for part in parts if part.columns is not None])
         engines = Engines(None, self.settings.lexical())
-        for segment in group:
-            engines = engines.attach(self._parts[segment.number])
+        for part in parts:
+            engines = engines.attach(part)
         engines.remove(dead)
         if engines.dense is not None:
             engines.dense.compact()
         engines.lexical.compact()
-        self._swap(group, self._written(first, last, engines), dead, None)
+        self._swap(group, self._written(first, last, engines, rows, columns), dead, None)
 
     def _swap(self, old: Sequence[Segment], new: Segment | None, purged: Ids, sealed: int | None) -> None:
         """Name a new segment in the manifest instead of old ones or of unsealed rows, and search it from then on."""
@@ -177,11 +184,11 @@ class MaintainedKeeper(FollowingKeeper):
             self._store.advance(connection, head)
         self._publish(head, engines, parts, self._state.table)
 
-    def _written(self, first: int, last: int, engines: Engines) -> Segment | None:
+    def _written(self, first: int, last: int, engines: Engines, rows: Ids, columns: Columns) -> Segment | None:
         # Each change of the manifest is a generation, and generations never fall below a number given, so this number
         # was never named before: a reader that still has an older segment open could otherwise take it for this one.
         number = max(self._head.generation + 1, self._least_number)
-        return write_segment(self._folder, number, first, last, engines)
+        return write_segment(self._folder, number, first, last, engines, rows, columns)
 
     def _recover(self, before: Head, written: Sequence[Segment]) -> None:
         """After an error in a write, which may have come after its COMMIT: follow what the database says.
@@ -220,7 +227,8 @@ class MaintainedKeeper(FollowingKeeper):
             self._seal()
             with self._store.reading() as reader:
                 segments, dead = reader.segments(), reader.tombstones()
-            if len(segments) > 1 or len(dead):
+            # One that an older version made has no columns yet.
+            if len(segments) > 1 or len(dead) or any(segment.columns == 0 for segment in segments):
                 self._merge(segments, dead)
             with self.writing:
                 self._store.vacuum()

@@ -104,6 +104,10 @@ class Pending:
         """Return all documents at once, of which there is one at least."""
         return Batch.joined(self._batches)
 
+    def entries(self) -> Entries:
+        """Return all documents at once as the database has them."""
+        raise NotImplementedError
+
     def groups(self) -> Iterator[tuple[Entries, _Vectors | None]]:
         """Yield what was spooled, one segment at a time: documents as the database has them, and their vectors."""
         raise NotImplementedError
@@ -158,7 +162,8 @@ class SpooledPending(Pending):
         super().__init__()
         self._folder = folder
         self._limits = limits
-        self._text_bytes = 0
+        self._text_bytes = 0  # of texts, titles, metadata and ids, in characters
+        self._entries: list[Entries] = []  # of the batches that are in memory
         self._pieces: list[tuple[Entries, _Vectors | None]] = []  # many documents, in memory
         self._spool: _Spool | None = None
         self._files = ExitStack()
@@ -172,14 +177,15 @@ class SpooledPending(Pending):
         return self._text_bytes + (4 * (self.dim or 0) + _DOCUMENT_BYTES) * len(self)
 
     def _keep(self, batch: Batch) -> None:
-        self._text_bytes += sum([len(document.text) for document in batch.documents])
+        entries = entries_of(batch.documents, batch.flags)
+        self._text_bytes += _length(entries)
         self._batches.append(batch)
+        self._entries.append(entries)
         if not self.bulk:
             return
         # No objects from here on that the garbage collector would look at again and again.
-        for one in self._batches:
-            self._pieces.append((entries_of(one.documents, one.flags), one.vectors))
-        self._batches = []
+        self._pieces += zip(self._entries, [one.vectors for one in self._batches], strict=True)
+        self._batches, self._entries = [], []
         if (
             self._spool is None
             and len(self) < self._limits.group_rows
@@ -224,6 +230,12 @@ class SpooledPending(Pending):
         group.text_bytes += len(line)
         group.lines += 1
 
+    def entries(self) -> Entries:
+        """Return all documents at once as the database has them, where they are few."""
+        if len(self._entries) == 1:
+            return self._entries[0]
+        return _joined([(entries, None) for entries in self._entries])[0]
+
     def groups(self) -> Iterator[tuple[Entries, _Vectors | None]]:
         """Yield what was spooled, one segment at a time: documents as the database has them, and their vectors.
 
@@ -262,7 +274,7 @@ class SpooledPending(Pending):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         super().__exit__(kind, error, trace)
-        self._spool, self._pieces = None, []
+        self._spool, self._pieces, self._entries = None, [], []
         with suppress(OSError):  # of what was still to be written to a full disk
             self._files.close()
 
@@ -282,6 +294,11 @@ def _joined(pieces: list[tuple[Entries, _Vectors | None]]) -> tuple[Entries, _Ve
         if rows is not None:
             vectors.append(rows)
     return entries, np.concatenate(vectors) if vectors else None
+
+
+def _length(entries: Entries) -> int:
+    optional = [part for parts in (entries.metadata, entries.titles) for part in parts if part is not None]
+    return sum(map(len, entries.names)) + sum(map(len, entries.texts)) + sum(map(len, optional))
 
 
 def _unnamed(folder: Path) -> IO[bytes]:

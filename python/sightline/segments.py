@@ -1,7 +1,8 @@
 """The segment files of an index on disk: written once, named in the manifest, mapped, merged, swept.
 
-A segment is a pair of files, ``segments/<number>.dense`` and ``.lexical``, each a whole checksummed index of its rows.
-A number is used once, so a file name never means two contents. Functions without state.
+A segment is up to three files, ``segments/<number>.dense`` and ``.lexical``, each a whole checksummed index of its
+rows, and ``.columns``, the metadata that filters look at. A number is used once, so a file name never means two
+contents. Functions without state.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.bm25_index import BM25Index
+from sightline.column_file import ColumnFile, write_columns
+from sightline.columns import Columns
 from sightline.documents import lexical_item
 from sightline.errors import CorruptIndexError, StorageError
 from sightline.pending import Batch
@@ -28,7 +31,7 @@ __all__ = ["FOLDER", "Engines", "load_segment", "merge_group", "remove_files", "
 Ids: TypeAlias = NDArray[np.int64]
 
 FOLDER = "segments"
-_OURS = re.compile(r"\d+\.(dense|lexical)(\.tmp-.*)?", re.ASCII)  # and what writing one left half done
+_OURS = re.compile(r"\d+\.(dense|lexical|columns)(\.tmp-.*)?", re.ASCII)  # and what writing one left half done
 # Segments merge like digits of a counter in base 4: once what is newer holds three times as much as a segment, it and
 # all of that become one. So a row is rewritten O(log n) times, and a search meets O(log n) segments.
 _NEWER_SHARE = 3
@@ -37,10 +40,14 @@ _DEAD_SHARE = 4  # a segment of which more than a quarter is dead is rewritten o
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """Both engines over the same rows; ``dense`` is None while no vector has come."""
+    """Both engines over the same rows; ``dense`` is None while no vector has come.
+
+    ``columns``: of an open segment the metadata of its rows, if it has a file of them.
+    """
 
     dense: VectorIndex | None
     lexical: BM25Index
+    columns: ColumnFile | None = None
 
     @staticmethod
     def empty_dense(dim: int) -> VectorIndex:
@@ -110,28 +117,35 @@ class Engines:
         self.lexical.remove(rows)
 
 
-def _paths(folder: Path, number: int) -> tuple[Path, Path]:
-    return folder / FOLDER / f"{number}.dense", folder / FOLDER / f"{number}.lexical"
+def _paths(folder: Path, number: int) -> tuple[Path, Path, Path]:
+    dense, lexical, columns = (folder / FOLDER / f"{number}.{kind}" for kind in ("dense", "lexical", "columns"))
+    return dense, lexical, columns
 
 
-def write_segment(folder: Path, number: int, first: int, last: int, engines: Engines) -> Segment | None:
+def write_segment(
+    folder: Path, number: int, first: int, last: int, engines: Engines, rows: Ids, columns: Columns
+) -> Segment | None:
     """Write the files of a segment, fsync'ed; they mean nothing until the manifest names them.
 
+    Parameters: rows : of the documents, ascending, those that the engines do not know among them; columns : of these
     Returns:    what the manifest is to say; None, and no files, if the engines are empty
     Raises:     StorageError; nothing is left behind
     """
     vectors = 0 if engines.dense is None else len(engines.dense)
-    dense_path, lexical_path = _paths(folder, number)
-    segment = Segment(number, first, last, vectors, len(engines.lexical))
+    dense_path, lexical_path, columns_path = _paths(folder, number)
+    segment = Segment(number, first, last, vectors, len(engines.lexical), len(rows))
+    if not vectors and not segment.texts:
+        return None
     try:
         if vectors and engines.dense is not None:
             engines.dense.save(dense_path)
         if len(engines.lexical):
             engines.lexical.save(lexical_path)
+        write_columns(columns_path, rows, columns)
     except BaseException:
         remove_files(folder, [segment])
         raise
-    return segment if vectors or segment.texts else None
+    return segment
 
 
 def load_segment(folder: Path, segment: Segment, dim: int | None, *, mmap: bool = True) -> Engines:
@@ -139,17 +153,19 @@ def load_segment(folder: Path, segment: Segment, dim: int | None, *, mmap: bool 
 
     Raises:     StorageError, CorruptIndexError, IncompatibleIndexError
     """
-    dense_path, lexical_path = _paths(folder, segment.number)
+    dense_path, lexical_path, columns_path = _paths(folder, segment.number)
     dense = VectorIndex.load(dense_path, mmap=mmap) if segment.vectors else None
     lexical = BM25Index.load(lexical_path, mmap=mmap) if segment.texts else BM25Index(None)
-    engines: tuple[tuple[Path, VectorIndex | BM25Index | None, int], ...] = (
+    columns = ColumnFile(columns_path, mmap=mmap) if segment.columns else None
+    parts: tuple[tuple[Path, VectorIndex | BM25Index | ColumnFile | None, int], ...] = (
         (dense_path, dense, segment.vectors),
         (lexical_path, lexical, segment.texts),
+        (columns_path, columns, segment.columns),
     )
-    for path, engine, expected in engines:
-        if engine is None or not expected:
+    for path, part, expected in parts:
+        if part is None or not expected:
             continue
-        ids = engine.ids
+        ids = part.ids
         if len(ids) != expected or ids[0] < segment.first or ids[-1] > segment.last:
             raise CorruptIndexError(
                 f"'{path}' is not the file that the manifest names: it has {len(ids)} rows, expected {expected} from "
@@ -159,7 +175,7 @@ def load_segment(folder: Path, segment: Segment, dim: int | None, *, mmap: bool 
         raise CorruptIndexError(
             f"'{dense_path}' has {dense.dim} dimensions, the index has {dim}; restore it from a backup"
         )
-    return Engines(dense, lexical)
+    return Engines(dense, lexical, columns)
 
 
 def merge_group(segments: Sequence[Segment], dead_in: Sequence[int], most_rows: int) -> list[Segment]:

@@ -28,6 +28,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.documents import Document
 from sightline.errors import CorruptIndexError, IncompatibleIndexError, SightlineError, StorageError
 from sightline.store_format import (
     SCHEMA,
@@ -50,7 +51,8 @@ Durability: TypeAlias = Literal["full", "os"]
 
 FILE_NAME = "sightline.db"
 _APPLICATION_ID = 0x51691137  # in the header of the file, so that other tools can tell what it is
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
+_UPGRADES = {2: "ALTER TABLE segments ADD COLUMN columns INTEGER NOT NULL DEFAULT 0"}  # to the next version
 _CACHE_KIB = 64 << 10  # of the connection that writes, at most
 _BUSY_SECONDS = 30.0  # how long a checkpoint or another process may hold a lock that we need
 
@@ -149,6 +151,9 @@ class Store:
             self._create(settings, dim)
         elif application != _APPLICATION_ID:
             raise IncompatibleIndexError(f"'{self.path}' is an SQLite database of another program")
+        elif version in _UPGRADES:
+            if self._writer is not None:  # others read an older version as it is
+                self._upgrade(version)
         elif version != _SCHEMA_VERSION:
             raise IncompatibleIndexError(
                 f"'{self.path}' has schema version {version}, this version of sightline reads {_SCHEMA_VERSION}; "
@@ -164,6 +169,12 @@ class Store:
             connection.executemany("INSERT INTO settings VALUES (?, ?)", stored.items())
             connection.execute("INSERT INTO head VALUES (1, 0, 0, 0, -1, 0, 0, ?)", (dim,))
             connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+
+    def _upgrade(self, version: int) -> None:
+        with self.transaction() as connection:
+            for step in range(version, _SCHEMA_VERSION):
+                connection.execute(_UPGRADES[step])
             connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
 
     @contextmanager
@@ -236,6 +247,14 @@ class Store:
         """
         with self._any_connection() as connection:
             return Reader(connection, self.damaged).records(rows)
+
+    def documents(self, rows: Sequence[int]) -> list[Document]:
+        """Return the documents written under rows, in their order.
+
+        Raises:     as ``records``
+        """
+        with self._any_connection() as connection:
+            return Reader(connection, self.damaged).documents(rows)
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
@@ -368,7 +387,8 @@ class Store:
         connection.executemany("DELETE FROM segments WHERE number = ?", [(segment.number,) for segment in old])
         if new is not None:
             connection.execute(
-                "INSERT INTO segments VALUES (?, ?, ?, ?, ?)", (new.number, new.first, new.last, new.vectors, new.texts)
+                "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)",
+                (new.number, new.first, new.last, new.vectors, new.texts, new.columns),
             )
         if sealed is not None:
             connection.execute("DELETE FROM vectors WHERE row <= ?", (sealed,))

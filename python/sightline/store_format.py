@@ -69,7 +69,7 @@ CREATE INDEX contents_blank ON contents (row) WHERE flags & 3 = 0;
 CREATE TABLE vectors (row INTEGER PRIMARY KEY, vector BLOB NOT NULL, hash BLOB NOT NULL);
 CREATE TABLE segments (
     number INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL, vectors INTEGER NOT NULL,
-    texts INTEGER NOT NULL
+    texts INTEGER NOT NULL, columns INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE tombstones (row INTEGER PRIMARY KEY, killed INTEGER NOT NULL);
 CREATE INDEX tombstones_killed ON tombstones (killed);
@@ -96,13 +96,14 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A pair of segment files: the rows from ``first`` to ``last`` that were alive when it was made."""
+    """The files of a segment: the rows from ``first`` to ``last`` that were alive when it was made."""
 
     number: int
     first: int
     last: int
     vectors: int  # how many; a segment without any has no such file
     texts: int
+    columns: int = 0  # rows whose metadata it has; 0 before schema version 3, which has no such files
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +168,9 @@ def settings_hash(settings: Mapping[str, str]) -> str:
 
 def content_hash(row: int, flags: int, name: str, metadata: str | None, title: str | None, text: str) -> bytes:
     # Lengths first, -1 for None, so that no two contents are the same sequence of characters.
-    optional = ", ".join(["-1" if part is None else str(len(part)) for part in (metadata, title)])
-    sizes = f"[{len(name)}, {optional}, {len(text)}]"
+    metadata_size = -1 if metadata is None else len(metadata)
+    title_size = -1 if title is None else len(title)
+    sizes = f"[{len(name)}, {metadata_size}, {title_size}, {len(text)}]"
     whole = f"{row} {flags} {sizes} {name}{metadata or ''}{title or ''}{text}"
     return hashlib.blake2b(whole.encode(), digest_size=16).digest()
 

@@ -44,12 +44,12 @@ class Reader:
     """Reads of one commit.
 
     Parameters: connection : in a transaction, or for reads of rows only, which never change; damaged : makes the error
-                for a database that contradicts itself
+                for a database that contradicts itself; an attribute, too
     """
 
     def __init__(self, connection: sqlite3.Connection, damaged: Callable[[str], CorruptIndexError]) -> None:
         self._connection = connection
-        self._damaged = damaged
+        self.damaged = damaged
 
     def settings(self) -> dict[str, str]:
         """Return what the index was made with, as JSON by name."""
@@ -58,7 +58,7 @@ class Reader:
             found.pop(key, None)
         check = found.pop(SETTINGS_HASH, None)
         if not all(type(part) is str for pair in found.items() for part in pair) or settings_hash(found) != check:
-            raise self._damaged("its settings do not have their hash")
+            raise self.damaged("its settings do not have their hash")
         return found
 
     def setting(self, key: str) -> str | None:
@@ -76,7 +76,7 @@ class Reader:
             or not all(type(value) is int for value in found[:6])
             or type(found[6]) not in (int, type(None))
         ):
-            raise self._damaged("its counters cannot be read")
+            raise self.damaged("its counters cannot be read")
         head = Head(*found)
         return replace(head, digest=head.digest % (1 << 64))
 
@@ -84,11 +84,11 @@ class Reader:
         """Return the manifest, in the order of rows."""
         rows = self._connection.execute("SELECT * FROM segments ORDER BY first").fetchall()
         if not all(type(value) is int and value >= 0 for row in rows for value in row):
-            raise self._damaged("its manifest of segments cannot be read")
+            raise self.damaged("its manifest of segments cannot be read")
         found = [Segment(*row) for row in rows]
         for before, after in itertools.pairwise(found):
             if before.last >= after.first:
-                raise self._damaged(f"segments {before.number} and {after.number} overlap")
+                raise self.damaged(f"segments {before.number} and {after.number} overlap")
         return found
 
     def tombstones(self, first: int = 0, last: int | None = None, since: int | None = None) -> Ids:
@@ -135,12 +135,12 @@ class Reader:
             rows.append(key)
         # Rows have no hash, but those of documents and of vectors must agree.
         if rows != [record.row for record in records if record.flags & HAS_VECTOR]:
-            raise self._damaged("documents and vectors that are not in a segment disagree")
+            raise self.damaged("documents and vectors that are not in a segment disagree")
         return records, np.array(rows, dtype=np.int64), vectors
 
     def _vector(self, key: int | bytes, blob: bytes, check: bytes) -> NDArray[np.float32]:
         if not isinstance(blob, bytes) or vector_hash(key, blob) != check:
-            raise self._damaged(f"the vector of row {key!r} does not have its checksum")
+            raise self.damaged(f"the vector of row {key!r} does not have its checksum")
         return np.frombuffer(blob, dtype="<f4").astype(np.float32, copy=False)
 
     def records(self, rows: Sequence[int]) -> list[Record]:
@@ -152,6 +152,27 @@ class Reader:
         for chunk, marks in chunks(rows):
             for entry in self._connection.execute(f"SELECT {_RECORD} FROM contents WHERE row IN ({marks})", chunk):
                 found[entry[0]] = self._record(entry)
+        return self._in_order(found, rows)
+
+    def documents(self, rows: Sequence[int]) -> list[Document]:
+        """Return the documents of rows, in their order: ``records`` without what a hit does not need.
+
+        Every search ends here, for each of its hits, hence no call for each but what checks and decodes it.
+
+        Raises:     as ``records``
+        """
+        found = {}
+        row = -1
+        try:
+            for chunk, marks in chunks(rows):
+                query = f"SELECT {_RECORD} FROM contents WHERE row IN ({marks})"
+                for row, name, flags, check, metadata, title, text in self._connection.execute(query, chunk):
+                    if content_hash(row, flags, name, metadata, title, text) != check:
+                        raise ValueError
+                    plain = {} if metadata is None else _decode(metadata)[0]
+                    found[row] = Document(name, text, plain, None, title)
+        except (ValueError, TypeError, AttributeError):
+            raise self._mismatch(row) from None
         return self._in_order(found, rows)
 
     def names(self, rows: Sequence[int]) -> list[str]:
@@ -167,7 +188,7 @@ class Reader:
                 chunk,
             ):
                 if name not in (None, written):
-                    raise self._damaged(f"row {row} is that of {written!r}, not of {name!r}")
+                    raise self.damaged(f"row {row} is that of {written!r}, not of {name!r}")
                 found[row] = written
         return self._in_order(found, rows)
 
@@ -191,19 +212,29 @@ class Reader:
                 raise ValueError
             plain = _decode(metadata)[0] if metadata is not None else {}
         except (ValueError, TypeError, AttributeError):
-            raise self._damaged(f"the document of row {row} does not have its hash") from None
+            raise self._mismatch(row) from None
         return Record(row, Document(name, text, plain, None, title), flags)
 
-    def metadata(self, first: int, last: int) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield the metadata of a range of rows, dead ones too, without reading their texts."""
+    def _mismatch(self, row: int) -> CorruptIndexError:
+        return self.damaged(f"the document of row {row} does not have its hash")
+
+    def metadata(self, first: int, last: int) -> tuple[list[int], list[str | None]]:
+        """Return the rows of a range, dead ones too, and their metadata as JSON, without reading their texts."""
         query = "SELECT row, metadata, metadata_check FROM contents WHERE row BETWEEN ? AND ? ORDER BY row"
+        rows, texts = [], []
         try:
             for row, text, check in self._connection.execute(query, (first, last)):
                 if metadata_check(row, text) != check:
                     raise ValueError(f"that of row {row} does not have its checksum")
-                yield row, {} if text is None else _decode(text)[0]
+                rows.append(row)
+                texts.append(text)
         except (ValueError, TypeError, AttributeError) as error:  # SQLite columns hold values of any type
-            raise self._damaged(f"its metadata cannot be read ({error})") from None
+            raise self.damaged(f"its metadata cannot be read ({error})") from None
+        return rows, texts
+
+    def live_rows(self, first: int, last: int) -> Ids:
+        """Return the live rows of a range."""
+        return self._rows("SELECT row FROM documents WHERE row BETWEEN ? AND ? ORDER BY row", (first, last))
 
     def rows_of(self, names: Sequence[str]) -> dict[str, int]:
         """Return the rows of the ids that are present."""
@@ -215,7 +246,7 @@ class Reader:
                 chunk,
             ):
                 if written != name:
-                    raise self._damaged(f"row {row} is that of {written!r}, not of {name!r}")
+                    raise self.damaged(f"row {row} is that of {written!r}, not of {name!r}")
                 found[name] = row
         return found
 
@@ -248,7 +279,7 @@ class Reader:
         """
         problems = [text for (text,) in self._connection.execute("PRAGMA integrity_check(3)")]
         if problems != ["ok"]:
-            raise self._damaged("; ".join(problems))
+            raise self.damaged("; ".join(problems))
         lost = self._connection.execute(
             "SELECT documents.row FROM documents LEFT JOIN contents USING (row) WHERE contents.id IS NOT documents.id "
             "UNION ALL SELECT row FROM tombstones JOIN documents USING (row) "
@@ -256,4 +287,4 @@ class Reader:
             "AND row NOT IN (SELECT row FROM tombstones) LIMIT 1"
         ).fetchone()
         if lost is not None:
-            raise self._damaged(f"row {lost[0]} of documents, contents and tombstones disagree")
+            raise self.damaged(f"row {lost[0]} of documents, contents and tombstones disagree")

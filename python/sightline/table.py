@@ -10,13 +10,14 @@ reads them when a hit needs them, and the metadata columns are built at the firs
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.columns import Columns, Growable, Mask
+from sightline.column_streams import Growable, Mask
+from sightline.columns import Columns
 from sightline.documents import Document
 from sightline.filters import Filter
 
@@ -38,8 +39,8 @@ class Records(Protocol):
 
     def embedded(self, ids: Sequence[int]) -> list[bool]: ...
 
-    # One for each id; those of dead ids may be empty.
-    def metadata(self, ids: Ids, live: Mask | None) -> Iterable[dict[str, Any]]: ...
+    # Of ascending ids; those of dead ones may have no values.
+    def columns(self, ids: Ids, live: Mask | None) -> Columns: ...
 
 
 class Table:
@@ -79,10 +80,12 @@ class Table:
     @property
     def columns(self) -> Columns:
         """The metadata of all rows; O(1), but for the first time where documents lie elsewhere."""
+        if self._columns is not None:
+            return self._columns
         with self._loading:
             if self._columns is None:
                 records: Any = self._records
-                self._columns = Columns().extended(records.metadata(self.row_ids, self.live))
+                self._columns = records.columns(self.row_ids, self.live)
             return self._columns
 
     def embedded(self, rows: Rows) -> Mask:
@@ -116,11 +119,6 @@ class Table:
         """Whether documents lie elsewhere, so that each call gives new objects."""
         return self._records is not None
 
-    @property
-    def has_columns(self) -> bool:
-        """Whether the metadata columns were built."""
-        return self._columns is not None
-
     def live_ids(self) -> Ids:
         """Return the internal ids of the live documents, ascending."""
         return self.row_ids if self.live is None else self.row_ids[self.live]
@@ -145,15 +143,16 @@ class Table:
         has_text: Sequence[bool] | Mask = (),
         embedded: Sequence[bool] | Mask = (),
         ids: Ids | None = None,
+        extend: Callable[[Columns], Columns] | None = None,
     ) -> Table:
         """Return the next version: some live rows dead, and documents appended.
 
-        Parameters: documents : those that lie elsewhere are needed only once the columns were built; ids : default
-                    those from ``next_id`` on
+        Parameters: documents : unless they lie elsewhere; ids : default those from ``next_id`` on; extend : adds the
+                    metadata of documents that lie elsewhere, called only once there are columns
         """
         if ids is None:
             ids = np.arange(self.next_id, self.next_id + len(documents), dtype=np.int64)
-        table = self._extended(documents, ids, has_vector, has_text, embedded)
+        table = self._extended(documents, ids, has_vector, has_text, embedded, extend)
         table.next_id = int(ids[-1]) + 1 if len(ids) else self.next_id
         if len(dead):
             live = np.ones(len(table._ids), dtype=np.bool_)
@@ -180,15 +179,16 @@ class Table:
         has_vector: Sequence[bool] | Mask,
         has_text: Sequence[bool] | Mask,
         embedded: Sequence[bool] | Mask,
+        extend: Callable[[Columns], Columns] | None = None,
     ) -> Table:
         table = Table(self._records)
-        table._columns = self._columns
-        if self._records is not None and len(documents) != len(ids):
-            # A filter may have built the columns after the caller looked and left the documents out; without these
-            # rows all columns would be shorter than the ids, so the next filter builds them again.
-            table._columns = None
-        if table._columns is not None and len(documents):
-            table._columns = table._columns.extended(document.metadata for document in documents)
+        columns = self._columns  # once: a search in another thread may build them now
+        if columns is not None and len(ids):
+            if self._records is None:
+                columns = columns.extended(document.metadata for document in documents)
+            else:  # without the new rows they would be of no use
+                columns = None if extend is None else extend(columns)
+        table._columns = columns
         in_memory = self._records is None
         for name, values in (
             ("_documents", documents if in_memory else ()),
