@@ -10,6 +10,7 @@
 #include "bindings/arrays.h"
 #include "bindings/changes.h"
 #include "bindings/document_stream.h"
+#include "bindings/field_settings.h"
 #include "bindings/queries.h"
 #include "bindings/registry.h"
 #include "lexical/field_index.h"
@@ -25,26 +26,6 @@ using lexical::FieldParameters;
 using lexical::FieldSnapshot;
 using lexical::Parameters;
 using lexical::Snapshot;
-
-// (weight, b) of each field.
-using FieldSettings = std::vector<std::pair<double, double>>;
-
-std::vector<FieldParameters> make_fields(const FieldIndex& index, const FieldSettings& settings) {
-  std::vector<FieldParameters> fields;
-  for (const auto& [weight, b] : settings) {
-    fields.push_back({weight, b});
-    if (!fields.back().valid()) throw Error(ErrorKind::kInvalidInput, "fields: a weight or b is out of range");
-  }
-  if (fields.size() != index.snapshot()->field_count()) {
-    throw Error(ErrorKind::kInvalidInput, "fields: expected one entry for each field of the index");
-  }
-  return fields;
-}
-
-// b is of the fields; the one of Parameters is not used.
-Parameters make_field_parameters(std::uint32_t variant, double k1, double delta) {
-  return make_parameters(variant, k1, 0.0, delta);
-}
 
 py::tuple search(const FieldIndex& index, const Analyzer* analyzer, const py::list& list, std::size_t k,
                  const std::vector<py::array>& masks, const py::list& clauses, std::uint32_t variant, double k1, double delta,

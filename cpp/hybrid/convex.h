@@ -8,10 +8,8 @@
 #include "core/types.h"
 #include "dense/search.h"
 #include "dense/snapshot.h"
-#include "lexical/row_filter.h"
-#include "lexical/scoring.h"
+#include "hybrid/words.h"
 #include "lexical/search.h"
-#include "lexical/snapshot.h"
 
 namespace sightline::hybrid {
 
@@ -40,8 +38,7 @@ inline bool ranks_before(const FusedHit& a, const FusedHit& b) noexcept {
 // Snapshots of both engines, whose ids name the same documents. They must outlive what uses them.
 struct Engines {
   const dense::Snapshot& dense;
-  const lexical::Snapshot& lexical;
-  const lexical::Parameters& parameters;
+  const Words& lexical;
 };
 
 // Queries of one batch: vectors row-major (count, dim), and the terms of each.

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "dense/bound.h"
+#include "parallel/thread_pool.h"
 
 namespace sightline::hybrid {
 namespace {
@@ -25,6 +26,7 @@ constexpr std::size_t kRankPerHit = 3;
 constexpr std::size_t kLeastCapacity = 256;
 constexpr std::size_t kMostCandidates = 4096;
 constexpr std::size_t kPrefetchRows = 4;  // how far ahead of scoring a row it is asked for
+constexpr std::size_t kCandidatesToShare = 128;  // fewer are looked up before another thread is awake
 
 // The k-th greatest value, if there are so many. Changes their order.
 template <typename Value>
@@ -49,11 +51,23 @@ FusedQuery::FusedQuery(const Engines& engines, const Convex& convex, const float
       convex_(convex),
       k_(k),
       filter_(filter),
-      bound_(engines.lexical, engines.parameters, terms),
+      bound_(engines.lexical.bind(terms)),
       scorer_(engines.dense, vector),
       top_(k) {}
 
 std::size_t FusedQuery::provisional_rank(std::size_t k) noexcept { return std::max(kLeastRank, kRankPerHit * k); }
+
+std::size_t FusedQuery::least_capacity(const Engines& engines, std::size_t k) noexcept {
+  return std::max(kLeastCapacity, 2 * provisional_rank(std::min(k, engines.dense.live_count() + 1)));
+}
+
+std::size_t FusedQuery::most_bytes(const Engines& engines, std::size_t k, std::size_t workers) noexcept {
+  // A list doubles until it has room for kMostCandidates, and is then scored when it is full.
+  const std::size_t candidates = std::max(2 * least_capacity(engines, k), 2 * kMostCandidates);
+  const std::size_t each = sizeof(dense::Candidate) + sizeof(float) + sizeof(double) + sizeof(Open) + sizeof(DocId) + sizeof(double);
+  const std::size_t hits = std::min(k, engines.dense.live_count() + engines.lexical.rows().statistics().document_count);
+  return (workers + 1) * (candidates * each + hits * sizeof(FusedHit)) + kDepthPerHit * hits * sizeof(FusedHit);
+}
 
 FusedHit FusedQuery::fused(DocId id, std::optional<float> dense, float lexical) const noexcept {
   return {convex_.combine(static_cast<double>(dense.value_or(0.0F)), static_cast<double>(lexical)), id,
@@ -67,7 +81,7 @@ void FusedQuery::raise(double fused) noexcept {
 }
 
 void FusedQuery::search_listed(std::size_t depth) {
-  const std::vector<Hit> hits = lexical::search(bound_, depth, filter_);
+  const std::vector<Hit> hits = bound_->search(depth, filter_);
   depth_ = depth;
   complete_ = hits.size() < depth;
   rest_ = complete_ ? 0.0F : hits.back().score;
@@ -87,7 +101,7 @@ void FusedQuery::search_listed(std::size_t depth) {
 }
 
 void FusedQuery::list() {
-  search_listed(std::max(kLeastDepth, kDepthPerHit * std::min(k_, engines_.lexical.statistics().document_count + 1)));
+  search_listed(std::max(kLeastDepth, kDepthPerHit * std::min(k_, engines_.lexical.rows().statistics().document_count + 1)));
   for (const FusedHit& hit : listed_hits_) top_.push(hit);
   raise(top_.threshold());
   listed_.store(true, std::memory_order_release);
@@ -112,8 +126,8 @@ float FusedQuery::dense_threshold() const noexcept {
 void FusedQuery::prepare(std::size_t worker_count) {
   found_.clear();
   found_.reserve(worker_count);
-  const std::size_t least_capacity = std::max(kLeastCapacity, 2 * provisional_rank(std::min(k_, engines_.dense.live_count() + 1)));
-  for (std::size_t w = 0; w < worker_count; ++w) found_.emplace_back(k_, least_capacity);
+  const std::size_t capacity = least_capacity(engines_, k_);
+  for (std::size_t w = 0; w < worker_count; ++w) found_.emplace_back(k_, capacity);
 }
 
 void FusedQuery::take(std::size_t worker, const Candidate& row, dense::SharedThreshold& threshold) {
@@ -176,10 +190,10 @@ void FusedQuery::score(Found& found, Top& top) {
   std::sort(found.open.begin(), found.open.end(), [](const Open& a, const Open& b) { return a.id < b.id; });
   found.ids.clear();
   for (const Open& o : found.open) found.ids.push_back(o.id);
-  const std::span<const double> sums = found.lookup.sums(bound_, found.ids);
+  const std::span<const double> sums = found.lookup.sums(*bound_, found.ids);
   for (std::size_t i = 0; i < found.open.size(); ++i) {
     Open& o = found.open[i];
-    o.lexical = lexical_score(bound_, sums[i]);
+    o.lexical = lexical_score(*bound_, sums[i]);
     o.upper = convex_.combine(static_cast<double>(o.row.upper), static_cast<double>(o.lexical));
   }
   raise_by_fused_bounds(found, top);
@@ -218,6 +232,25 @@ void FusedQuery::restart() {
   provisional_.store(kNoScore);
   top_ = Top(k_);
   for (const FusedHit& hit : listed_hits_) top_.push(hit);
+}
+
+void FusedQuery::finish_together() {
+  std::size_t count = 0;
+  for (Found& found : found_) {
+    raise_by_lower_bounds(found);
+    drop_hopeless(found.candidates);
+    count += found.candidates.size();
+  }
+  if (found_.size() < 2 || count < kCandidatesToShare) {
+    finish();
+    return;
+  }
+  // Theta rises for all whoever raises it, so little more is read than by one.
+  parallel::parallel_for(found_.size(), found_.size(), [this](std::size_t w, std::size_t) { score(found_[w], found_[w].best); });
+  for (Found& found : found_) {
+    for (const FusedHit& hit : found.best.unsorted()) top_.push(hit);
+  }
+  raise(top_.threshold());
 }
 
 bool FusedQuery::missed() const noexcept {

@@ -21,6 +21,7 @@
 #include <atomic>
 #include <cstddef>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -29,6 +30,7 @@
 #include "dense/search.h"
 #include "hybrid/convex.h"
 #include "hybrid/lookup.h"
+#include "hybrid/words.h"
 #include "lexical/search.h"
 #include "topk/top_k.h"
 
@@ -40,6 +42,9 @@ class FusedQuery {
   FusedQuery(const Engines& engines, const Convex& convex, const float* vector, const lexical::Query& terms, std::size_t k,
              const lexical::RowFilter* filter);
 
+  // What one may come to hold while `workers` scan, where bounds separate the rows badly.
+  static std::size_t most_bytes(const Engines& engines, std::size_t k, std::size_t workers) noexcept;
+
   // m, above: the rank by which rows are dropped while nothing is listed.
   static std::size_t provisional_rank(std::size_t k) noexcept;
 
@@ -50,6 +55,8 @@ class FusedQuery {
   void prepare(std::size_t worker_count);
   void take(std::size_t worker, const dense::Candidate& row, dense::SharedThreshold& threshold);
   void finish();
+  // The same by the threads of the pool, for a lone query: what its scan left, mostly look-ups, is a good part of its time.
+  void finish_together();
   bool missed() const noexcept;
   void restart();  // forgets what the scan found, but not theta
   void deepen();
@@ -78,6 +85,7 @@ class FusedQuery {
     Lookup lookup;
   };
 
+  static std::size_t least_capacity(const Engines& engines, std::size_t k) noexcept;
   void search_listed(std::size_t depth);
   FusedHit fused(DocId id, std::optional<float> dense, float lexical) const noexcept;
   void settle(Found& found, dense::SharedThreshold& threshold);
@@ -92,7 +100,7 @@ class FusedQuery {
   const Convex convex_;
   const std::size_t k_;
   const lexical::RowFilter* filter_;
-  const lexical::BoundQuery bound_;
+  const std::unique_ptr<const WordQuery> bound_;
   const dense::RowScorer scorer_;
 
   // Written by list(), read by others once listed_ is true.

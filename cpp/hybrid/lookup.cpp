@@ -6,12 +6,12 @@
 
 namespace sightline::hybrid {
 
-std::span<const double> Lookup::sums(const lexical::BoundQuery& query, std::span<const DocId> ids) {
+std::span<const double> Lookup::sums(const WordQuery& query, std::span<const DocId> ids) {
   places_.clear();
   sums_.assign(ids.size(), lexical::kUntouched);
-  if (query.terms().empty()) return sums_;
+  if (query.empty()) return sums_;
   for (std::size_t i = 0; i < ids.size(); ++i) {
-    if (const std::optional<lexical::RowLocation> at = query.snapshot().find(ids[i])) places_.push_back({*at, i});
+    if (const std::optional<lexical::RowLocation> at = query.rows().find(ids[i])) places_.push_back({*at, i});
   }
   const auto by_place = [](const Place& a, const Place& b) {
     return std::tie(a.at.segment, a.at.row) < std::tie(b.at.segment, b.at.row);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/types.h"
+#include "hybrid/words.h"
 #include "lexical/search.h"
 
 namespace sightline::hybrid {
@@ -13,9 +14,9 @@ namespace sightline::hybrid {
 class Lookup {
  public:
   // Sums of gains, aligned with the ids: kUntouched for a document that has no term of the query, or is not there.
-  // BoundQuery::score() makes one a score. ids: ascending. O(ids * (segments + terms * log postings)).
+  // WordQuery::score() makes one a score. ids: ascending. O(ids * (segments + terms * log postings)).
   // The result is valid until the next call.
-  std::span<const double> sums(const lexical::BoundQuery& query, std::span<const DocId> ids);
+  std::span<const double> sums(const WordQuery& query, std::span<const DocId> ids);
 
  private:
   struct Place {
@@ -28,7 +29,7 @@ class Lookup {
   std::vector<double> sums_;
 };
 
-inline float lexical_score(const lexical::BoundQuery& query, double sum) noexcept {
+inline float lexical_score(const WordQuery& query, double sum) noexcept {
   return lexical::is_untouched(sum) ? 0.0F : query.score(sum);
 }
 

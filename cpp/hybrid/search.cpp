@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "dense/bound.h"
 #include "dense/pass.h"
 #include "hybrid/fused_query.h"
 #include "hybrid/lookup.h"
@@ -14,7 +15,8 @@
 namespace sightline::hybrid {
 namespace {
 
-constexpr std::size_t kMaxBatch = 1024;  // queries that share one pass over the codes
+constexpr std::size_t kMaxBatch = 1024;  // queries that share one pass over the codes, if they have room in
+constexpr std::size_t kBatchBytes = std::size_t{256} << 20;
 constexpr std::size_t kIdsATask = 256;
 constexpr std::size_t kPrefetchRows = 4;  // how far ahead of scoring a row it is asked for
 
@@ -24,10 +26,16 @@ class Batch final : public dense::RowSink {
   Batch(const Engines& engines, const Convex& convex, const Queries& queries, std::size_t first, std::size_t end, std::size_t k,
         const Filters& filters)
       : engines_(engines), vectors_(queries.vectors + first * engines.dense.dim()), first_(first), k_(k), filters_(filters) {
-    queries_.reserve(end - first);
-    for (std::size_t q = first; q < end; ++q) {
-      queries_.push_back(std::make_unique<FusedQuery>(engines, convex, queries.vectors + q * engines.dense.dim(), queries.terms[q],
-                                                      k, filters.lexical));
+    queries_.resize(end - first);
+    const auto bind = [&](std::size_t i, std::size_t) {
+      const std::size_t q = first + i;
+      queries_[i] = std::make_unique<FusedQuery>(engines, convex, queries.vectors + q * engines.dense.dim(), queries.terms[q], k,
+                                                 filters.lexical);
+    };
+    if (queries_.size() == 1) {
+      bind(0, 0);
+    } else {
+      parallel::parallel_for(queries_.size(), bind);  // with packed postings this unpacks what all segments share of a term
     }
   }
 
@@ -84,7 +92,11 @@ class Batch final : public dense::RowSink {
       pass.run();
     }
     scored_without_bounds_ += pass.run_stats().rows_exact;
-    each([](FusedQuery& query) { query.finish(); });
+    if (queries_.size() == 1) {
+      queries_.front()->finish_together();
+    } else {
+      each([](FusedQuery& query) { query.finish(); });
+    }
   }
 
   const Engines& engines_;
@@ -99,7 +111,7 @@ class Batch final : public dense::RowSink {
 using Top = TopKOf<FusedHit>;
 
 // One query among some documents.
-void score_among(const Engines& engines, const Convex& convex, const lexical::BoundQuery& bound, const dense::RowScorer& scorer,
+void score_among(const Engines& engines, const Convex& convex, const WordQuery& bound, const dense::RowScorer& scorer,
                  std::span<const DocId> ids, Top& top) {
   thread_local Lookup lookup;
   const std::span<const double> sums = lookup.sums(bound, ids);
@@ -115,14 +127,24 @@ void score_among(const Engines& engines, const Convex& convex, const lexical::Bo
   }
 }
 
+// Before anything is searched, and by its number.
+void check_vectors(const Engines& engines, const Queries& queries) {
+  if (queries.count() == 1) return;  // which is named as the only one where it is coded
+  const std::size_t dim = engines.dense.dim();
+  for (std::size_t q = 0; q < queries.count(); ++q) dense::check_query(engines.dense.metric(), queries.vectors + q * dim, dim, q);
+}
+
 }  // namespace
 
 std::vector<std::vector<FusedHit>> search(const Engines& engines, const Convex& convex, const Queries& queries, std::size_t k,
                                           const Filters& filters, std::size_t& vectors_read) {
+  check_vectors(engines, queries);
   std::vector<std::vector<FusedHit>> results;
   results.reserve(queries.count());
-  for (std::size_t first = 0; first < queries.count(); first += kMaxBatch) {
-    const std::size_t end = std::min(queries.count(), first + kMaxBatch);
+  const std::size_t each = FusedQuery::most_bytes(engines, k, parallel::num_threads());
+  const std::size_t together = std::clamp<std::size_t>(kBatchBytes / each, 1, kMaxBatch);
+  for (std::size_t first = 0; first < queries.count(); first += together) {
+    const std::size_t end = std::min(queries.count(), first + together);
     Batch batch(engines, convex, queries, first, end, k, filters);
     batch.run();
     for (std::size_t q = 0; q < end - first; ++q) results.push_back(batch.take_hits(q));
@@ -133,15 +155,19 @@ std::vector<std::vector<FusedHit>> search(const Engines& engines, const Convex& 
 
 std::vector<std::vector<FusedHit>> search_among(const Engines& engines, const Convex& convex, const Queries& queries, std::size_t k,
                                                 std::span<const DocId> ids, std::size_t& vectors_read) {
-  const std::size_t parts = std::max<std::size_t>(1, (ids.size() + kIdsATask - 1) / kIdsATask);
-  std::vector<std::vector<FusedHit>> results;
-  for (std::size_t q = 0; q < queries.count(); ++q) {
-    const lexical::BoundQuery bound(engines.lexical, engines.parameters, queries.terms[q]);
+  check_vectors(engines, queries);
+  std::vector<std::vector<FusedHit>> results(queries.count());
+  const bool lone = queries.count() == 1;
+  const auto search_one = [&](std::size_t q, std::size_t) {
+    const std::unique_ptr<const WordQuery> bound = engines.lexical.bind(queries.terms[q]);
     const dense::RowScorer scorer(engines.dense, queries.vectors + q * engines.dense.dim());
+    // Threads share a batch by its queries, a lone query by its documents, where these are worth it.
+    const std::size_t parts = lone ? std::max<std::size_t>(1, (ids.size() + kIdsATask - 1) / kIdsATask) : 1;
+    const std::size_t length = (ids.size() + parts - 1) / parts;
     std::vector<Top> tops(parts, Top(k));
     const auto score_part = [&](std::size_t part, std::size_t) {
-      const std::size_t from = part * kIdsATask;
-      score_among(engines, convex, bound, scorer, ids.subspan(from, std::min(kIdsATask, ids.size() - from)), tops[part]);
+      const std::size_t from = std::min(ids.size(), part * length);
+      score_among(engines, convex, *bound, scorer, ids.subspan(from, std::min(length, ids.size() - from)), tops[part]);
     };
     if (parts == 1) {
       score_part(0, 0);
@@ -151,9 +177,14 @@ std::vector<std::vector<FusedHit>> search_among(const Engines& engines, const Co
     for (std::size_t part = 1; part < parts; ++part) {
       for (const FusedHit& hit : tops[part].unsorted()) tops[0].push(hit);
     }
-    results.push_back(tops[0].take_sorted());
-    vectors_read += ids.size();
+    results[q] = tops[0].take_sorted();
+  };
+  if (lone) {
+    search_one(0, 0);
+  } else {
+    parallel::parallel_for(queries.count(), search_one);
   }
+  vectors_read += queries.count() * ids.size();
   return results;
 }
 

@@ -130,6 +130,25 @@ float BoundFieldQuery::score_row(const RowLocation& at) const {
   return found ? score(sum) : 0.0F;
 }
 
+void BoundFieldQuery::sum_gains(std::uint32_t number, std::span<const RowIndex> rows, std::span<double> sums) const {
+  thread_local std::vector<double> frequencies;
+  std::fill(sums.begin(), sums.end(), kUntouched);
+  for (const Term& term : terms_) {
+    frequencies.assign(rows.size(), 0.0);
+    for (std::size_t f = 0; f < fields_.size(); ++f) {
+      if (term.numbers[f][number] == kAbsent) continue;
+      const Segment& segment = *snapshot_->field(f).segments()[number].segment;
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        const std::uint32_t tf = term_frequency(segment, term.numbers[f][number], rows[i]);
+        if (tf != 0) frequencies[i] += frequency(f, tf, segment.length(rows[i]));
+      }
+    }
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (frequencies[i] != 0.0) sums[i] += term.weight * scorer_.gain_of(frequencies[i]);
+    }
+  }
+}
+
 std::vector<Hit> search_fields(const BoundFieldQuery& query, std::size_t k, const RowFilter* filter) {
   thread_local Accumulators accumulators;
   TopKBuffer top(k);

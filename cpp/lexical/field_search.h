@@ -66,6 +66,8 @@ class BoundFieldQuery {
   float score(double gains) const noexcept { return static_cast<float>(base_ + gains); }
   // The score of one document: 0 if it has none of the terms. O(terms * fields * log postings).
   float score_row(const RowLocation& at) const;
+  // As BoundQuery::sum_gains. O(rows * terms * fields * log postings).
+  void sum_gains(std::uint32_t segment, std::span<const RowIndex> rows, std::span<double> sums) const;
 
  private:
   const FieldSnapshot* snapshot_;

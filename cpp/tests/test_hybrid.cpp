@@ -11,8 +11,10 @@
 #include "dense/index.h"
 #include "dense/search.h"
 #include "hybrid/search.h"
+#include "hybrid/words.h"
 #include "lexical/analyzer.h"
 #include "lexical/bm25_index.h"
+#include "lexical/field_index.h"
 #include "lexical/segment_builder.h"
 #include "parallel/thread_pool.h"
 #include "tests/check.h"
@@ -28,12 +30,13 @@ std::string word(int number) { return std::string("w").append(std::to_string(num
 
 // Documents of which every seventh has no vector and every ninth no text; directions and words come in groups.
 struct Collection {
-  explicit Collection(std::size_t count) : dense(dense::Metric::kCosine, kDim) {
+  explicit Collection(std::size_t count) : dense(dense::Metric::kCosine, kDim), fields(2) {
     std::mt19937 random(3);
     std::normal_distribution<float> normal;
     std::vector<float> vectors;
     std::vector<DocId> with_vector;
     lexical::AnalyzedDocuments documents;
+    lexical::AnalyzedDocuments titles;  // every second word, every fourth document has none
     std::vector<DocId> with_text;
     for (std::size_t d = 0; d < count; ++d) {
       if (d % 7 != 0) {
@@ -43,15 +46,22 @@ struct Collection {
       if (d % 9 != 0) {
         with_text.push_back(static_cast<DocId>(d));
         for (std::size_t i = 0; i < random() % 6; ++i) {
-          documents.tokens.push_back(documents.terms.insert(word(static_cast<int>((random() % kWords) * (random() % kWords) / kWords))));
+          const std::string text = word(static_cast<int>((random() % kWords) * (random() % kWords) / kWords));
+          documents.tokens.push_back(documents.terms.insert(text));
+          if (i % 2 == 0 && d % 4 != 0) titles.tokens.push_back(titles.terms.insert(text));
         }
         documents.document_ends.push_back(documents.tokens.size());
+        titles.document_ends.push_back(titles.tokens.size());
       }
     }
     dense.add(vectors.data(), with_vector);
     std::vector<lexical::SegmentData> segments;
     segments.push_back(lexical::build_segment(documents, with_text));
     lexical.add(std::move(segments), lexical::OnExisting::kFail);
+    std::vector<std::vector<lexical::SegmentData>> of_fields(2);
+    of_fields[0].push_back(lexical::build_segment(titles, with_text));
+    of_fields[1].push_back(lexical::build_segment(documents, with_text));
+    fields.add(std::move(of_fields), lexical::OnExisting::kFail);
     for (std::size_t q = 0; q < kQueries; ++q) {
       for (std::size_t c = 0; c < kDim; ++c) query_vectors.push_back(normal(random) + (q % 5 == c % 5 ? 1.0F : 0.0F));
       words.push_back({word(static_cast<int>(q % kWords)), word(static_cast<int>(q * 7 % kWords) + 1)});
@@ -72,8 +82,8 @@ struct Collection {
     dense::search(engines.dense, query_vectors.data() + q * kDim, 1, rows, {}, scores.data(), ids.data(), stats);
     std::map<DocId, hybrid::FusedHit> hits;
     for (std::size_t i = 0; i < rows; ++i) hits[ids[i]] = {0, ids[i], scores[i], 0.0F};
-    const lexical::BoundQuery bound(engines.lexical, engines.parameters, queries[q]);
-    for (const Hit& hit : lexical::search(bound, engines.lexical.statistics().document_count, nullptr, lexical::Plan::kExhaustive)) {
+    const auto bound = engines.lexical.bind(queries[q]);
+    for (const Hit& hit : bound->search(engines.lexical.rows().statistics().document_count, nullptr)) {
       hits.try_emplace(hit.id, hybrid::FusedHit{0, hit.id, std::nanf(""), 0.0F}).first->second.lexical = hit.score;
     }
     std::vector<hybrid::FusedHit> all;
@@ -89,6 +99,7 @@ struct Collection {
   static constexpr std::size_t kQueries = 12;
   dense::VectorIndex dense;
   lexical::Bm25Index lexical;
+  lexical::FieldIndex fields;
   std::vector<float> query_vectors;
   std::vector<std::vector<std::string>> words;
   std::vector<lexical::Query> queries;
@@ -101,14 +112,7 @@ bool same(const std::vector<hybrid::FusedHit>& a, const std::vector<hybrid::Fuse
   });
 }
 
-}  // namespace
-
-TEST(hybrid_search_is_the_fusion_of_all_scores) {
-  const Collection c(20000);
-  const auto dense = c.dense.snapshot();
-  const auto lexical = c.lexical.snapshot();
-  const lexical::Parameters parameters;
-  const hybrid::Engines engines{*dense, *lexical, parameters};
+void check_fusion(const Collection& c, const hybrid::Engines& engines) {
   std::vector<DocId> everything(20000);
   for (std::size_t i = 0; i < everything.size(); ++i) everything[i] = static_cast<DocId>(i);
   std::size_t read = 0;
@@ -122,18 +126,103 @@ TEST(hybrid_search_is_the_fusion_of_all_scores) {
         CHECK(same(together[q], expected));
         CHECK(same(among[q], expected));
         CHECK(same(hybrid::search(engines, convex, lone, k, {}, read).front(), expected));
+        CHECK(same(hybrid::search_among(engines, convex, lone, k, everything, read).front(), expected));
       }
     }
   }
   CHECK(read > 0);
 }
 
+}  // namespace
+
+TEST(hybrid_search_is_the_fusion_of_all_scores) {
+  const Collection c(20000);
+  const auto dense = c.dense.snapshot();
+  const auto lexical = c.lexical.snapshot();
+  const hybrid::TextWords words(*lexical, {});
+  check_fusion(c, {*dense, words});
+}
+
+TEST(hybrid_search_over_fields_is_the_fusion_of_all_scores) {
+  const Collection c(20000);
+  const auto dense = c.dense.snapshot();
+  const auto lexical = c.fields.snapshot();
+  for (const lexical::Variant variant : {lexical::Variant::kLucene, lexical::Variant::kBm25Plus}) {
+    lexical::Parameters parameters;
+    parameters.variant = variant;
+    const std::vector<lexical::FieldParameters> settings{{2.0, 0.5}, {1.0, 0.75}};
+    const hybrid::FieldWords words(*lexical, parameters, settings);
+    check_fusion(c, {*dense, words});
+  }
+}
+
+// One writer adds, removes and compacts; searches meanwhile hold snapshots of both engines, which may be of different moments.
+TEST(hybrid_search_beside_writes) {
+  Collection c(6000);
+  std::atomic<bool> done = false;
+  std::atomic<std::size_t> wrong = 0;
+  std::vector<std::thread> readers;
+  for (std::size_t t = 0; t < 3; ++t) {
+    readers.emplace_back([&, t] {
+      const hybrid::Convex convex{0.5, 20.0};
+      std::vector<DocId> everything(9000);
+      for (std::size_t i = 0; i < everything.size(); ++i) everything[i] = static_cast<DocId>(i);
+      for (std::size_t i = t; i < t + 6 || !done.load(); ++i) {
+        std::size_t read = 0;
+        const auto dense = c.dense.snapshot();
+        const auto lexical = c.lexical.snapshot();
+        const auto fields = c.fields.snapshot();
+        const hybrid::TextWords text(*lexical, {});
+        const hybrid::FieldWords both(*fields, {}, std::vector<lexical::FieldParameters>{{2.0, 0.5}, {1.0, 0.75}});
+        const hybrid::Words& words = i % 2 == 0 ? static_cast<const hybrid::Words&>(text) : both;
+        const hybrid::Engines engines{*dense, words};
+        const std::size_t q = i % c.queries.size();
+        const hybrid::Queries lone{c.query_vectors.data() + q * kDim, std::span(c.queries).subspan(q, 1)};
+        wrong += !same(hybrid::search(engines, convex, lone, 10, {}, read).front(),
+                       hybrid::search_among(engines, convex, lone, 10, everything, read).front());
+      }
+    });
+  }
+  std::mt19937 random(8);
+  std::normal_distribution<float> normal;
+  for (DocId first = 6000; first < 7500; first += 50) {
+    std::vector<DocId> ids;
+    std::vector<float> vectors;
+    lexical::AnalyzedDocuments documents;
+    for (DocId id = first; id < first + 50; ++id) {
+      ids.push_back(id);
+      for (std::size_t i = 0; i < kDim; ++i) vectors.push_back(normal(random));
+      documents.tokens.push_back(documents.terms.insert(word(static_cast<int>(random() % kWords))));
+      documents.document_ends.push_back(documents.tokens.size());
+    }
+    const std::vector<DocId> gone{first - 6000, first - 40};
+    c.dense.add(vectors.data(), ids);
+    c.dense.remove(gone);
+    std::vector<lexical::SegmentData> segments;
+    segments.push_back(lexical::build_segment(documents, ids));
+    c.lexical.add(std::move(segments), lexical::OnExisting::kFail);
+    c.lexical.remove(gone);
+    std::vector<std::vector<lexical::SegmentData>> of_fields(2);
+    for (auto& field : of_fields) field.push_back(lexical::build_segment(documents, ids));
+    c.fields.add(std::move(of_fields), lexical::OnExisting::kFail);
+    c.fields.remove(gone);
+    if (first % 500 == 0) {
+      c.dense.compact();
+      c.lexical.compact();
+      c.fields.compact();
+    }
+  }
+  done = true;
+  for (std::thread& reader : readers) reader.join();
+  CHECK_EQ(wrong.load(), std::size_t{0});
+}
+
 TEST(hybrid_search_by_several_threads) {
   const Collection c(20000);
   const auto dense = c.dense.snapshot();
   const auto lexical = c.lexical.snapshot();
-  const lexical::Parameters parameters;
-  const hybrid::Engines engines{*dense, *lexical, parameters};
+  const hybrid::TextWords words(*lexical, {});
+  const hybrid::Engines engines{*dense, words};
   const hybrid::Convex convex{0.5, 20.0};
   std::vector<std::vector<hybrid::FusedHit>> expected;
   for (std::size_t q = 0; q < c.queries.size(); ++q) expected.push_back(c.brute_force(engines, convex, q, 10));

@@ -7,6 +7,8 @@ it gets its BM25 score by random access. The scores have the bits of ``Convex.co
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,7 +42,7 @@ def search_convex(
     One pass over the codes of the vectors for up to 1024 queries; O(m * (dim + words * log postings)) among m ids.
 
     Parameters: scale : lexical scores are divided by it, > 0; dense, lexical : engines whose ids name the same
-                documents, the second without fields; vectors : float32 (q, dim), C-contiguous;
+                documents; vectors : float32 (q, dim), C-contiguous;
                 dense_mask, lexical_mask : bool, an entry for each row of the engine in the order of its ids, the same
                 documents in both, None for all; among : int64, ascending, the only documents to look at, instead of
                 masks
@@ -48,7 +50,8 @@ def search_convex(
     Raises:     InvalidInputError for a mask that does not fit, or a query vector that is not finite or zero
     """
     ranked, _ = lexical._queries(queries)
-    counts, scores, ids, cosines, words = _core.search_convex(
+    search: Any = _core.search_convex if lexical.fields is None else _core.search_convex_fields
+    counts, scores, ids, cosines, words = search(
         dense._core,
         lexical._core,
         lexical._native,
@@ -60,7 +63,7 @@ def search_convex(
         dense_mask,
         lexical_mask,
         among,
-        *lexical._parameters,
+        *lexical._core_parameters(None, None, None, None, None),
     )
     answers = []
     for query, count in enumerate(counts.tolist()):

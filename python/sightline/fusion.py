@@ -33,7 +33,6 @@ __all__ = [
     "check_fusion",
     "convex_parts",
     "fuse",
-    "fuse_convex",
     "listed",
 ]
 
@@ -182,9 +181,6 @@ def _checked_weights(given: object) -> tuple[float, ...]:
 FusionFunction: TypeAlias = Callable[[NDArray[np.float64], NDArray[np.float64]], Any]
 Fusion: TypeAlias = "Convex | RRF | DBSF | FusionFunction"
 _FUNCTION_DEPTH = 100
-# Of the threshold algorithm: enough for most queries, and little beside the scan.
-_FIRST_DEPTH = 48
-_GROWTH = 4
 
 
 def check_fusion(fusion: object) -> Fusion:
@@ -276,37 +272,6 @@ def fuse(
     return answers
 
 
-def fuse_convex(
-    convex: Convex, dense: ScoredSource, lexical: ScoredSource, query_count: int, k: int, scale: float
-) -> list[Fused]:
-    """Return the best k documents of each query among all, exactly, by Fagin's threshold algorithm over both sources.
-
-    For engines that the native search does not take. Both list their best D documents; once the k-th fused score
-    exceeds what any unlisted document could reach, nothing can change, and until then D grows geometrically. A tie with
-    that bound is not enough to stop, since ties are by ascending id.
-    """
-    answers: dict[int, Fused] = {}
-    open_queries = np.arange(query_count, dtype=np.int64)
-    depth = max(_FIRST_DEPTH, 3 * k)
-    while len(open_queries):
-        lists = zip(dense.search(open_queries, depth), lexical.search(open_queries, depth), strict=True)
-        unfinished: list[int] = []
-        for query, pair in zip(open_queries.tolist(), lists, strict=True):
-            union = _unite(query, depth, dense, lexical, pair)
-            fused = convex.combine(np.where(np.isnan(union.dense), 0.0, union.dense), union.lexical, scale)
-            best = np.lexsort((union.ids, -fused))[:k]
-            bound = _unseen_bound(convex, pair, depth, scale)
-            if bound > -math.inf and (len(best) < k or fused[best[-1]] <= bound):
-                unfinished.append(query)
-                continue
-            dense_best, lexical_best = union.dense[best], union.lexical[best]
-            settings, parts = convex_parts(convex, scale, dense_best, lexical_best)
-            answers[query] = Fused(union.ids[best], fused[best], dense_best, lexical_best, settings, parts)
-        open_queries = np.array(unfinished, dtype=np.int64)
-        depth *= _GROWTH
-    return [answers[query] for query in range(query_count)]
-
-
 def convex_parts(
     convex: Convex, scale: float, dense: Floats, lexical: Floats
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -317,20 +282,6 @@ def convex_parts(
         "lexical_part": (1.0 - convex.alpha) * (lexical / scale),
     }
     return settings, parts
-
-
-def _unseen_bound(convex: Convex, lists: _Lists, depth: int, scale: float) -> float:
-    """Return what no document outside both lists can exceed, -inf if there is none. A shorter list is complete."""
-    (dense_scores, _), (lexical_scores, _) = lists
-    words_left = len(lexical_scores) >= depth
-    bound = -math.inf
-    if len(dense_scores) >= depth:
-        # An unlisted document may also hold no query term at all, which scores 0 even where BM25 can be negative.
-        words = max(float(lexical_scores[-1]), 0.0) if words_left else 0.0
-        bound = float(convex.combine(float(dense_scores[-1]), words, scale))
-    if words_left:  # documents without a vector
-        bound = max(bound, float(convex.combine(0.0, float(lexical_scores[-1]), scale)))
-    return bound
 
 
 def _unions(

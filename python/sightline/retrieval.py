@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sightline.columns import Mask
 from sightline.convex_search import search_convex
 from sightline.documents import Document, Hit, copy_plain, searched_text
-from sightline.fusion import Convex, Floats, Fused, Ids, fuse, fuse_convex, listed
+from sightline.fusion import Convex, Floats, Fused, Ids, fuse, listed
 from sightline.query import Query
 from sightline.request import Request, Selection
 from sightline.rerank import rerank_within
@@ -169,9 +169,6 @@ def _convex(state: State, request: Request, convex: Convex, allowed: Allowed, k:
         nothing = np.empty(0)
         return [Fused(np.empty(0, dtype=np.int64), nothing, nothing, nothing) for _ in request.texts]
     scale = convex.lexical_scale or state.lexical_scale
-    if state.lexical.fields is not None:  # BM25F, which the native search does not know
-        sources = _dense_source(state, request, allowed), _lexical_source(state, request, allowed)
-        return fuse_convex(convex, *sources, len(request.texts), k, scale)
     table = state.table
     few = allowed.few
     return search_convex(
@@ -218,6 +215,11 @@ def _candidates(state: State, request: Request, query: int, answer: Fused) -> li
     documents = state.table.documents(rows)
     scores = zip(answer.scores.tolist(), answer.dense.tolist(), answer.lexical.tolist(), strict=True)
     shared = not state.table.reads_documents
+    if not request.explain and not vectors:  # the usual case, for every hit of every search
+        return [
+            Candidate(document, score, dense, lexical, None, None, shared)
+            for document, (score, dense, lexical) in zip(documents, scores, strict=True)
+        ]
     for position, (document, (score, dense, lexical)) in enumerate(zip(documents, scores, strict=True)):
         explanation: dict[str, Any] | None = None
         if request.explain:
@@ -273,17 +275,18 @@ def _hits(text: str, candidates: list[Candidate], selection: Selection, deadline
 
 
 def _hit(candidate: Candidate, rank: int, rerank_score: float | None, degraded: str | None) -> Hit:
-    document = candidate.document
+    document, dense, lexical = candidate.document, candidate.dense, candidate.lexical
+    metadata: Any = document.metadata  # of its own, unless the index has it
     return Hit(
-        id=document.id,
-        text=document.text,
-        title=document.title,
-        metadata=copy_plain(document.metadata) if candidate.shared else dict(document.metadata),
-        score=candidate.score,
-        rank=rank,
-        dense_score=None if math.isnan(candidate.dense) else candidate.dense,
-        lexical_score=None if math.isnan(candidate.lexical) else candidate.lexical,
-        rerank_score=rerank_score,
-        explanation=candidate.explanation,
-        degraded=degraded,
+        document.id,
+        document.text,
+        document.title,
+        copy_plain(metadata) if candidate.shared else metadata,
+        candidate.score,
+        rank,
+        dense if dense == dense else None,  # NaN is not equal to itself
+        lexical if lexical == lexical else None,
+        rerank_score,
+        candidate.explanation,
+        degraded,
     )
