@@ -19,6 +19,7 @@ REFERENCE = ROOT / "docs" / "reference"
 MORE = {
     "sightline.adapter.AdaptedEmbedder",
     "sightline.adapter.AdapterReport",
+    "sightline.async_calls.AsyncCalls",
     "sightline.answering.AnswerStream",
     "sightline.bm25_explanation.BM25Explanation",
     "sightline.datasets",

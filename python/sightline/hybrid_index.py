@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 
+from sightline.async_calls import AsyncCalls
 from sightline.documents import Document, Hit, document_id
 from sightline.errors import (
     InvalidInputError,
@@ -47,7 +46,7 @@ __all__ = ["HybridIndex"]
 _Result = TypeVar("_Result")
 
 
-class HybridIndex:
+class HybridIndex(AsyncCalls):
     """Index documents for search by meaning, by words, and by both fused exactly.
 
     In memory, or in a directory, where a write that returned survives the end of the process and, by default, a loss of
@@ -55,13 +54,14 @@ class HybridIndex:
     meanwhile and see a write at their next search. Safe to use from several threads: a write makes a new state of
     documents and engines beside the current one (they share what did not change) and publishes it at its end, so
     searches never wait for it and see all of a write or nothing of it. Writes wait for each other, after checking and
-    embedding. A child that forks from a process with an index on disk becomes a reader of it.
+    embedding. A child that forks from a process with an index on disk becomes a reader of it. With asyncio ``asearch``,
+    ``aadd`` and so on leave the event loop free.
 
     A document without a vector, where there is an embedder, is embedded as ``title + " " + text``, unless that is
     blank; what was embedded before is not embedded again. Without embedder and vectors the index is lexical only.
 
     Of an index on disk the vectors, texts and metadata stay there until a search needs them; ids, word statistics and
-    codes of the vectors (1 byte a dimension) are in memory, and the metadata from the first filter on.
+    codes of the vectors (1 byte a dimension) are in memory, and each metadata field from the first filter on it on.
 
     Parameters: path : directory, made if missing, or None for an index in memory; embedder : ``(list of str) -> array
                 (n, dim)``, to which queries may go another way, see sightline.embed; if it has a ``name``, the index
@@ -473,16 +473,6 @@ class HybridIndex:
             gains = np.array([grade_of.get(row, 0.0) for row in ids.tolist()])
             candidates.append((dense, lexical, gains))
         return tune_alpha(candidates, judged.grades, state.lexical_scale, k, folds, seed)
-
-    async def asearch(self, query: Any, k: int = 10, **options: Any) -> Any:
-        """Search in a worker thread, so that the event loop goes on.
-
-        Parameters: as for ``search``
-        Returns:    as ``search``
-        Raises:     as ``search``
-        Notes:      cancelling the task does not stop the thread, whose result is then dropped
-        """
-        return await asyncio.to_thread(functools.partial(self.search, query, k, **options))
 
     @property
     def adapter(self) -> LowRankAdapter | None:

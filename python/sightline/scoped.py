@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
+from sightline.async_calls import AsyncCalls
 from sightline.documents import Document
 from sightline.filters import Filter, parse_filter, within
 from sightline.ingest import Progress
@@ -35,7 +34,7 @@ class _Index(Protocol):
     ) -> list[str]: ...
 
 
-class ScopedIndex:
+class ScopedIndex(AsyncCalls):
     """Confine every call to the documents that a filter matches.
 
     What is outside cannot be found, fetched, counted or deleted, and what is written must be inside, so an application
@@ -60,15 +59,6 @@ class ScopedIndex:
         Raises:     as ``HybridIndex.search``
         """
         return self._index.search(query, k, where=self._within(where), **options)
-
-    async def asearch(self, query: Any, k: int = 10, **options: Any) -> Any:
-        """Search inside the scope in a worker thread, so that the event loop goes on.
-
-        Parameters: as for ``search``
-        Returns:    as ``search``
-        Raises:     as ``search``
-        """
-        return await asyncio.to_thread(functools.partial(self.search, query, k, **options))
 
     def add(
         self, documents: Iterable[Document | Mapping[str, Any] | str], *, progress: bool | Progress = False
