@@ -210,7 +210,9 @@ def test_vectors_that_only_a_program_can_make(docs, tmp_path, capsys):
 
 def test_names_of_embedders():
     for name in ("", "none", "sentence-transformers:", "openai:#m", "openai:http://x", "mine"):
-        with pytest.raises(InvalidInputError, match="expected sentence-transformers:MODEL or openai:URL#MODEL"):
+        with pytest.raises(
+            InvalidInputError, match=r"expected sentence-transformers:MODEL, fastembed:MODEL, .* or openai"
+        ):
             load_embedder(name)
     with pytest.raises(InvalidInputError, match="expected a name, got NoneType"):
         load_embedder(None)

@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from sightline.fusion import RRF as RRF
     from sightline.fusion import Convex as Convex
     from sightline.hybrid_index import HybridIndex as HybridIndex
+    from sightline.local_embedders import FastEmbedEmbedder as FastEmbedEmbedder
+    from sightline.local_embedders import Model2VecEmbedder as Model2VecEmbedder
     from sightline.named_embedders import load_embedder as load_embedder
     from sightline.openai_chat import OpenAIChat as OpenAIChat
     from sightline.openai_embed import OpenAIEmbedder as OpenAIEmbedder
@@ -118,6 +120,8 @@ _MODULE_OF = {
     "RerankersReranker": "rerank",
     "Route": "routing",
     "SentenceTransformersEmbedder": "embed",
+    "FastEmbedEmbedder": "local_embedders",
+    "Model2VecEmbedder": "local_embedders",
     "SentenceTransformersReranker": "rerank",
     "SightlineError": "errors",
     "Source": "answering",

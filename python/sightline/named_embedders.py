@@ -9,6 +9,7 @@ from typing import Any
 
 from sightline.embed import LatentSemanticEmbedder, SentenceTransformersEmbedder
 from sightline.errors import IncompatibleIndexError, InvalidInputError
+from sightline.local_embedders import FastEmbedEmbedder, Model2VecEmbedder
 from sightline.openai_embed import OpenAIEmbedder
 
 __all__ = ["LATENT_SEMANTIC_FILE", "is_latent_semantic", "load_embedder", "same_model"]
@@ -16,7 +17,11 @@ __all__ = ["LATENT_SEMANTIC_FILE", "is_latent_semantic", "load_embedder", "same_
 # In the directory of an index, beside its database.
 LATENT_SEMANTIC_FILE = "latent-semantic.npz"
 _LATENT_SEMANTIC = "latent semantic, fit "
-_LOCAL = "sentence-transformers:"
+_LOCAL: dict[str, Callable[[str], Any]] = {
+    "sentence-transformers:": SentenceTransformersEmbedder,
+    "fastembed:": FastEmbedEmbedder,
+    "model2vec:": Model2VecEmbedder,
+}
 _HTTP = "openai:"
 
 
@@ -25,9 +30,9 @@ def load_embedder(
 ) -> Callable[[list[str]], Any]:
     """Make an embedder by its name, such as the one in ``HybridIndex.stats()["settings"]["embedder"]``.
 
-    Parameters: name : "sentence-transformers:MODEL", "openai:URL#MODEL" (any endpoint of that protocol), or that of a
-                fitted LatentSemanticEmbedder, which is then read from ``folder``, the directory of the index; api_key :
-                for an endpoint, never kept
+    Parameters: name : "sentence-transformers:MODEL", "fastembed:MODEL", "model2vec:MODEL", "openai:URL#MODEL" (any
+                endpoint of that protocol), or that of a fitted LatentSemanticEmbedder, which is then read from
+                ``folder``, the directory of the index; api_key : for an endpoint, never kept
     Returns:    the embedder, whose ``name`` is the one given
     Raises:     InvalidInputError if the name is none of these; MissingExtraError; StorageError if the folder lacks the
                 file; IncompatibleIndexError if it holds another fit
@@ -42,18 +47,19 @@ def load_embedder(
         if fitted.name != name:
             raise IncompatibleIndexError(f"'{path}' holds {fitted.name!r}, the index was made with {name!r}")
         return fitted
-    if name.startswith(_LOCAL) and len(name) > len(_LOCAL):
-        local = SentenceTransformersEmbedder(name[len(_LOCAL) :])
-        local.name = name
-        return local
+    for kind, load in _LOCAL.items():
+        if name.startswith(kind) and len(name) > len(kind):
+            local: Any = load(name[len(kind) :])
+            local.name = name
+            return local  # type: ignore[no-any-return]
     url, hash_sign, model = name.removeprefix(_HTTP).rpartition("#")
     if name.startswith(_HTTP) and hash_sign and url and model:
         remote = OpenAIEmbedder(url, model, api_key=api_key)
         remote.name = name
         return remote
     raise InvalidInputError(
-        f"embedder: expected sentence-transformers:MODEL or openai:URL#MODEL, got {name!r}; one that only its program "
-        "knows must be given from there"
+        f"embedder: expected sentence-transformers:MODEL, fastembed:MODEL, model2vec:MODEL or openai:URL#MODEL, got "
+        f"{name!r}; one that only its program knows must be given from there"
     )
 
 
