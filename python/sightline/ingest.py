@@ -31,12 +31,14 @@ def prepare(
     known: Callable[[Sequence[str]], Container[str]] | None,
     reusable: Callable[[Sequence[Document]], list[NDArray[np.float32] | None]],
     report: Progress,
+    *,
+    dim_of: str = "index",
 ) -> Iterator[Batch]:
     """Read a stream of documents; check and yield it in batches, in which what has no vector is embedded.
 
-    Parameters: dim : of the index, None if it has no vector yet; fields : of its lexical engine, None if it has none;
-                known : which of some ids the index has, None if they may occur; reusable : vectors that the embedder
-                made before, None where it must make them
+    Parameters: dim : that vectors must have, None for any; dim_of : what has it, for the message; fields : of the
+                index's lexical engine, None if it has none; known : which of some ids the index has, None if they may
+                occur; reusable : vectors that the embedder made before, None where it must make them
     Raises:     InvalidInputError, DuplicateIdError, both naming the document; whatever the stream or embedder raises
     """
     total = len(documents) if isinstance(documents, Sized) else None
@@ -56,7 +58,7 @@ def prepare(
         for i, row in enumerate(rows):
             if row is not None and len(row) != dim:
                 raise InvalidInputError(
-                    f"{names[i]}: vector: expected {dim} dimensions as in the index, got {len(row)}"
+                    f"{names[i]}: vector: expected {dim} dimensions as in the {dim_of}, got {len(row)}"
                 )
         for i, document in enumerate(batch):
             if document.metadata:

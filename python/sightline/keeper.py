@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sightline.adapter import LowRankAdapter
 from sightline.bm25_index import BM25Index
 from sightline.documents import Document, searched_text
+from sightline.fork_locks import renew_in_children
 from sightline.pending import Pending
 from sightline.retrieval import State
 from sightline.segments import Engines
@@ -40,6 +41,7 @@ class Keeper:
         dense = None if dim is None else VectorIndex(dim, metric="cosine")
         self.writing = threading.RLock()
         self.publishing = threading.RLock()
+        renew_in_children(self, "writing", "publishing")
         self._state = State(Table(), dense, lexical, tf_limit)
         self._row_of: dict[str, int] = {}
 

@@ -259,8 +259,11 @@ def _adapted(adapter: Callable[[Any], Any], vectors: NDArray[np.float32]) -> NDA
     with np.errstate(over="ignore", invalid="ignore"):  # named below
         # One by one: a product of matrices rounds differently for other numbers of rows.
         adapted: NDArray[np.float32] = np.stack([adapter(vector) for vector in vectors])
-    if not (np.isfinite(adapted).all() and adapted.any(axis=1).all()):
-        raise InvalidInputError("adapter: turns the vector of a query into zeros, NaN or infinity; set another one")
+    good = np.isfinite(adapted).all(axis=1) & adapted.any(axis=1)
+    if not good.all():
+        raise InvalidInputError(
+            f"adapter: turns the vector of query {int(np.argmin(good))} into zeros, NaN or infinity; set another one"
+        )
     return adapted
 
 
@@ -270,8 +273,16 @@ def _given_vectors(vector: Any, count: int, single: bool) -> NDArray[np.float32]
     if vectors.ndim != (1 if single else 2) or (not single and len(vectors) != count):
         raise InvalidInputError(f"vector: expected shape {expected}, got {vectors.shape}")
     vectors = np.atleast_2d(vectors)
-    if not np.isfinite(vectors).all():
-        raise InvalidInputError("vector: holds NaN or infinity")
-    if not vectors.any(axis=1).all():
-        raise InvalidInputError("vector: is all zeros, which has no cosine")
+    if single and 0.0 < float(vectors[0].dot(vectors[0])) < math.inf:  # which clears nearly every vector
+        return vectors
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        raise InvalidInputError(f"{_row(int(np.argmin(finite)), single)}: holds NaN or infinity")
+    nonzero = vectors.any(axis=1)
+    if not nonzero.all():
+        raise InvalidInputError(f"{_row(int(np.argmin(nonzero)), single)}: is all zeros, which has no cosine")
     return vectors
+
+
+def _row(position: int, single: bool) -> str:
+    return "vector" if single else f"vector[{position}]"

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from sightline.documents import float_array
 from sightline.errors import InvalidInputError, MissingExtraError, checked_integer
+from sightline.fork_locks import renew_in_children
 
 __all__ = [
     "CachedReranker",
@@ -108,6 +109,7 @@ class CachedReranker:
         self._size = checked_integer("size", size, 1)
         self._scores: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._lock = threading.Lock()
+        renew_in_children(self, "_lock")
 
     def __call__(self, query: str, texts: list[str]) -> NDArray[np.float64]:
         """Return the score of each text, float64 (n,)."""

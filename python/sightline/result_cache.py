@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from sightline.documents import Hit, copy_plain
 from sightline.embed import embed_queries
+from sightline.fork_locks import renew_in_children
 
 __all__ = ["CachedQueries", "Hits", "ResultCache", "key_of"]
 
@@ -56,6 +57,7 @@ class ResultCache:
 
     def __init__(self, size: int) -> None:
         self._lock = threading.Lock()
+        renew_in_children(self, "_lock")
         self._state: object = None
         self._found: _Recent[Hits] = _Recent(size)
 
@@ -98,6 +100,7 @@ class CachedQueries:
     def __init__(self, embedder: Callable[[list[str]], Any], size: int) -> None:
         self._embedder = embedder
         self._lock = threading.Lock()
+        renew_in_children(self, "_lock")
         self._vectors: _Recent[NDArray[np.float32]] = _Recent(size)
 
     def __call__(self, texts: list[str]) -> Any:

@@ -41,15 +41,20 @@ class Write:
         keeper.check_writable()
         with show_progress(progress) as report, keeper.pending() as pending:
             state = keeper.current()
+            # An adapter that was set before any vector came says how many dimensions they will have.
+            dim, dim_of = state.dim, "index"
+            if dim is None and state.adapter is not None:
+                dim, dim_of = state.adapter.dim, "adapter of the index"
             batches = prepare(
                 documents,
                 self.embedder,
-                state.dim,
+                dim,
                 state.lexical.fields,
                 self.batch_size,
                 None if self.replace else keeper.rows_of,
                 keeper.reusable,
                 report,
+                dim_of=dim_of,
             )
             for batch in batches:
                 if self.scope is not None:
@@ -75,6 +80,10 @@ class Write:
         state = keeper.current()
         if pending.dim is not None and state.dim not in (None, pending.dim):
             raise InvalidInputError(f"documents: vectors have {pending.dim} dimensions, the index has {state.dim}")
+        if pending.dim is not None and state.adapter is not None and state.adapter.dim != pending.dim:
+            raise InvalidInputError(
+                f"documents: vectors have {pending.dim} dimensions, the adapter of the index has {state.adapter.dim}"
+            )
         present = keeper.rows_of(pending.names)
         if present and not self.replace:
             raise DuplicateIdError(
