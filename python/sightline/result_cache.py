@@ -1,13 +1,15 @@
 """What searches found, kept for the next time: hits until a commit, the vectors of queries until they are crowded out.
 
 Both are bounded and drop what was not used for longest. Thread-safe; nothing is computed under a lock, so two threads
-may compute one thing twice.
+may compute one thing twice. A child that forks begins with empty ones, whatever its parent's threads were doing.
 """
 
 from __future__ import annotations
 
 import datetime
+import os
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
@@ -48,16 +50,43 @@ class _Recent(Generic[_Value]):
         self._values.clear()
 
 
-class ResultCache:
+class _Forgetting:
+    """What a child that forks empties: its parent's other threads may have held the lock, and will never release it."""
+
+    def __init__(self) -> None:
+        self._forget()
+        _living.add(self)
+
+    def _forget(self) -> None:
+        self._lock = threading.Lock()
+
+
+_living: weakref.WeakSet[_Forgetting] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for each in list(_living):
+        each._forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
+
+
+class ResultCache(_Forgetting):
     """Keep what searches found in one state of an index.
 
     Parameters: size : how many searches at most
     """
 
     def __init__(self, size: int) -> None:
-        self._lock = threading.Lock()
+        self._size = size
+        super().__init__()
+
+    def _forget(self) -> None:
+        super()._forget()
         self._state: object = None
-        self._found: _Recent[Hits] = _Recent(size)
+        self._found: _Recent[Hits] = _Recent(self._size)
 
     def get(self, state: object, key: Any) -> Hits | None:
         """Return copies of the hits of a search, None if it was not made in this state.
@@ -89,7 +118,7 @@ def _copies(hits: Hits) -> Hits:
     ]
 
 
-class CachedQueries:
+class CachedQueries(_Forgetting):
     """Embed queries, those used last from memory.
 
     Parameters: embedder : which must give a text the same vector each time; size : how many vectors at most
@@ -97,8 +126,12 @@ class CachedQueries:
 
     def __init__(self, embedder: Callable[[list[str]], Any], size: int) -> None:
         self._embedder = embedder
-        self._lock = threading.Lock()
-        self._vectors: _Recent[NDArray[np.float32]] = _Recent(size)
+        self._size = size
+        super().__init__()
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._vectors: _Recent[NDArray[np.float32]] = _Recent(self._size)
 
     def __call__(self, texts: list[str]) -> Any:
         """Return the vectors of documents, which are not kept here."""
