@@ -18,6 +18,10 @@ settings.register_profile("ci", deadline=None, derandomize=True)
 settings.register_profile("reduced", deadline=None, derandomize=True, max_examples=15)
 settings.load_profile(os.environ.get("SIGHTLINE_HYPOTHESIS_PROFILE") or ("ci" if IN_CI else "default"))
 
+# Haystack and Chroma report to their makers unless told not to; a test run is nobody's use of them.
+os.environ.setdefault("HAYSTACK_TELEMETRY_ENABLED", "False")
+os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     # The suites of some frameworks hold bare ``async def`` tests; without pytest-asyncio nobody reads this.

@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import multiprocessing
+import os
+import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -293,3 +296,28 @@ def test_threads_that_write_and_search_see_their_own_writes() -> None:
     for thread in threads:
         thread.join()
     assert not failures
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_child_does_not_wait_for_locks_of_its_parent() -> None:
+    """A thread of the parent holds both locks at the fork; in the child nobody would ever release them."""
+    index = HybridIndex(embedder=lambda texts: [[1.0, float(len(text))] for text in texts], cache=8)
+    index.add([{"id": "a", "text": "apple"}])
+    expected = index.search("apple")
+    cache, queries = index._cache, index._cached_queries
+    assert cache is not None
+    assert queries is not None
+    with cache._lock, queries._lock:
+        child = os.fork()
+        if child == 0:
+            found = index.search("apple")
+            os._exit(0 if found == expected == index.search("apple") else 1)
+    deadline = time.monotonic() + 60
+    while (ended := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    if not ended[0]:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert ended[0] == child
+    assert os.waitstatus_to_exitcode(ended[1]) == 0
