@@ -21,7 +21,7 @@ from benchmarks.results import Run
 from benchmarks.session import Session
 from benchmarks.workers import environment_for
 
-__all__ = ["SUITES", "add_common_options", "measure", "run_suite"]
+__all__ = ["SUITES", "add_common_options", "measure", "published_settings", "run_suite"]
 
 # Command -> module below benchmarks, what it measures, threads unless said otherwise (None: all CPUs).
 SUITES: dict[str, tuple[str, str, int | None]] = {
@@ -42,8 +42,19 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--threads", type=int, help="for every engine alike")
     parser.add_argument("--repeats", type=int, default=15, help="rounds (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=40, help="at most this long a case (default: %(default)s)")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=8,
+        help="at most this long for each engine of a case, beyond three rounds (default: %(default)s)",
+    )
+    parser.add_argument("--longest", type=float, help="leave out, visibly, a peer one call of which takes more seconds")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="exit with 1 if an engine fails, or one of --peers or Sightline is missing",
+    )
     parser.add_argument("--json", type=Path, help="write the run to this file")
 
 
@@ -66,38 +77,56 @@ def measure(options: argparse.Namespace, command: str, profile: str, body: Any) 
     A wrong answer leaves as SystemExit; what was measured before is still written, and says by its rows how far it got.
     """
     sl.set_num_threads(options.threads)
+    others = environment.Others()
+    start = time.perf_counter()
     machine = limits_of(options.threads)
-    session = Session(options, machine)
+    session = Session(options, machine, started_at=start, settings=published_settings(options))
     run = Run(
         command=_published(command),
         profile=profile,
         created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
         environment=environment.record(options.threads),
         limits=machine.as_dict(),
-        settings={
-            name: value
-            for name, value in sorted(vars(options).items())
-            if not isinstance(value, Path) and value is not None
-        },
+        settings=session.settings,
         engines=session.engines,
         rows=session.rows,
         cases=session.cases,
     )
     print(
         f"{run.environment['cpu']}, kernels {run.environment['isa']}, {options.threads} thread(s); limits: "
-        f"read {machine.read_gb_s:.1f} GB/s, int8 {machine.int8_gop_s:.0f} GOP/s, "
-        f"float32 {machine.float32_gflop_s:.0f} GFLOP/s, write {machine.write_gb_s:.2f} GB/s",
+        f"read {machine.read_gb_s:.1f} GB/s (one thread {machine.read_one_gb_s:.1f}), "
+        f"int8 {machine.int8_gop_s:.0f} GOP/s, float32 {machine.float32_gflop_s:.0f} GFLOP/s, "
+        f"write {machine.write_gb_s:.2f} GB/s, {machine.syncs_s:.0f} syncs/s",
         flush=True,
     )
-    start = time.perf_counter()
     signal.signal(signal.SIGTERM, _leave)  # who is told to stop still closes its workers and keeps what it measured
     try:
         body(session)
     finally:
+        run.environment |= others.shares() | {"shortened": session.shortened}
         if options.json:
             results.write(run, options.json)
-    print(f"\n{len(run.rows)} rows in {time.perf_counter() - start:.0f} s")
+    gaps = [row for row in run.rows if row.status != "ok"]
+    shown = "".join(f"; {sum(row.status == kind for row in gaps)} {kind}" for kind in sorted({r.status for r in gaps}))
+    print(f"\n{len(run.rows)} rows in {time.perf_counter() - start:.0f} s{shown}")
+    if run.environment["cpu_of_others"]:
+        print(f"other processes had {run.environment['cpu_of_others']:.0%} of the CPUs meanwhile")
+    if options.strict:
+        _refuse_gaps(run, {"sightline", *(options.peers or ())})
     return run
+
+
+def _refuse_gaps(run: Run, wanted: set[str]) -> None:
+    """Raise SystemExit for what failed, for what was wanted and is missing, and for a run without any exact answer."""
+    gaps = [
+        (row.suite, row.case, row.name, row.problem)
+        for row in run.rows
+        if row.status == "failed" or (row.status == "missing" and row.engine in wanted)
+    ]
+    if not any(row.exact and row.recall == 1 and row.status == "ok" for row in run.rows):
+        gaps.append(("all", "all", "all", "no exact answer was compared"))
+    if gaps:
+        raise SystemExit("\n".join(f"{suite}, {case}: {name}: {problem}" for suite, case, name, problem in gaps))
 
 
 def _leave(number: int, frame: object) -> None:
@@ -116,6 +145,12 @@ def limits_of(threads: int) -> Limits:
     command = [sys.executable, "-c", code, str(threads)]
     out = subprocess.run(command, check=True, capture_output=True, text=True, env=environment_for(threads))
     return Limits(**json.loads(out.stdout))
+
+
+def published_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """What is set, without the paths of this machine."""
+    given = sorted(vars(options).items())
+    return {name: value for name, value in given if value is not None and not isinstance(value, Path)}
 
 
 def _published(command: str) -> str:

@@ -20,6 +20,7 @@ __all__ = ["Change", "changes", "main"]
 
 _RESAMPLES = 2000
 _RECALL_STEP = 0.001
+_AGREEMENT = 0.10
 _Key = tuple[str, str, str, str]
 
 
@@ -49,7 +50,6 @@ def changes(old: Run, new: Run, threshold: float) -> list[Change]:
         first, second = before[key], after[key]
         if first.status != "ok" or second.status != "ok":
             continue
-        ours = (_ours(before, key), _ours(after, key))
         if first.unit != "ms":
             if first.engine == "sightline" and first.median and second.median:
                 found.append(_plain(key, first.unit, first.median, second.median))
@@ -59,9 +59,8 @@ def changes(old: Run, new: Run, threshold: float) -> list[Change]:
                 found.append(_timed(key, "time", _logs(first), _logs(second), threshold, sign=-1))
             if first.recall is not None and second.recall is not None:
                 found.append(_plain(key, "recall", first.recall, second.recall))
-        elif ours[0] is not None and ours[1] is not None and first.rounds and second.rounds:
-            logs = [_paired(row, mine) for row, mine in ((first, ours[0]), (second, ours[1]))]
-            found.append(_timed(key, "ratio", logs[0], logs[1], threshold, sign=1))
+        elif first.beside and second.beside:
+            found.append(_timed(key, "ratio", _paired(first), _paired(second), threshold, sign=1))
     return sorted(found, key=lambda change: change.factor)
 
 
@@ -69,18 +68,13 @@ def _by_key(run: Run) -> dict[_Key, Row]:
     return {(row.suite, row.data, row.case, row.name): row for row in run.rows}
 
 
-def _ours(rows: dict[_Key, Row], key: _Key) -> Row | None:
-    found = rows.get((*key[:3], "sightline"))
-    return found if found is not None and found.rounds else None
-
-
 def _logs(row: Row) -> np.typing.NDArray[np.float64]:
     return np.log(np.asarray(row.rounds))
 
 
-def _paired(row: Row, ours: Row) -> np.typing.NDArray[np.float64]:
-    rounds = min(len(row.rounds), len(ours.rounds))
-    return _logs(row)[:rounds] - _logs(ours)[:rounds]
+def _paired(row: Row) -> np.typing.NDArray[np.float64]:
+    rounds = min(len(row.rounds), len(row.beside))
+    return _logs(row)[:rounds] - np.log(np.asarray(row.beside[:rounds]))
 
 
 def _timed(
@@ -140,4 +134,17 @@ def main(argv: list[str]) -> int:
     worse = sum(change.worse for change in found)
     better = sum(change.moved for change in found) - worse
     print(f"{len(found)} figures in both: {better} better, {worse} worse, {len(found) - better - worse} within noise")
+    _print_agreement([change for change in found if change.figure == "ratio"])
     return 1 if worse and options.fail_on_worse else 0
+
+
+def _print_agreement(ratios: list[Change]) -> None:
+    """How well two runs of the same code agree in their ratio columns, whatever their noise says."""
+    if not ratios:
+        return
+    off = sorted((abs(float(np.log(change.factor))) for change in ratios), reverse=True)
+    within = sum(value <= np.log1p(_AGREEMENT) for value in off)
+    print(
+        f"ratio columns: {within} of {len(off)} differ by less than {_AGREEMENT:.0%}; "
+        f"median difference {np.expm1(np.median(off)):.1%}, largest {np.expm1(off[0]):.1%}"
+    )

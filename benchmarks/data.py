@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ __all__ = [
     "load_vectors",
 ]
 
+_LEAST_QUERIES = 1000  # generated whatever is asked for, since the rows depend on their number
 _HELD_OUT = 1000  # rows that become queries where a file brings none
 
 
@@ -58,9 +60,18 @@ class Collection:
 
 def generated_vectors(kind: str, count: int, dim: int, queries: int, seed: int) -> Vectors:
     """``kind``: "embedding" (like sentence embeddings) or "gaussian" (the worst case)."""
-    if kind == "gaussian":
-        return Vectors("Gaussian, the worst case", *vectors.gaussian(count, dim, queries, seed))
-    return Vectors("embedding-like", *vectors.embedding_like(count, dim, queries, seed))
+    rows, query_rows = _generated(kind, count, dim, max(queries, _LEAST_QUERIES), seed)
+    name = "Gaussian, the worst case" if kind == "gaussian" else "embedding-like"
+    return Vectors(name, rows, query_rows[:queries])
+
+
+@lru_cache(maxsize=4)  # the suites of a run ask for the same ones
+def _generated(kind: str, count: int, dim: int, queries: int, seed: int) -> tuple[FloatArray, FloatArray]:
+    make = vectors.gaussian if kind == "gaussian" else vectors.embedding_like
+    made = make(count, dim, queries, seed)
+    for part in made:
+        part.setflags(write=False)  # it is everybody's
+    return made
 
 
 def default_collection(limit: int, seed: int, dim: int = 384) -> Collection:
@@ -68,7 +79,7 @@ def default_collection(limit: int, seed: int, dim: int = 384) -> Collection:
     enough to measure speed, not to judge answers by.
     """
     documents, queries = texts.docstrings(limit)
-    rows, query_rows = vectors.embedding_like(len(documents), dim, len(queries), seed)
+    rows, query_rows = _generated("embedding", len(documents), dim, len(queries), seed)
     return Collection("standard-library docstrings", documents, queries, rows, query_rows)
 
 

@@ -85,7 +85,7 @@ def run_on(session: Session, found: Vectors, *, approximate: bool) -> None:
     checked = found.queries[: options.check]
     truth = DenseTruth(found.rows, checked, max(options.k))
     with (
-        input_folder(rows=found.rows, queries=found.queries[: max(batches)]) as inputs,
+        input_folder(rows=found.rows, queries=found.queries[: max([*batches, len(checked)])]) as inputs,
         session.started("dense", found.described(), table, inputs) as engines,
     ):
         good: dict[str, int] = {}

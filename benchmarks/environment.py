@@ -13,7 +13,7 @@ import numpy as np
 
 import sightline as sl
 
-__all__ = ["record"]
+__all__ = ["Others", "record"]
 
 _PACKAGES = (
     *("numpy", "faiss-cpu", "hnswlib", "usearch", "scann", "scalable-vs"),
@@ -42,6 +42,38 @@ def record(threads: int) -> dict[str, Any]:
         "packages": {name: version for name in _PACKAGES if (version := _version(name))},
         "load_before": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
+
+
+class Others:
+    """Who else used the CPUs between its making and ``shares``: other processes, and other guests of the machine."""
+
+    def __init__(self) -> None:
+        self._before = _cpu_seconds()
+
+    def shares(self) -> dict[str, float | None]:
+        """Shares of all CPU time, by the kernel's count of ticks; None where that cannot be read. To be asked for after
+        all workers have ended, since their time is only known then.
+        """
+        after = _cpu_seconds()
+        if self._before is None or after is None:
+            return {"cpu_of_others": None, "cpu_stolen": None}
+        total, busy, stolen, own = (late - early for late, early in zip(after, self._before, strict=True))
+        total = max(total, 1e-9)
+        return {"cpu_of_others": round(max(0.0, busy - own) / total, 3), "cpu_stolen": round(stolen / total, 3)}
+
+
+def _cpu_seconds() -> tuple[float, float, float, float] | None:
+    """Of all CPUs since the system started: in all, busy, stolen by the hypervisor; and of this process's family."""
+    words = _text("/proc/stat").partition("\n")[0].split()
+    if len(words) < 9 or words[0] != "cpu":
+        return None
+    user, nice, system, idle, waiting, interrupts, soft, stolen = (
+        int(word) / os.sysconf("SC_CLK_TCK") for word in words[1:9]
+    )
+    busy = user + nice + system + interrupts + soft
+    times = os.times()
+    own = times.user + times.system + times.children_user + times.children_system
+    return busy + idle + waiting + stolen, busy, stolen, own
 
 
 def _cpu_name() -> str:

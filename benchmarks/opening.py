@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import sightline as sl
@@ -11,13 +12,13 @@ from benchmarks import data, hybrid, lexical
 from benchmarks.peers import DENSE, HYBRID, LEXICAL, chosen
 from benchmarks.results import Row
 from benchmarks.session import Session, input_folder
-from benchmarks.timing import Timing
-from benchmarks.workers import Worker, WorkerError, contenders
+from benchmarks.timing import LEAST_ROUNDS, Timing, interleave
+from benchmarks.workers import Contender, Worker, WorkerError, contenders
 
 __all__ = ["add_options", "run"]
 
 _DENSE = ("sightline", "numpy", "faiss-flat")
-_LEXICAL = ("sightline", "bm25s-numba", "tantivy")
+_LEXICAL = ("sightline", "bm25s-numpy", "tantivy")  # numba would compile for seconds before its first answer
 _HYBRID = ("sightline", "lancedb", "zvec")
 
 
@@ -25,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000], help="generated rows")
     parser.add_argument("--dim", type=int, default=384)
     parser.add_argument("--documents", type=int, default=20_000)
-    parser.add_argument("--builds", type=int, default=5, help="fresh processes for each engine")
+    parser.add_argument("--opens", type=int, default=9, help="fresh processes for each engine (default: %(default)s)")
 
 
 def run(session: Session) -> None:
@@ -52,7 +53,7 @@ def run(session: Session) -> None:
 def _open(session: Session, table: dict[str, str], inputs: Path, described: str, case: str, count: int) -> None:
     print(f"\nopen: {described}, {session.threads} threads", flush=True)
     rows: list[Row] = []
-    times: dict[str, list[float]] = {}
+    times: dict[str, Timing] = {}
     with (
         tempfile.TemporaryDirectory() as folder,
         contenders(chosen(table, session.options.peers), inputs, session.threads, folder=Path(folder)) as engines,
@@ -70,17 +71,35 @@ def _open(session: Session, table: dict[str, str], inputs: Path, described: str,
             there[engine.name] = (engine, row)
             if engine.name == "sightline" and engine.built["disk_bytes"]:
                 row.share = {"of": "read_gb_s", "work": engine.built["disk_bytes"]}  # checksums are verified
-        for _ in range(session.options.builds):
-            for name, (engine, row) in there.items():
-                if row.status != "ok":
-                    continue
-                worker = Worker(engine.module, session.threads, inputs, engine.folder)
-                try:
-                    reply = worker.ask("open")
-                    times.setdefault(name, []).append(reply["seconds"] * 1e3)
-                    row.resident_bytes = reply["resident_bytes"]
-                except WorkerError as error:
-                    row.status, row.problem = "failed", str(error)
-                finally:
-                    worker.close()
-    session.finish(rows, {name: Timing(tuple(values)) for name, values in times.items()})
+        if "sightline" in there:
+            times = _rounds(session, there, inputs)
+    session.finish(rows, {name: timing for name, timing in times.items() if timing.rounds})
+
+
+def _rounds(session: Session, there: dict[str, tuple[Contender, Row]], inputs: Path) -> dict[str, Timing]:
+    """Each engine opens in a new process, one of Sightline directly before or after it."""
+
+    def opened(name: str, first: int, calls: int) -> float:
+        engine, row = there[name]
+        if row.status != "ok" or engine.folder is None:
+            return float("nan")
+        worker = Worker(engine.module, session.threads, inputs, engine.folder)
+        try:
+            reply = worker.ask("open")
+        except WorkerError as error:
+            row.status, row.problem = "failed", str(error)
+            return float("nan")
+        finally:
+            worker.close()
+        row.resident_bytes = reply["resident_bytes"]
+        milliseconds: float = reply["seconds"] * 1e3
+        return milliseconds
+
+    found = interleave(
+        {name: partial(opened, name) for name in there},
+        repeats=LEAST_ROUNDS if session.late() else session.options.opens,
+        seconds=session.options.seconds * 4,  # most of it goes into starting processes
+        reference="sightline",
+        estimates=dict.fromkeys(there, 1e3),
+    )
+    return {name: timing for name, timing in found.items() if there[name][1].status == "ok"}

@@ -12,6 +12,7 @@ from benchmarks.results import EngineRecord, Row, Run
 
 __all__ = ["main", "markdown"]
 
+_BUSY = 0.05  # of the CPU time of the machine
 _SUITE_TITLES = {
     "dense": "Vectors: exact and approximate search",
     "lexical": "Words: BM25",
@@ -27,17 +28,21 @@ _METHOD = """\
   included. A row that ties with the k-th score to within the rounding of float32 counts as found.
 - **One process an engine**, with the same number of threads for all, set in each library and by CPU affinity.
   Memory beyond interpreter and input: the peak while building, and what stays resident after it and one search.
-- **Interleaved rounds.** A round of an engine is a pause of 50 ms, in which the threads of the engine before go to
-  sleep, one call that is not counted, then up to 50 timed calls, over other queries each. So caches hold an
-  engine's own data, as in a server; it is the same for all. Engines take turns, in rotating order.
-- **Median and spread.** A time is the median of a round's calls, then the median over rounds [least to most]. A
-  ratio is that engine's time over Sightline's *in the same round*: above 1, Sightline is faster; in brackets its 95
-  % bootstrap interval.
-- **Limits.** Read bandwidth, int8 and float32 arithmetic and durable writing are measured in the same run; "share"
-  is how much of the limit that binds Sightline reaches; reading beyond 100 % means that the codes fit the caches.
-  BM25 searches use one thread, their share is of what all threads could read.
+- **Paired rounds.** Each slice of an engine (one call that is not counted, then as many over other queries as take
+  25 ms) lies directly before or after a slice of Sightline over the same queries, in alternating order: a slow
+  phase of a shared machine hits both or neither. A slice ends when the engine's threads sleep, so that nobody
+  spins on the next one's CPUs. Caches hold an engine's own data, as in a server; it is the same for all.
+- **Median and spread.** A time is the median of a slice's calls, then the median over rounds [least to most]. A
+  ratio is that engine's time over Sightline's, the median over *pairs*: above 1, Sightline is faster; in brackets
+  its 95 % bootstrap interval.
+- **Limits.** Read bandwidth (of all threads and of one), int8 and float32 arithmetic, durable writing and syncs are
+  measured in the same run; int8 by the instructions that the kernels in use have. "Share" is how much of the limit
+  that binds Sightline it reaches; reading beyond 100 % means that the codes fit the caches.
+- **Ingest** builds anew in each round, in a process that has built before; **opening** starts a process each time,
+  imports not counted.
 - Approximate engines are swept over their settings with 100 queries a call; elsewhere each shows the first setting
-  that reached a recall of 0.95, or its last. Engines that are not installed, or fail, stay in the tables as gaps."""
+  that reached a recall of 0.95, or its last. Engines that are not installed, fail, or whose calls
+  take longer than the quick profile allows stay in the tables as gaps."""
 _DATA = """\
 Nothing is downloaded. Texts are the docstrings of Python's standard library. "Embedding-like" vectors have the
 spectrum and the clustering of sentence embeddings: `benchmarks/vectors.py` says how they are made, what they were
@@ -91,25 +96,44 @@ def _environment(run: Run) -> str:
         ("threads", f"{known['threads']}, BM25 searches 1"),
         ("Python", f"{known['python']}, BLAS of NumPy: {known['blas']}"),
         ("peers", packages),
-        ("read bandwidth", f"{limits['read_gb_s']:.1f} GB/s"),
+        (
+            "read bandwidth",
+            f"{limits['read_gb_s']:.1f} GB/s{_also(limits, 'read_one_gb_s', ', one thread {:.1f} GB/s')}",
+        ),
         ("int8 arithmetic", f"{limits['int8_gop_s']:.0f} GOP/s"),
         ("float32 arithmetic", f"{limits['float32_gflop_s']:.0f} GFLOP/s (NumPy's BLAS)"),
-        ("durable writing", f"{limits['write_gb_s']:.2f} GB/s"),
-        ("load before the run", f"{known['load_before']}"),
+        ("durable writing", f"{limits['write_gb_s']:.2f} GB/s{_also(limits, 'syncs_s', ', {:,.0f} syncs a second')}"),
+        ("CPU time of other processes, stolen", f"{_percent(known['cpu_of_others'])}, {_percent(known['cpu_stolen'])}"),
     ]
     return _table(["", ""], lines)
 
 
+def _also(limits: dict[str, float], name: str, shown: str) -> str:
+    return shown.format(limits[name]) if name in limits else ""
+
+
+def _percent(share: float | None) -> str:
+    return "not readable" if share is None else f"{share:.1%}"
+
+
 def _busy(run: Run) -> list[str]:
-    """A warning where others used the machine, too: it distorts, and in our favour."""
-    load, cpus = run.environment.get("load_before"), run.environment.get("cpus")
-    if load is None or not cpus or load <= 0.5 * cpus:
-        return []
-    return [
-        f"**The machine was not idle** (load {load} on {cpus} CPUs). Engines whose threads wait for each other "
-        "actively, as those of OpenMP and BLAS do, suffer more from that than Sightline's: ratios against them flatter "
-        "us, and shares of limits are uncertain. Spreads show how much; measure on your own machine."
-    ]
+    """Warnings: others used the machine, which distorts, and in our favour; or time was short."""
+    found = []
+    known = run.environment
+    shares = [share for name in ("cpu_of_others", "cpu_stolen") if (share := known.get(name)) is not None]
+    load = f"load {known.get('load_before')} on {known.get('cpus')} CPUs before it"
+    busy = sum(shares) > _BUSY if shares else (known.get("load_before") or 0.0) > 0.5 * (known.get("cpus") or 1)
+    if busy:
+        taken = f"others took {sum(shares):.0%} of its CPU time" if shares else load
+        found.append(
+            f"**The machine was not idle** ({taken}). Engines whose threads wait for "
+            "each other actively, as those of OpenMP and BLAS do, suffer more from that than Sightline's: ratios "
+            "against them flatter us, and shares of limits are uncertain. Spreads show how much; measure on your own "
+            "machine."
+        )
+    if run.environment.get("shortened"):
+        found.append("**Some cases have three rounds only**: the run was behind the minutes that its profile has.")
+    return found
 
 
 def _lost(run: Run) -> str:
@@ -169,7 +193,13 @@ def _row_cells(row: Row) -> Sequence[str]:
     )
 
 
-_LIMITS = {"read_gb_s": "reading", "int8_gop_s": "int8 arithmetic", "write_gb_s": "writing"}
+_LIMITS = {
+    "read_gb_s": "reading",
+    "read_one_gb_s": "one thread's reading",
+    "int8_gop_s": "int8 arithmetic",
+    "write_gb_s": "writing",
+    "syncs_s": "syncs",
+}
 
 
 def _engine_cells(engine: EngineRecord) -> Sequence[str]:

@@ -13,7 +13,9 @@ from benchmarks.timing import Ratio
 
 __all__ = ["SCHEMA_VERSION", "EngineRecord", "Row", "Run", "merge", "read", "write"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+# Of the environment: what differs from run to run.
+_OF_A_RUN = ("load_before", "cpu_of_others", "cpu_stolen", "shortened")
 
 
 @dataclass
@@ -21,7 +23,7 @@ class Row:
     """One engine in one case: what it found, how long it took, and against Sightline in the same rounds.
 
     ``ratio`` is its time over Sightline's: above 1, Sightline is faster. ``rounds`` are milliseconds (or values of
-    another ``unit``), from which ``compare`` takes the noise.
+    another ``unit``), ``beside`` Sightline's in the same rounds; from both ``compare`` takes the noise.
     """
 
     suite: str
@@ -29,7 +31,7 @@ class Row:
     case: str
     engine: str
     setting: str = ""
-    status: str = "ok"  # or "missing", "failed", "not offered"
+    status: str = "ok"  # or "missing", "failed", "left out"
     problem: str = ""
     exact: bool = False
     recall: float | None = None
@@ -38,6 +40,7 @@ class Row:
     least: float | None = None
     most: float | None = None
     rounds: list[float] = field(default_factory=list)
+    beside: list[float] = field(default_factory=list)
     ratio: dict[str, float] | None = None
     share: dict[str, Any] | None = None  # {"of": a limit of the machine, "value": 0..1}
     queries: int = 0  # in one call
@@ -113,7 +116,7 @@ def merge(runs: Sequence[Run]) -> Run:
     if they had been measured side by side.
     """
     first = runs[0]
-    known = [{k: v for k, v in run.environment.items() if k != "load_before"} for run in runs]
+    known = [{k: v for k, v in run.environment.items() if k not in _OF_A_RUN} for run in runs]
     for other, run in zip(known, runs, strict=True):
         if other != known[0]:
             raise ValueError(
@@ -125,10 +128,13 @@ def merge(runs: Sequence[Run]) -> Run:
         if cases & seen:
             raise ValueError(f"two runs hold the same case: {sorted(cases & seen)[0]}")
         seen |= cases
-    loads = [load for run in runs if (load := run.environment.get("load_before")) is not None]
+    worst = {
+        name: max((value for run in runs if (value := run.environment.get(name)) is not None), default=None)
+        for name in _OF_A_RUN
+    }
     return replace(
         first,
-        environment=first.environment | {"load_before": max(loads, default=None)},
+        environment=first.environment | worst,
         command=" && python -m benchmarks ".join(run.command for run in runs),
         # A limit is what was possible at best.
         limits={name: max(run.limits[name] for run in runs) for name in first.limits},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import numpy as np
 from benchmarks import peers
 from benchmarks.limits import Limits
 from benchmarks.results import EngineRecord, Row
-from benchmarks.timing import Timing, interleave, paired_ratio
+from benchmarks.timing import LEAST_ROUNDS, Timing, interleave, paired_ratio
 from benchmarks.truth import Truth, WrongAnswer
 from benchmarks.workers import Contender, WorkerError, contenders
 
@@ -46,6 +47,11 @@ class Session:
     rows: list[Row] = field(default_factory=list)
     engines: list[EngineRecord] = field(default_factory=list)
     cases: list[dict[str, Any]] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    started_at: float = field(default_factory=time.perf_counter)
+    due: float = 1.0  # the share of a profile's minutes that may have passed when the present suite ends
+    shortened: bool = False
+    _per_query: dict[str, float] = field(default_factory=dict)  # label -> milliseconds
 
     @property
     def threads(self) -> int:
@@ -96,16 +102,19 @@ class Session:
         identical: bool = False,
         bytes_read: float | None = None,
         operations: float | None = None,
+        work: tuple[str, float] | None = None,
     ) -> list[Row]:
         """Check every answer, then time all entries in interleaved rounds. Engines that are missing become gaps.
 
         ``queries``: how many one call answers. ``identical``: Sightline's ids must be the true ones in the true order.
         ``bytes_read``, ``operations``: what one call of Sightline must read or multiply and add with 8 bits, for its
-        share of the machine's limit; an engine that counts bytes itself is asked.
+        share of the machine's limit; an engine that counts bytes itself is asked. ``work``: the same for another limit,
+        by its name in ``Limits``.
         Raises WrongAnswer if an engine that promises exact answers gives another one.
         """
         rows: dict[str, Row] = {}
         timed: dict[str, Entry] = {}
+        estimates: dict[str, float] = {}
         for entry in entries:
             contender = entry.contender
             row = Row(suite, data, case_name, contender.name, exact=entry.exact, queries=queries, k=k, count=count)
@@ -117,29 +126,61 @@ class Session:
             label = contender.label(entry.setting)
             row.setting = label.removeprefix(contender.name).strip()
             rows[label] = row
+            expected = queries * self._per_query.get(label, 0.0)
+            if self._too_long(row, expected):
+                continue
             try:
+                usual = None
                 if truth is not None and entry.judged:
-                    counted = self._check(row, entry, truth, identical and contender.name == _OURS)
+                    counted, usual = self._check(row, entry, truth, identical and contender.name == _OURS)
                     if contender.name == _OURS:
-                        row.share = _work(operations, bytes_read if counted is None else counted)
-                timed[label] = entry
-            except WorkerError as error:
+                        row.share = _share_of(work, operations, bytes_read if counted is None else counted)
+                elif contender.name == _OURS:
+                    row.share = _share_of(work, operations, bytes_read)
+                if usual is None:  # two rounds: the first may have had something to prepare
+                    usual = min(contender.round(entry.case, 0, 1) for _ in range(2))
+            except WorkerError as error:  # before anything is timed: a failure must not stop the others
                 row.status, row.problem = "failed", str(error)
-        for label, entry in list(timed.items()):  # before anything is timed: a failure must not stop the others
-            problem = _first_round(entry)
-            if problem:
-                rows[label].status, rows[label].problem = "failed", problem
-                del timed[label]
+                continue
+            if queries:
+                self._per_query[label] = min(usual / queries, self._per_query.get(label, np.inf))
+            if not self._too_long(row, usual):
+                timed[label], estimates[label] = entry, usual
         times = interleave(
             {label: partial(entry.contender.round, entry.case) for label, entry in timed.items()},
-            repeats=self.options.repeats,
+            repeats=self.repeats(),
             seconds=self.options.seconds,
+            reference=next((label for label, entry in timed.items() if entry.contender.name == _OURS), None),
+            estimates=estimates,
         )
         self.finish(list(rows.values()), {rows[label].name: timing for label, timing in times.items()})
         return list(rows.values())
 
-    def _check(self, row: Row, entry: Entry, truth: Truth, identical: bool) -> int | None:
-        found, bytes_read = entry.contender.ids(entry.case, len(truth))
+    def repeats(self) -> int:
+        """Rounds of a case; the least that is sensible once a run is behind its ``minutes``."""
+        return min(int(self.options.repeats), LEAST_ROUNDS) if self.late() else int(self.options.repeats)
+
+    def late(self) -> bool:
+        """Whether the time that ``minutes`` allows up to and with the present suite is over; it then says so once."""
+        minutes = getattr(self.options, "minutes", None)
+        if not minutes or time.perf_counter() - self.started_at <= 60 * minutes * self.due:
+            return False
+        if not self.shortened:
+            self.shortened = True
+            print(f"    behind the {minutes:g} minutes of this profile: {LEAST_ROUNDS} rounds a case from here on")
+        return True
+
+    def _too_long(self, row: Row, milliseconds: float) -> bool:
+        """Leave out, visibly, an engine one call of which takes longer than ``longest`` seconds; never Sightline."""
+        longest = getattr(self.options, "longest", None)
+        if not longest or milliseconds <= longest * 1e3 or row.engine == _OURS:
+            return False
+        row.status = "left out"
+        row.problem = f"left to --full: one call takes {milliseconds / 1e3:.1f} s"
+        return True
+
+    def _check(self, row: Row, entry: Entry, truth: Truth, identical: bool) -> tuple[int | None, float | None]:
+        found, bytes_read, usual = entry.contender.ids(entry.case, len(truth))
         row.recall = truth.recall(found, row.k)
         if entry.exact and row.recall < 1:
             raise WrongAnswer(
@@ -148,18 +189,17 @@ class Session:
             )
         if identical:
             truth.check_identical(found, row.k, row.name)
-        return bytes_read
+        return bytes_read, usual
 
     def finish(self, rows: list[Row], times: dict[str, Timing]) -> None:
         """Fill in times and ratios, keep the rows and show them."""
-        ours = next((times[row.name] for row in rows if row.engine == _OURS and row.name in times), None)
         for row in rows:
             timing = times.get(row.name)
             if timing is not None:
-                row.rounds = list(timing.rounds)
+                row.rounds, row.beside = list(timing.rounds), list(timing.beside)
                 row.median, row.least, row.most = timing.median, timing.least, timing.most
-                if ours is not None and timing is not ours:
-                    row.set_ratio(paired_ratio(timing.rounds, ours.rounds))
+                if timing.beside:
+                    row.set_ratio(paired_ratio(timing.rounds, timing.beside))
         if rows:
             print(f" {rows[0].suite}: {rows[0].data}: {rows[0].case}")
         for row in rows:
@@ -170,8 +210,11 @@ class Session:
     def _share(self, row: Row) -> None:
         """Turn the work of a call into its share of the machine's limit."""
         if row.share is not None and row.median is not None:
-            limit = self.limits.as_dict()[row.share["of"]] * 1e9
-            row.share = {"of": row.share["of"], "value": row.share["work"] / (row.median / 1e3) / limit}
+            name = row.share["of"]
+            if name == "read_gb_s" and self.threads == 1:
+                name = "read_one_gb_s"
+            limit = self.limits.as_dict()[name] * (1 if name == "syncs_s" else 1e9)
+            row.share = {"of": name, "value": row.share["work"] / (row.median / 1e3) / limit}
         else:
             row.share = None
 
@@ -189,16 +232,12 @@ def input_folder(**files: Any) -> Iterator[Path]:
         yield folder
 
 
-def _first_round(entry: Entry) -> str:
-    """Run one round that is not kept; return what went wrong."""
-    try:
-        entry.contender.round(entry.case, 0, 1)
-    except WorkerError as error:
-        return str(error)
-    return ""
-
-
-def _work(operations: float | None, bytes_read: float | None) -> dict[str, Any] | None:
+def _share_of(
+    work: tuple[str, float] | None, operations: float | None, bytes_read: float | None
+) -> dict[str, Any] | None:
+    """The limit that binds a call, and how much of it the call needs."""
+    if work is not None:
+        return {"of": work[0], "work": work[1]}
     if operations is not None:
         return {"of": "int8_gop_s", "work": operations}
     return None if bytes_read is None else {"of": "read_gb_s", "work": bytes_read}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,7 @@ __all__ = ["docstrings", "known_items", "sentences"]
 
 def docstrings(limit: int) -> tuple[list[str], list[str]]:
     """Return the docstrings of the standard library, and first lines of some of them as queries."""
-    documents = []
-    for path in sorted(Path(os.__file__).parent.rglob("*.py")):
-        if not {"site-packages", "test", "tests", "idlelib"} & set(path.parts):
-            documents.extend(_docstrings_of(path))
-    documents = list(dict.fromkeys(documents))[:limit]
+    documents = list(_every_docstring()[:limit])
     chosen = np.random.default_rng(1).permutation(len(documents))[:1000]
     return documents, [documents[i].strip().split("\n")[0] for i in chosen]
 
@@ -43,6 +40,15 @@ def sentences(documents: list[str]) -> list[str]:
     """Split documents roughly into sentences: many short documents."""
     parts = (part.strip() for document in documents for part in document.replace("\n", " ").split(". "))
     return [part for part in parts if part]
+
+
+@cache
+def _every_docstring() -> tuple[str, ...]:
+    documents: list[str] = []
+    for path in sorted(Path(os.__file__).parent.rglob("*.py")):
+        if not {"site-packages", "test", "tests", "idlelib"} & set(path.parts):
+            documents.extend(_docstrings_of(path))
+    return tuple(dict.fromkeys(documents))
 
 
 def _docstrings_of(path: Path) -> Iterator[str]:

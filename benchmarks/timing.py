@@ -1,34 +1,55 @@
-"""Interleaved rounds, so that a machine that slows down slows every engine down; medians, spreads and paired ratios.
+"""Paired, interleaved rounds, so that a machine that slows down slows both engines of a pair; medians, spreads, ratios.
 
-A round of one engine is a pause, one call that is not counted, then several timed ones. The pause lets the threads of
-the engine before go to sleep (OpenMP and BLAS spin for milliseconds after a call); the call that is not counted wakes
-this engine's own and brings its data back into the caches, as they are in a server that answers one query after
-another. It is the same for every engine.
+A slice of an engine is one call that is not counted, then so many timed ones as take about 25 ms, each over another
+query. In a round, each engine's slice lies directly before or after one of the reference (Sightline), over the same
+queries, and which of both goes first alternates: of two slices a tenth of a second apart, a slow phase of a shared
+machine hits both or neither, and a drift cancels out. A slice ends when the threads of its engine sleep, because those
+of OpenMP and BLAS spin for milliseconds after a call and would take the next engine's CPUs. The uncounted call wakes an
+engine's own and brings its data back into the caches, as they are in a server that answers one query after another.
 """
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
-__all__ = ["Ratio", "Timing", "calls_per_round", "interleave", "measure", "paired_ratio", "run_round"]
+__all__ = [
+    "LEAST_ROUNDS",
+    "Ratio",
+    "Timing",
+    "calls_per_round",
+    "interleave",
+    "measure",
+    "paired_ratio",
+    "run_round",
+    "settle",
+]
 
-_PAUSE_SECONDS = 0.05
-_ROUND_SECONDS = 0.1  # as many calls a round as take about so long, between one and _MOST_CALLS
-_MOST_CALLS = 50
-_LEAST_ROUNDS = 3
+LEAST_ROUNDS = 3
+_SLICE_SECONDS = 0.025
+_MOST_CALLS = 1024
+_WARM_SECONDS = 0.25  # a call that is longer needs no other before it
+_LEAST_PAUSE_SECONDS = 0.002
+_MOST_PAUSE_SECONDS = 0.2
+_BLIND_PAUSE_SECONDS = 0.05  # where the states of threads cannot be read
 _RESAMPLES = 1000
+
+RoundOf = Callable[[int, int], float]  # (number of the first call, calls) -> milliseconds of one call
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds of one call: each round's median, the median over them, and their extremes."""
+    """Milliseconds of one call: each round's median, and what the reference took beside it in the same round."""
 
     rounds: tuple[float, ...]
+    beside: tuple[float, ...] = ()
 
     @property
     def median(self) -> float:
@@ -53,51 +74,114 @@ class Ratio:
 
 
 def run_round(call: Callable[[int], object], first: int, calls: int) -> float:
-    """One round: calls number ``first`` (not counted) to ``first + calls``; the median in milliseconds."""
-    time.sleep(_PAUSE_SECONDS)
+    """One slice: calls number ``first`` (not counted) to ``first + calls``; the median in milliseconds."""
+    start = time.perf_counter()
     call(first)
+    warming = time.perf_counter() - start
     times = np.empty(calls)
-    for number in range(calls):
-        start = time.perf_counter()
-        call(first + 1 + number)
-        times[number] = (time.perf_counter() - start) * 1e3
-    return float(np.median(times))
+    if calls == 1 and warming > _WARM_SECONDS:
+        times[0] = warming
+    else:
+        for number in range(calls):
+            start = time.perf_counter()
+            call(first + 1 + number)
+            times[number] = time.perf_counter() - start
+    settle()
+    return float(np.median(times)) * 1e3
+
+
+def settle() -> None:
+    """Return when the other threads of this process sleep, after a fifth of a second at the latest."""
+    tasks = Path("/proc/self/task")
+    if not tasks.exists():
+        time.sleep(_BLIND_PAUSE_SECONDS)
+        return
+    end = time.perf_counter() + _MOST_PAUSE_SECONDS
+    quiet = 0
+    while quiet < 2 and time.perf_counter() < end:  # seen twice, so that one who is about to hand over is not missed
+        time.sleep(_LEAST_PAUSE_SECONDS)
+        quiet = quiet + 1 if _others_sleep(tasks) else 0
+
+
+def _others_sleep(tasks: Path) -> bool:
+    own = str(threading.get_native_id())
+    for task in os.listdir(tasks):
+        if task == own:
+            continue
+        try:
+            state = (tasks / task / "stat").read_bytes().rpartition(b")")[2].split()[0]
+        except OSError:  # it has ended
+            continue
+        if state == b"R":
+            return False
+    return True
 
 
 def calls_per_round(seconds_a_call: float) -> int:
-    return int(np.clip(_ROUND_SECONDS / max(seconds_a_call, 1e-9), 1, _MOST_CALLS))
+    """A power of two, so that two runs nearly always measure over the same queries."""
+    wanted = np.clip(_SLICE_SECONDS / max(seconds_a_call, 1e-9), 1, _MOST_CALLS)
+    return int(2 ** np.floor(np.log2(wanted)))
 
 
 def interleave(
-    rounds_of: Mapping[str, Callable[[int, int], float]], *, repeats: int, seconds: float
+    rounds_of: Mapping[str, RoundOf],
+    *,
+    repeats: int,
+    seconds: float,
+    reference: str | None = None,
+    estimates: Mapping[str, float] | None = None,
 ) -> dict[str, Timing]:
-    """Time each engine round robin, each round begun by the next one, until ``repeats`` rounds are done.
+    """Time each engine in ``repeats`` rounds; with a ``reference`` each slice has one of it directly beside.
 
-    ``rounds_of`` gives for each engine what ``run_round`` does with its call: (first, calls) -> milliseconds. An
-    engine that has used its share of ``seconds`` sits out the rounds that remain, but each has three.
+    ``rounds_of`` gives for each engine what ``run_round`` does with its call; ``estimates`` are milliseconds of a call
+    where they are known already. An engine that has used up ``seconds`` sits out the rounds that remain, but each has
+    three. The order rotates from round to round.
     """
-    names = list(rounds_of)
-    calls = {name: calls_per_round(rounds_of[name](0, 1) / 1e3) for name in names}
-    taken: dict[str, list[float]] = {name: [] for name in names}
-    spent = dict.fromkeys(names, 0.0)
+    known = estimates or {}
+    calls = {
+        name: calls_per_round((known[name] if name in known else one_round(0, 1)) / 1e3)
+        for name, one_round in rounds_of.items()
+    }
+    taken: dict[str, list[float]] = {name: [] for name in rounds_of}
+    beside: dict[str, list[float]] = {name: [] for name in rounds_of}
+    spent = dict.fromkeys(rounds_of, 0.0)
+    others = [name for name in rounds_of if name != reference] or list(rounds_of)
+    paired = reference in rounds_of and reference not in others
     for number in range(repeats):
-        at = number % len(names)
-        for name in names[at:] + names[:at]:
-            if number >= _LEAST_ROUNDS and spent[name] > seconds / len(names):
+        at = number % len(others)
+        first = number * (_MOST_CALLS + 1)
+        of_reference = []
+        for name in others[at:] + others[:at]:
+            if number >= LEAST_ROUNDS and spent[name] > seconds:
                 continue
             start = time.perf_counter()
-            taken[name].append(rounds_of[name](number * (_MOST_CALLS + 1), calls[name]))
+            for turn in _turns(name, reference if paired else None, number):
+                milliseconds = rounds_of[turn](first, calls[turn])
+                if turn == name:
+                    taken[name].append(milliseconds)
+                else:
+                    beside[name].append(milliseconds)
+                    of_reference.append(milliseconds)
             spent[name] += time.perf_counter() - start
-    return {name: Timing(tuple(milliseconds)) for name, milliseconds in taken.items()}
+        if reference is not None and of_reference:
+            taken[reference].append(float(np.median(of_reference)))
+    return {name: Timing(tuple(taken[name]), tuple(beside[name])) for name in rounds_of}
+
+
+def _turns(name: str, reference: str | None, number: int) -> tuple[str, ...]:
+    if reference is None:
+        return (name,)
+    return (reference, name) if number % 2 == 0 else (name, reference)
 
 
 def measure(calls: Mapping[str, Callable[[], object]], *, repeats: int, seconds: float) -> dict[str, Timing]:
-    """``interleave`` for calls of this process that are the same each time."""
+    """``interleave`` for calls of this process that are the same each time; ``seconds`` are those of all together."""
 
     def numbered(call: Callable[[], object], first: int, count: int) -> float:
         return run_round(lambda _: call(), first, count)
 
-    return interleave({name: partial(numbered, call) for name, call in calls.items()}, repeats=repeats, seconds=seconds)
+    rounds_of = {name: partial(numbered, call) for name, call in calls.items()}
+    return interleave(rounds_of, repeats=repeats, seconds=seconds / max(1, len(calls)))
 
 
 def paired_ratio(slow: Sequence[float], fast: Sequence[float]) -> Ratio:

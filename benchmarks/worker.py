@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks import memory
 from benchmarks.peers import load_peer
 from benchmarks.peers.base import DensePeer, HybridPeer, LexicalPeer, Peer, Setting, folder_bytes
-from benchmarks.timing import run_round
+from benchmarks.timing import run_round, settle
 
 Case = dict[str, Any]
 Call = Callable[[int], Any]
@@ -82,7 +82,9 @@ class Worker:
         with tempfile.TemporaryDirectory() as folder:
             arguments = tuple(argument[:_REHEARSAL] for argument in self._arguments())
             with contextlib.suppress(Exception):  # what fails here fails in the build, too, and is reported there
-                type(self.peer)(self.peer.threads, Path(folder)).build(*arguments)  # type: ignore[attr-defined]
+                peer = type(self.peer)(self.peer.threads, Path(folder))
+                peer.build(*arguments)  # type: ignore[attr-defined]
+                peer.close()
         gc.collect()
         memory.trim()
 
@@ -115,7 +117,13 @@ class Worker:
         """The ids for the first ``count`` queries, asked in batches as the case does, into a file."""
         call = self._call(case)
         batch = case.get("batch", 1)
-        found = [np.asarray(call(number)) for number in range(-(-count // batch))]
+        found = []
+        seconds = []
+        for number in range(-(-count // batch)):
+            start = time.perf_counter()
+            answer = call(number)
+            seconds.append(time.perf_counter() - start)
+            found.append(np.asarray(answer))
         ids = np.full((count, case["k"]), -1, dtype=np.int64)
         at = 0
         for part in found:
@@ -124,10 +132,28 @@ class Worker:
                     ids[at, : len(row)] = row
                     at += 1
         np.save(path, ids)
-        return {"bytes_read": self._bytes_read(case)}
+        # How long a call takes, roughly: the first may have had something to prepare.
+        usual = float(np.median(seconds[1:])) * 1e3 if len(seconds) > 1 else None
+        return {"bytes_read": self._bytes_read(case), "milliseconds": usual}
 
     def round(self, case: Case, first: int, calls: int) -> dict[str, Any]:
+        if case["what"] == "build":
+            return {"milliseconds": float(np.median([self._build_anew() for _ in range(calls)]))}
         return {"milliseconds": run_round(self._call(case), first, calls)}
+
+    def _build_anew(self) -> float:
+        """Milliseconds of one more build, in a folder of its own, beside the index that this process holds."""
+        arguments = self._arguments()
+        with tempfile.TemporaryDirectory(dir=self.peer.folder) as folder:
+            peer = type(self.peer)(self.peer.threads, Path(folder))
+            start = time.perf_counter()
+            peer.build(*arguments)  # type: ignore[attr-defined]
+            seconds = time.perf_counter() - start
+            peer.close()
+            del peer, arguments
+            gc.collect()
+        settle()
+        return seconds * 1e3
 
     # What a case asks for -----------------------------------------------------------------------------------------
 

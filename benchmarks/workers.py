@@ -117,13 +117,15 @@ class Contender:
         settings = self.built["settings"] if self.built else []
         return f"{self.name} {settings[setting]['label']}".strip() if settings else self.name
 
-    def ids(self, case: dict[str, Any], count: int) -> tuple[npt.NDArray[np.int64], int | None]:
-        """The answers to the first ``count`` queries, and the bytes that one call reads if the engine tells."""
+    def ids(self, case: dict[str, Any], count: int) -> tuple[npt.NDArray[np.int64], int | None, float | None]:
+        """The answers to the first ``count`` queries, the bytes that one call reads if the engine tells, and the
+        milliseconds that it takes if there were several.
+        """
         assert self.worker is not None
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "ids.npy"
             reply = self.worker.ask("answers", case=case, count=count, path=str(path))
-            return np.load(path), reply["bytes_read"]
+            return np.load(path), reply["bytes_read"], reply["milliseconds"]
 
     def round(self, case: dict[str, Any], first: int, calls: int) -> float:
         assert self.worker is not None

@@ -68,6 +68,40 @@ def test_every_exact_row_has_recall_one_and_ours_a_share_of_the_limit(run_file):
         assert None not in (ours.peak_bytes, ours.resident_bytes, ours.disk_bytes)
 
 
+def test_options_reach_every_suite(tmp_path):
+    """Data, k, threads and rounds of the command line, over a folder in the format of BEIR with embeddings."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "beir"
+    (folder / "qrels").mkdir(parents=True)
+    words = [f"w{i}" for i in range(40)]
+    corpus = [{"_id": f"d{i}", "title": "", "text": " ".join(rng.choice(words, 12))} for i in range(300)]
+    queries = [{"_id": f"q{i}", "text": " ".join(rng.choice(words, 3))} for i in range(100)]
+    for name, entries in (("corpus", corpus), ("queries", queries)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td2\t1\n", encoding="utf-8")
+    np.save(folder / "docs.npy", rng.standard_normal((300, 24)).astype(np.float32))
+    np.save(folder / "queries.npy", rng.standard_normal((100, 24)).astype(np.float32))
+    path = tmp_path / "run.json"
+    done = benchmarks(
+        *("run", "dense", "lexical", "hybrid", "ingest", "open", "filter", "quality", "--smoke", "--peers", "numpy"),
+        *("--data", str(folder), "--rows", "500", "--dim", "8", "--k", "3", "7", "--threads", "1", "--repeats", "4"),
+        *("--seconds", "5", "--strict", "--json", str(path)),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = results.read(path)
+    ours = [row for row in run.rows if row.engine == "sightline"]
+    assert {row.suite for row in ours} == {"dense", "lexical", "hybrid", "ingest", "open", "filter", "quality"}
+    for suite in ("dense", "lexical", "hybrid", "filter"):
+        assert {row.k for row in ours if row.suite == suite and row.queries} == {3, 7}
+    # The folder's name is in every row but those of generated vectors, which --rows asks for besides.
+    assert {row.data.split(",")[0] for row in ours} == {"beir", "embedding-like"}
+    assert any(row.data == "embedding-like, 500 x 8" for row in ours)
+    assert all(len(row.rounds) == 4 for row in ours if row.unit == "ms" and row.suite != "open")
+    assert run.environment["threads"] == 1
+    assert run.settings["dense"]["k"] == [3, 7]
+    assert str(tmp_path) not in path.read_text(encoding="utf-8")
+
+
 def test_a_wrong_answer_ends_the_run(tmp_path):
     done = benchmarks(
         *("dense", "--rows", "2000", "--dim", "16", "--vectors", "embedding", "--batches", "1"),
@@ -118,11 +152,14 @@ def test_the_report_shows_gaps_and_lost_comparisons(run_file):
     peer.ratio = {"median": 0.5, "low": 0.4, "high": 0.6}
     gap = next(row for row in run.rows if row.engine == "numpy")
     gap.status, gap.problem, gap.median, gap.ratio = "missing", "not installed: numpy", None, None
-    run.environment["load_before"], run.environment["cpus"] = 0.1, 2
-    assert "not idle" not in report.markdown(run, "run.json")
-    run.environment["load_before"] = 3.0
+    run.environment |= {"cpu_of_others": 0.01, "cpu_stolen": 0.0, "shortened": False}
     text = report.markdown(run, "run.json")
-    assert "**The machine was not idle** (load 3.0 on 2 CPUs)" in text
+    assert "not idle" not in text
+    assert "three rounds only" not in text
+    run.environment |= {"cpu_of_others": 0.2, "cpu_stolen": 0.05, "shortened": True}
+    text = report.markdown(run, "run.json")
+    assert "**The machine was not idle** (others took 25% of its CPU time)" in text
+    assert "**Some cases have three rounds only**" in text
     lost = text.partition("## Lost comparisons")[2].partition("## ")[0]
     if gap is not peer:
         assert peer.name in lost

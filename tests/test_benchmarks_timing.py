@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import compare, results
+from benchmarks import compare, results, timing
 from benchmarks.results import Row, Run
 from benchmarks.timing import Timing, calls_per_round, interleave, paired_ratio, run_round
 
@@ -17,40 +20,103 @@ def test_a_round_does_not_count_its_first_call():
     assert seen == [7, 8, 9, 10]
 
 
+def test_a_long_call_needs_no_other_before_it(monkeypatch):
+    seen = []
+    monkeypatch.setattr(timing, "_WARM_SECONDS", 0.0)
+    run_round(seen.append, 7, 1)
+    assert seen == [7]
+    run_round(seen.append, 20, 2)  # several calls: the first is not counted all the same
+    assert seen == [7, 20, 21, 22]
+
+
+def recorded(order, name, milliseconds):
+    def one_round(first, calls):
+        order.append((name, first, calls))
+        return milliseconds
+
+    return one_round
+
+
 def test_engines_take_turns_in_rotating_order():
     order = []
+    engines = {"a": recorded(order, "a", 1.0), "b": recorded(order, "b", 2.0)}
+    times = interleave(engines, repeats=4, seconds=10)
+    assert [name for name, _, _ in order[2:]] == ["a", "b", "b", "a", "a", "b", "b", "a"]
+    # Both see the same queries in a round, and others in the next.
+    assert [first for _, first, _ in order[2::2]] == [first for _, first, _ in order[3::2]]
+    assert len({first for _, first, _ in order[2:]}) == 4
+    assert times["a"].rounds == (1.0,) * 4
+    assert times["a"].beside == ()
 
-    def engine(name, milliseconds):
+
+def test_each_slice_has_one_of_the_reference_beside_it():
+    order = []
+    engines = {name: recorded(order, name, value) for name, value in {"ours": 1.0, "a": 2.0, "b": 40.0}.items()}
+    times = interleave(engines, repeats=4, seconds=10, reference="ours", estimates={"ours": 1.0, "a": 2.0})
+    assert order.pop(0) == ("b", 0, 1)  # only what is not known is tried
+    pairs = [(order[i][0], order[i + 1][0]) for i in range(0, len(order), 2)]
+    assert pairs == [
+        *(("ours", "a"), ("ours", "b")),
+        *(("b", "ours"), ("a", "ours")),
+        *(("ours", "a"), ("ours", "b")),
+        *(("b", "ours"), ("a", "ours")),
+    ]
+    assert {name: calls for name, _, calls in order} == {"ours": 16, "a": 8, "b": 1}  # powers of two, of 25 ms
+    assert times["a"].beside == times["b"].beside == (1.0,) * 4
+    assert times["ours"].rounds == (1.0,) * 4
+    assert times["ours"].beside == ()
+    assert times["b"].rounds == (40.0,) * 4
+
+
+def test_a_slow_phase_hits_both_of_a_pair():
+    """The machine becomes four times slower in the middle of the run; ratios do not see it."""
+    passed = 0
+
+    def engine(milliseconds):
         def one_round(first, calls):
-            order.append((name, first))
-            return milliseconds
+            nonlocal passed
+            passed += 1
+            return milliseconds * (4 if passed > 11 else 1)
 
         return one_round
 
-    times = interleave({"a": engine("a", 1.0), "b": engine("b", 2.0)}, repeats=4, seconds=10)
-    assert [name for name, _ in order[2:]] == ["a", "b", "b", "a", "a", "b", "b", "a"]
-    # Both see the same queries in a round, and others in the next.
-    assert [first for _, first in order[2::2]] == [first for _, first in order[3::2]]
-    assert len({first for _, first in order[2:]}) == 4
-    assert times["a"].rounds == (1.0,) * 4
+    engines = {"ours": engine(1.0), "a": engine(2.0), "b": engine(3.0)}
+    times = interleave(engines, repeats=7, seconds=10, reference="ours", estimates=dict.fromkeys(engines, 1.0))
+    assert paired_ratio(times["a"].rounds, times["a"].beside).median == 2.0
+    assert paired_ratio(times["b"].rounds, times["b"].beside).median == 3.0
+    assert times["a"].median == 8.0
 
 
 def test_an_engine_that_is_too_slow_sits_out_but_has_three_rounds():
-    import time
-
     def slow(first, calls):
         time.sleep(0.02)
         return 20.0
 
-    times = interleave({"slow": slow, "fast": lambda first, calls: 0.1}, repeats=6, seconds=0.03)
+    times = interleave({"slow": slow, "fast": lambda first, calls: 0.1}, repeats=6, seconds=0.015)
     assert len(times["slow"].rounds) == 3
     assert len(times["fast"].rounds) == 6
 
 
+def test_a_slice_ends_when_the_threads_of_its_engine_sleep():
+    if not Path("/proc/self/task").exists():
+        pytest.skip("the states of threads are read from Linux's /proc")
+    end = time.perf_counter() + 0.06
+
+    def spin():
+        while time.perf_counter() < end:
+            pass
+
+    thread = threading.Thread(target=spin)
+    thread.start()
+    timing.settle()
+    assert time.perf_counter() >= end
+    thread.join()
+
+
 def test_calls_a_round():
     assert calls_per_round(10.0) == 1
-    assert calls_per_round(1e-9) == 50
-    assert 1 < calls_per_round(0.01) < 50
+    assert calls_per_round(1e-9) == 1024
+    assert calls_per_round(0.001) == calls_per_round(0.0012) == 16
 
 
 def test_ratios_are_paired_so_a_machine_that_slows_down_cancels_out():
@@ -71,7 +137,8 @@ def make_run(ratio: float, noise: float, seed: int, *, recall: float = 1.0, ours
         row = Row("dense", "data", "case", name, exact=True, recall=recall, rounds=rounds.tolist(), queries=1)
         row.median, row.least, row.most = float(np.median(rounds)), float(min(rounds)), float(max(rounds))
         rows.append(row)
-    rows[1].set_ratio(paired_ratio(rows[1].rounds, rows[0].rounds))
+    rows[1].beside = rows[0].rounds
+    rows[1].set_ratio(paired_ratio(rows[1].rounds, rows[1].beside))
     return Run("c", "quick", "2026-01-01", {"cpu": "x"}, {}, {}, rows=rows)
 
 
@@ -107,7 +174,9 @@ def test_compare_command_exits_non_zero_on_request_only(tmp_path, capsys):
     assert compare.main(paths) == 0
     assert compare.main([*paths, "--fail-on-worse"]) == 1
     assert compare.main([*reversed(paths), "--fail-on-worse"]) == 0
-    assert "1 worse" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "1 worse" in out
+    assert "ratio columns: 0 of 1 differ by less than 10%; median difference 100.0%" in out
 
 
 def test_compare_names_a_peer_that_is_gone(tmp_path, capsys):
@@ -123,7 +192,7 @@ def test_compare_names_a_peer_that_is_gone(tmp_path, capsys):
 def test_a_run_of_another_schema_is_refused(tmp_path):
     path = tmp_path / "run.json"
     path.write_text('{"schema_version": 99}', encoding="utf-8")
-    with pytest.raises(ValueError, match="schema_version 1, got 99"):
+    with pytest.raises(ValueError, match="schema_version 2, got 99"):
         results.read(path)
 
 

@@ -47,6 +47,9 @@ class Peer(ABC):
     def save(self) -> None:  # noqa: B027  # most engines have nothing to do here
         """Write the index into ``folder``; an engine without files of its own writes nothing."""
 
+    def close(self) -> None:  # noqa: B027  # most engines are done when they are dropped
+        """Let go of files and threads."""
+
     def described(self) -> str:
         """The build settings, with what depends on the data; to be asked for after the build."""
         return self.description

@@ -36,6 +36,9 @@ class Engine(HybridPeer):
     def upsert(self, number: int, text: str, vector: Floats, shard: int) -> None:
         self._index.upsert([sl.Document(str(number), text, {"shard": shard}, vector)])
 
+    def close(self) -> None:
+        self._index.close()
+
     def save(self) -> None:
         self._index.close()
         self._index = sl.HybridIndex(self.folder / "kb")  # leaves the closed state in the files, to be measured

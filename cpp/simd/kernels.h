@@ -143,8 +143,9 @@ struct Kernels {
   std::uint32_t (*find_equal_u16)(const std::uint16_t* values, std::size_t count, std::uint16_t wanted) noexcept;
 
   // --- measuring -----------------------------------------------------------------------------------------------------
-  // Multiplies and adds bytes in registers as fast as this instruction set can, without touching memory; returns how many
-  // operations that was (a multiplication and an addition count as two). Benchmarks take it for the limit of scan_block.
+  // Multiplies and adds bytes in registers by the sequence of instructions that scan_block_high has for it, without touching
+  // memory; returns how many operations that was (a multiplication and an addition count as two). Benchmarks take it for the
+  // limit of a search's first pass.
   std::uint64_t (*probe_operations)(std::size_t rounds) noexcept;
 };
 

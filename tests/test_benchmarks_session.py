@@ -1,0 +1,122 @@
+"""One case of a run with made-up engines: gaps, what takes too long, shares of limits, the time of a profile."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from benchmarks import command, environment
+from benchmarks.limits import Limits
+from benchmarks.results import Row, Run
+from benchmarks.session import Entry, Session
+from benchmarks.workers import Contender, WorkerError
+
+LIMITS = Limits(
+    read_gb_s=20.0, read_one_gb_s=10.0, int8_gop_s=500.0, float32_gflop_s=90.0, write_gb_s=1.0, syncs_s=2000.0
+)
+
+
+class Made(Contender):
+    """An engine whose calls take so many milliseconds, by its own word."""
+
+    def __init__(self, name: str, milliseconds: float, fails: bool = False) -> None:
+        super().__init__(name, name, version="1", built={"settings": [{"label": "", "exact": True}]})
+        self.worker: Any = object()
+        self.milliseconds = milliseconds
+        self.fails = fails
+        self.asked: list[int] = []
+
+    def round(self, case: dict[str, Any], first: int, calls: int) -> float:
+        if self.fails:
+            raise WorkerError("ValueError: broken")
+        self.asked.append(calls)
+        return self.milliseconds
+
+
+def made_session(**options: Any) -> Session:
+    defaults = {"threads": 2, "repeats": 5, "seconds": 1.0, "longest": None, "minutes": None}
+    return Session(argparse.Namespace(**{**defaults, **options}), LIMITS)
+
+
+def compare(session: Session, *engines: Contender, **options: Any) -> dict[str, Row]:
+    entries = [Entry(engine, {"what": "search"}) for engine in engines]
+    given: dict[str, Any] = {"queries": 10, "k": 10, "count": 100, **options}
+    rows = session.compare("dense", "data", "case", entries, None, **given)
+    return {row.name: row for row in rows}
+
+
+def test_ratios_are_paired_with_sightline() -> None:
+    rows = compare(made_session(), Made("sightline", 2.0), Made("peer", 6.0))
+    assert rows["peer"].ratio == {"median": 3.0, "low": 3.0, "high": 3.0}
+    assert rows["peer"].beside == rows["sightline"].rounds == [2.0] * 5
+    assert rows["sightline"].ratio is None
+
+
+def test_a_call_that_takes_too_long_is_a_visible_gap_and_is_asked_no_more() -> None:
+    session = made_session(longest=1.0)
+    slow = Made("peer", 1500.0)
+    row = compare(session, Made("sightline", 5000.0), slow)["peer"]  # never Sightline itself
+    assert (row.status, row.problem) == ("left out", "left to --full: one call takes 1.5 s")
+    assert (row.median, row.ratio) == (None, None)
+    asked = len(slow.asked)
+    assert compare(session, Made("sightline", 1.0), slow, queries=100)["peer"].problem.endswith("15.0 s")
+    assert len(slow.asked) == asked  # what it takes a query is known by then
+    assert compare(made_session(), Made("sightline", 1.0), Made("peer", 1500.0))["peer"].status == "ok"
+
+
+def test_a_failure_is_a_gap_of_its_own() -> None:
+    rows = compare(made_session(), Made("sightline", 1.0), Made("peer", 1.0, fails=True), Made("other", 2.0))
+    assert (rows["peer"].status, rows["peer"].problem) == ("failed", "ValueError: broken")
+    assert rows["other"].ratio is not None
+
+
+@pytest.mark.parametrize(
+    ("threads", "options", "share"),
+    [
+        (2, {"bytes_read": 20e6}, {"of": "read_gb_s", "value": 0.5}),
+        (1, {"bytes_read": 20e6}, {"of": "read_one_gb_s", "value": 1.0}),
+        (2, {"operations": 5e8}, {"of": "int8_gop_s", "value": 0.5}),
+        (1, {"work": ("syncs_s", 1.0)}, {"of": "syncs_s", "value": 0.25}),
+        (2, {"work": ("write_gb_s", 2e6)}, {"of": "write_gb_s", "value": 1.0}),
+        (2, {}, None),
+    ],
+)
+def test_shares_of_the_limit_that_binds(threads: int, options: dict[str, Any], share: Any) -> None:
+    row = compare(made_session(threads=threads), Made("sightline", 2.0), **options)["sightline"]
+    assert row.share == (share if share is None else share | {"value": pytest.approx(share["value"])})
+
+
+def test_a_run_that_is_behind_has_three_rounds_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    session = made_session(minutes=1.0)
+    session.due = 0.5
+    assert len(compare(session, Made("sightline", 1.0))["sightline"].rounds) == 5
+    session.started_at = time.perf_counter() - 31
+    assert len(compare(session, Made("sightline", 1.0))["sightline"].rounds) == 3
+    assert session.shortened
+    assert capsys.readouterr().out.count("behind the 1 minutes") == 1
+
+
+def test_strict_runs_end_with_an_error_where_something_failed_or_is_missing() -> None:
+    def run(**rows: str) -> Run:
+        made = [Row("dense", "data", "case", name, status=status, problem="why") for name, status in rows.items()]
+        made[0].exact, made[0].recall = True, 1.0
+        return Run("c", "quick", "2026-01-01", {}, {}, {}, rows=made)
+
+    command._refuse_gaps(run(sightline="ok", numpy="ok", scann="missing", svs="left out"), {"sightline", "numpy"})
+    for bad in (run(sightline="ok", numpy="failed"), run(sightline="ok", numpy="missing")):
+        with pytest.raises(SystemExit, match="dense, case: numpy: why"):
+            command._refuse_gaps(bad, {"sightline", "numpy"})
+    with pytest.raises(SystemExit, match="no exact answer was compared"):
+        command._refuse_gaps(run(sightline="missing"), {"numpy"})
+
+
+def test_who_else_used_the_cpus() -> None:
+    shares = environment.Others().shares()
+    assert set(shares) == {"cpu_of_others", "cpu_stolen"}
+    if os.path.exists("/proc/stat"):
+        assert all(value is not None and 0 <= value <= 1 for value in shares.values())
+    assert np.isfinite([value for value in shares.values() if value is not None]).all()
