@@ -101,6 +101,13 @@ class SegmentBound {
   simd::CoarseQuery factors_{};
 };
 
+// The expression of the kernels (kernels.h, scan_block) for one row and its integer dot, with as few roundings: the product
+// of the dot is rounded three times, the other two once, and two additions follow.
+inline float row_upper(const simd::CoarseQuery& query, const simd::CoarseRows& rows, std::size_t row, std::int32_t dot) noexcept {
+  const float product = query.dot_factor * (rows.scale[row] * static_cast<float>(dot + query.offset));
+  return product + (query.residual_factor * rows.residual[row] + query.bias_factor * rows.bias[row]);
+}
+
 // The greatest float32 below `score`; what lies under it cannot round up to `score`.
 float below(float score) noexcept;
 

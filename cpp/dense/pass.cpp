@@ -19,6 +19,13 @@ constexpr std::size_t kMaxQueriesHighFirst = 48;
 constexpr int kMaxHighSurvivors = 8;
 // Where the high plane leaves more rows a block than this on average, reading both planes at once is cheaper.
 constexpr double kHighPlaneTolerates = 4.0;
+// From this many queries on their survivors share the lines of the low plane, and a row of it in the caches is a third of
+// the work of scoring a vector.
+constexpr std::size_t kMinQueriesRefined = 32;
+// Bounding a block for a query by both planes costs as much as bounding so many of its rows one by one.
+constexpr int kMaxRefinedRows = 4;
+// Where the high plane leaves more rows a query and block than this on average, reading both planes at once is cheaper.
+constexpr double kRefiningTolerates = 0.5;
 // Where both planes leave more than this share of the rows, they are not worth reading.
 constexpr double kBothPlanesTolerate = 0.5;
 // Blocks looked at before a stage is judged, and skipped after it was judged useless until it is tried again.
@@ -88,7 +95,8 @@ Pass::Pass(const Snapshot& snapshot, const float* queries, std::size_t query_cou
       query_count_(query_count),
       padded_dim_((snapshot.dim() + 7) / 8 * 8),
       tile_count_((query_count + kernels_.tile_width - 1) / kernels_.tile_width),
-      high_first_(query_count <= kMaxQueriesHighFirst),
+      refines_(kernels_.dot_row != nullptr && query_count >= kMinQueriesRefined),
+      high_first_(query_count <= kMaxQueriesHighFirst || refines_),
       from_planes_(kernels_.scan_block_planes != nullptr),
       k_(k),
       sample_rank_(presume && coarse ? sample_rank() : 0),
@@ -99,12 +107,15 @@ Pass::Pass(const Snapshot& snapshot, const float* queries, std::size_t query_cou
                          : std::max(kWindowBlocks, (sample_rank_ == 0 ? k : sample_rank_) * 16 / simd::kBlockRows)),
       thresholds_(query_count),
       presumed_(sample_rank_ == 0 ? 0 : query_count, kNoScore),
-      codes_(query_count * padded_dim_) {
+      codes_(query_count * padded_dim_),
+      row_code_count_((padded_dim_ + simd::kRowCodes - 1) / simd::kRowCodes * simd::kRowCodes),
+      row_codes_(refines_ ? query_count * row_code_count_ : 0) {
   std::vector<std::int8_t> row(padded_dim_);
   for (std::size_t q = 0; q < query_count; ++q) {
     const float* vector = queries + q * snapshot.dim();
     queries_.push_back(code_query(snapshot.metric(), vector, snapshot.dim(), first_position + q, row.data()));
     interleave(q, row.data());
+    if (refines_) std::copy(row.begin(), row.end(), row_codes_.data() + q * row_code_count_);
     thresholds_[q].raise(least_score);
   }
   make_tasks();
@@ -212,7 +223,7 @@ void Pass::scan(const Task& task, Worker& worker) {
   if (coarse_) {
     worker.full.reset(snapshot_, queries_, segment_at(task.segment), Level::kFull, thresholds_);
     if (high_first_) worker.high.reset(snapshot_, queries_, segment_at(task.segment), Level::kHigh, thresholds_);
-    if (worker.unpacked.size() == 0 && !from_planes_) worker.unpacked = AlignedBuffer<std::uint8_t>(simd::kBlockRows * padded_dim_);
+    if (worker.unpacked.size() == 0 && (!from_planes_ || refines_)) worker.unpacked = AlignedBuffer<std::uint8_t>(simd::kBlockRows * padded_dim_);
   } else {
     score_blocks(task.segment, task.first_block, task.end_block, worker);
     return;
@@ -232,25 +243,30 @@ void Pass::scan_block(std::uint32_t s, std::size_t block, Worker& worker) {
   const Segment& segment = segment_at(s);
   const bool high_first = high_first_ && !worker.high_plane.resting();
   std::uint64_t rows_high = 0;
-  std::uint64_t rows_full = 0;
+  worker.is_unpacked = false;
+  worker.rows_full = 0;
   for (std::size_t first = 0; first < query_count_; first += kernels_.tile_width) {
     const std::size_t width = std::min(kernels_.tile_width, query_count_ - first);
     if (high_first) {
       rows_high = simd::kBlockRows;
       if (scan_tile_high(s, block, first, width, worker)) continue;
     }
-    if (rows_full == 0 && !from_planes_) {
-      kernels_.unpack_block(segment.high_plane(block), segment.low_plane(block), segment.octets(), worker.unpacked.data());
-    }
-    rows_full = simd::kBlockRows;
     scan_tile_full(s, block, first, width, worker);
   }
-  const std::size_t plane_bytes = segment.plane_bytes_per_block();
-  const std::size_t constant_bytes = 2 * sizeof(float) * simd::kBlockRows;
+  const std::size_t row_bytes = segment.plane_bytes_per_block() / simd::kBlockRows;  // of one plane
+  const std::size_t constant_bytes = 2 * sizeof(float);
+  const auto rows_full = static_cast<std::size_t>(std::popcount(worker.rows_full));
   worker.stats.rows_high += rows_high;
   worker.stats.rows_full += rows_full;
-  if (rows_high != 0) worker.stats.bytes += plane_bytes + constant_bytes;
-  if (rows_full != 0) worker.stats.bytes += (rows_high != 0 ? plane_bytes : 2 * plane_bytes) + constant_bytes;
+  worker.stats.bytes += rows_high * (row_bytes + constant_bytes);
+  worker.stats.bytes += rows_full * ((rows_high != 0 ? row_bytes : 2 * row_bytes) + constant_bytes);
+}
+
+void Pass::unpack(std::uint32_t s, std::size_t block, Worker& worker) {
+  if (worker.is_unpacked) return;
+  const Segment& segment = segment_at(s);
+  kernels_.unpack_block(segment.high_plane(block), segment.low_plane(block), segment.octets(), worker.unpacked.data());
+  worker.is_unpacked = true;
 }
 
 // Scores the allowed rows of some blocks without their bounds. Rows equal to the one before are not scored again: nothing
@@ -315,6 +331,7 @@ bool Pass::scan_tile_high(std::uint32_t s, std::size_t block, std::size_t first,
     survivors[i] &= allowed_word(first + i, s, block);
     most = std::max(most, std::popcount(survivors[i]));
   }
+  if (refines_) return refine_tile(s, block, first, width, survivors, worker);
   worker.high_plane.record(static_cast<std::size_t>(most), tile_count_, window_blocks_, kHighPlaneTolerates);
   if (most > kMaxHighSurvivors) return false;
   for (std::size_t i = 0; i < width; ++i) {
@@ -323,19 +340,76 @@ bool Pass::scan_tile_high(std::uint32_t s, std::size_t block, std::size_t first,
   return true;
 }
 
-// The same by both planes, read as they lie or unpacked in worker.unpacked.
+// Bounds the survivors of the high plane by both planes. False if they are too many and nothing was recorded.
+bool Pass::refine_tile(std::uint32_t s, std::size_t block, std::size_t first, std::size_t width, const std::uint64_t* survivors,
+                       Worker& worker) {
+  std::size_t left = 0;
+  std::size_t long_lists = 0;
+  for (std::size_t i = 0; i < width; ++i) {
+    const int count = std::popcount(survivors[i]);
+    left += static_cast<std::size_t>(std::min(count, kMaxRefinedRows));
+    long_lists += count > kMaxRefinedRows;
+  }
+  const double tolerated = kRefiningTolerates * static_cast<double>(width);
+  worker.high_plane.record(left, tile_count_, window_blocks_, tolerated);
+  if (left == 0) return true;
+  if (2 * long_lists > width) return false;
+  for (std::size_t i = 0; i < width; ++i) {
+    if (survivors[i] == 0) continue;
+    if (std::popcount(survivors[i]) <= kMaxRefinedRows) {
+      refine_rows(first + i, s, block, survivors[i], worker);
+    } else {
+      refine_block(first + i, s, block, worker);
+    }
+  }
+  return true;
+}
+
+void Pass::refine_rows(std::size_t q, std::uint32_t s, std::size_t block, std::uint64_t survivors, Worker& worker) {
+  const Segment& segment = segment_at(s);
+  const simd::CoarseRows rows = segment.full_rows(block);
+  worker.full.follow(q, thresholds_[q].load());
+  const simd::CoarseQuery& constants = worker.full.constants[q];
+  worker.rows_full |= survivors;
+  float upper[simd::kBlockRows];
+  std::uint64_t left = 0;
+  for (; survivors != 0; survivors &= survivors - 1) {
+    const auto r = static_cast<std::size_t>(std::countr_zero(survivors));
+    const std::int32_t dot = kernels_.dot_row(segment.high_plane(block), segment.low_plane(block), segment.octets(), r, row_codes(q));
+    upper[r] = row_upper(constants, rows, r, dot);
+    left |= static_cast<std::uint64_t>(!(upper[r] < constants.threshold)) << r;
+  }
+  collect(q, s, block, left, upper, rows, worker.full.bounds[q], worker);
+}
+
+// All rows of the block for one query: its codes in the order of dimensions are a tile of width 1.
+void Pass::refine_block(std::size_t q, std::uint32_t s, std::size_t block, Worker& worker) {
+  const Segment& segment = segment_at(s);
+  const simd::CoarseRows rows = segment.full_rows(block);
+  std::uint64_t survivors = 0;
+  float upper[simd::kBlockRows];
+  worker.full.follow(q, thresholds_[q].load());
+  worker.rows_full = ~std::uint64_t{0};
+  unpack(s, block, worker);
+  kernels_.scan_block(worker.unpacked.data(), segment.octets(), rows, row_codes(q), &worker.full.constants[q], 1, &survivors, upper);
+  collect(q, s, block, survivors & allowed_word(q, s, block), upper, rows, worker.full.bounds[q], worker);
+}
+
+// A tile by both planes, read as they lie or unpacked in worker.unpacked.
 void Pass::scan_tile_full(std::uint32_t s, std::size_t block, std::size_t first, std::size_t width, Worker& worker) {
   const Segment& segment = segment_at(s);
   const simd::CoarseRows rows = segment.full_rows(block);
   std::uint64_t survivors[simd::kMaxTileWidth];
   float upper[simd::kMaxTileWidth * simd::kBlockRows];
   for (std::size_t q = first; q < first + width; ++q) worker.full.follow(q, thresholds_[q].load());
+  worker.rows_full = ~std::uint64_t{0};
   const std::int8_t* const codes = codes_.data() + first * padded_dim_;
   const simd::CoarseQuery* const constants = worker.full.constants.data() + first;
   if (from_planes_) {
     kernels_.scan_block_planes(segment.high_plane(block), segment.low_plane(block), segment.octets(), rows,
                                codes, constants, width, survivors, upper);
   } else {
+    unpack(s, block, worker);
     kernels_.scan_block(worker.unpacked.data(), segment.octets(), rows, codes, constants, width, survivors, upper);
   }
   std::size_t left = 0;

@@ -7,7 +7,8 @@
 // Which plane is read, and whether any, is decided block by block from what the data has shown (see scan()):
 //   - up to some tens of queries read the high plane first and the low one only where it left many rows: half the bytes,
 //     and no unpacking;
-//   - many queries wait for arithmetic, so they read both planes;
+//   - many queries wait for arithmetic, so they read both planes, unless the table takes four bits much faster than eight
+//     (kernels.h, dot_row): then they read the high plane, and of the rows that it leaves both, row by row;
 //   - where even both planes leave most rows (equal rows, k near the number of rows), rows are scored without them.
 //
 // For a large k a pass may presume: it looks at every kSampleEvery-th block first, takes the score that more than k rows
@@ -111,6 +112,8 @@ class Pass {
     LevelBounds full;
     LevelBounds high;  // only if high_first_
     AlignedBuffer<std::uint8_t> unpacked;
+    bool is_unpacked = false;           // the block that is being scanned
+    std::uint64_t rows_full = 0;        // of this block, those that were bounded by both planes for any query
     std::vector<RowIndex> rows;  // to be scored
     std::vector<float> scores;   // of the row before, one a query
     Usefulness high_plane;
@@ -123,6 +126,7 @@ class Pass {
   };
 
   void interleave(std::size_t q, const std::int8_t* row);
+  const std::int8_t* row_codes(std::size_t q) const noexcept { return row_codes_.data() + q * row_code_count_; }
   std::size_t sample_rank() const;
   void make_tasks();
   void presume(std::size_t q);
@@ -135,6 +139,11 @@ class Pass {
   void score_row(std::uint32_t segment, RowIndex row, bool repeated, std::size_t first_query, std::size_t end_query, Worker& worker);
   void scan_block(std::uint32_t segment, std::size_t block, Worker& worker);
   bool scan_tile_high(std::uint32_t segment, std::size_t block, std::size_t first, std::size_t width, Worker& worker);
+  bool refine_tile(std::uint32_t segment, std::size_t block, std::size_t first, std::size_t width, const std::uint64_t* survivors,
+                   Worker& worker);
+  void refine_rows(std::size_t q, std::uint32_t segment, std::size_t block, std::uint64_t survivors, Worker& worker);
+  void refine_block(std::size_t q, std::uint32_t segment, std::size_t block, Worker& worker);
+  void unpack(std::uint32_t segment, std::size_t block, Worker& worker);
   void scan_tile_full(std::uint32_t segment, std::size_t block, std::size_t first, std::size_t width, Worker& worker);
   void collect(std::size_t q, std::uint32_t segment, std::size_t block, std::uint64_t survivors, const float* upper,
                const simd::CoarseRows& rows, const SegmentBound& bound, Worker& worker);
@@ -149,6 +158,7 @@ class Pass {
   const std::size_t query_count_;
   const std::size_t padded_dim_;
   const std::size_t tile_count_;
+  const bool refines_;  // survivors of the high plane are bounded again row by row
   const bool high_first_;
   const bool from_planes_;
   const std::size_t k_;
@@ -158,6 +168,8 @@ class Pass {
   std::vector<SharedThreshold> thresholds_;  // one a query
   std::vector<float> presumed_;              // one a query, if there is a sample
   AlignedBuffer<std::int8_t> codes_;  // tiles of tile_width queries, the last one narrower
+  std::size_t row_code_count_ = 0;
+  AlignedBuffer<std::int8_t> row_codes_;  // if refines_: query after query, padded for dot_row
   std::vector<Task> tasks_;  // those of the sample first
   std::size_t sample_tasks_ = 0;
   std::vector<Worker> workers_;

@@ -12,6 +12,10 @@ namespace sightline::dense {
 namespace {
 
 constexpr std::size_t kMaxBatch = 1024;                          // queries that share one pass over the codes
+// Where survivors are bounded row by row, codes of queries are read in two orders, and both should stay in the second-level
+// cache: 500 queries took 0.56 ms each where 1000 took 0.77 (100,000 x 384, one core).
+constexpr std::size_t kCodeBytes = std::size_t{192} << 10;
+constexpr std::size_t kLeastBatch = 64;
 constexpr std::size_t kCollectorBytes = std::size_t{256} << 20;  // for all collectors of a batch
 // Rows are scored one by one, without the coarse pass, where a filter keeps fewer than one in this many.
 constexpr std::size_t kSparseFilter = 16;
@@ -76,7 +80,8 @@ void search(const Snapshot& snapshot, const float* queries, std::size_t query_co
   // More places than rows only need padding.
   const std::size_t kept = std::max<std::size_t>(1, std::min(k, snapshot.live_count()));
   const std::size_t bytes_per_query = parallel::num_threads() * Collector::most_bytes(kept);
-  const std::size_t batch = std::clamp<std::size_t>(kCollectorBytes / bytes_per_query, 1, kMaxBatch);
+  const std::size_t most = simd::kernels().dot_row == nullptr ? kMaxBatch : std::clamp(kCodeBytes / dim, kLeastBatch, kMaxBatch);
+  const std::size_t batch = std::clamp<std::size_t>(kCollectorBytes / bytes_per_query, 1, most);
   std::vector<bool> sparse(filters.size());
   for (std::size_t f = 0; f < filters.size(); ++f) sparse[f] = count_allowed(filters[f]) < snapshot.live_count() / kSparseFilter;
   const auto is_sparse = [&](std::size_t q) { return !filters.empty() && sparse[filters.size() == 1 ? 0 : q]; };

@@ -24,14 +24,18 @@ void unpack_block_avx2(const std::uint8_t* high, const std::uint8_t* low, std::s
 
 inline __m256i load_dots(const std::int32_t* p) noexcept { return _mm256_load_si256(reinterpret_cast<const __m256i*>(p)); }
 
-// Bounds of 16 rows for one query; returns their survivor bits. Kept out of line, and fed through memory, so that the
-// tile's accumulators are only ever named one by one and stay in registers.
+inline void store_dots(std::int32_t* p, __m256i sums) noexcept { _mm256_store_si256(reinterpret_cast<__m256i*>(p), sums); }
+
+// Bounds of 16 rows for one query from their dots, times 2^Shift; returns their survivor bits. Kept out of line, and fed through
+// memory, so that the tile's accumulators are only ever named one by one and stay in registers.
+template <int Shift>
 __attribute__((noinline)) std::uint64_t finish_bounds(const std::int32_t* dots, const CoarseRows& rows, std::size_t first_row,
                                                       const CoarseQuery& query, float* upper) noexcept {
   std::uint64_t mask = 0;
   for (int v = 0; v < 2; ++v) {
     const std::size_t row = first_row + 8 * static_cast<std::size_t>(v);
-    const __m256 dot = _mm256_cvtepi32_ps(_mm256_add_epi32(load_dots(dots + 8 * v), _mm256_set1_epi32(query.offset)));
+    const __m256i sum = _mm256_slli_epi32(load_dots(dots + 8 * v), Shift);
+    const __m256 dot = _mm256_cvtepi32_ps(_mm256_add_epi32(sum, _mm256_set1_epi32(query.offset)));
     const __m256 product = _mm256_mul_ps(_mm256_loadu_ps(rows.scale + row), dot);
     const __m256 bias = _mm256_mul_ps(_mm256_set1_ps(query.bias_factor), _mm256_loadu_ps(rows.bias + row));
     const __m256 slack = _mm256_fmadd_ps(_mm256_set1_ps(query.residual_factor), _mm256_loadu_ps(rows.residual + row), bias);
@@ -51,20 +55,24 @@ inline __m256i broadcast_quad(const std::int8_t* codes) noexcept {
 
 inline __m256i load_rows(const std::uint8_t* p) noexcept { return _mm256_load_si256(reinterpret_cast<const __m256i*>(p)); }
 
-// The tile: 2 registers of 8 rows by W <= 4 queries, 2 * W accumulators of 16 registers; four such strips make a block.
-template <int W>
-inline void finish_strip(const __m256i (&sums)[W][2], const CoarseRows& rows, std::size_t strip, const CoarseQuery* constants,
-                         std::uint64_t* survivors, float* upper) noexcept {
-  alignas(32) std::int32_t dots[W][16];
-#pragma GCC unroll 4
-  for (int q = 0; q < W; ++q) {
-    _mm256_store_si256(reinterpret_cast<__m256i*>(dots[q]), sums[q][0]);
-    _mm256_store_si256(reinterpret_cast<__m256i*>(dots[q] + 8), sums[q][1]);
-  }
-  for (int q = 0; q < W; ++q) {
-    survivors[q] |= finish_bounds(dots[q], rows, 16 * strip, constants[q], upper + kBlockRows * static_cast<std::size_t>(q));
-  }
+// The two ways to add 32 products to sums. In assembly, because g++ otherwise adds the products of several steps to each
+// other first, for which the registers do not suffice: its loops had 10 to 20 loads and stores of sums a step.
+//
+// To 8 sums of 32 bits. No pair of products may be greater than 16 bits hold.
+inline void add_to_quads(__m256i& sums, __m256i rows, __m256i codes, __m256i ones) noexcept {
+  __m256i products;
+  asm("vpmaddubsw %3, %2, %1\n\tvpmaddwd %4, %1, %1\n\tvpaddd %1, %0, %0"
+      : "+x"(sums), "=&x"(products)
+      : "x"(rows), "x"(codes), "xm"(ones));
 }
+// To 16 sums of 16 bits, which the caller empties before they can overflow.
+inline void add_to_pairs(__m256i& sums, __m256i rows, __m256i codes) noexcept {
+  __m256i products;
+  asm("vpmaddubsw %3, %2, %1\n\tvpaddw %1, %0, %0" : "+x"(sums), "=&x"(products) : "x"(rows), "x"(codes));
+}
+
+// The tile: 2 registers of 8 rows by W <= 6 queries, so up to 12 sums of 16 registers; four such strips make a block.
+constexpr std::size_t kTileWidth = 6;
 
 template <int W>
 void scan_tile(const std::uint8_t* block, std::size_t octets, const CoarseRows& rows, const std::int8_t* queries,
@@ -73,7 +81,7 @@ void scan_tile(const std::uint8_t* block, std::size_t octets, const CoarseRows& 
   for (int q = 0; q < W; ++q) survivors[q] = 0;
   for (std::size_t strip = 0; strip < 4; ++strip) {
     __m256i sums[W][2];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int q = 0; q < W; ++q) {
       sums[q][0] = _mm256_setzero_si256();
       sums[q][1] = _mm256_setzero_si256();
@@ -83,15 +91,28 @@ void scan_tile(const std::uint8_t* block, std::size_t octets, const CoarseRows& 
     for (std::size_t quad = 0; quad < 2 * octets; ++quad, p += kOctetBytes, e += 4 * W) {
       const __m256i first = load_rows(p);
       const __m256i second = load_rows(p + 32);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int q = 0; q < W; ++q) {
         const __m256i codes = broadcast_quad(e + 4 * q);
-        sums[q][0] = _mm256_add_epi32(sums[q][0], _mm256_madd_epi16(_mm256_maddubs_epi16(first, codes), ones));
-        sums[q][1] = _mm256_add_epi32(sums[q][1], _mm256_madd_epi16(_mm256_maddubs_epi16(second, codes), ones));
+        add_to_quads(sums[q][0], first, codes, ones);
+        add_to_quads(sums[q][1], second, codes, ones);
       }
     }
-    finish_strip<W>(sums, rows, strip, constants, survivors, upper);
+    alignas(32) std::int32_t dots[W][16];
+#pragma GCC unroll 8
+    for (int q = 0; q < W; ++q) {
+      store_dots(dots[q], sums[q][0]);
+      store_dots(dots[q] + 8, sums[q][1]);
+    }
+    for (int q = 0; q < W; ++q) {
+      survivors[q] |= finish_bounds<0>(dots[q], rows, 16 * strip, constants[q], upper + kBlockRows * static_cast<std::size_t>(q));
+    }
   }
+}
+
+// Adds 16 bits in pairs to the 8 sums at `dots`.
+inline void empty_pairs(std::int32_t* dots, __m256i pairs, __m256i ones) noexcept {
+  store_dots(dots, _mm256_add_epi32(load_dots(dots), _mm256_madd_epi16(pairs, ones)));
 }
 
 template <int W>
@@ -103,55 +124,84 @@ void scan_tile_high(const std::uint8_t* high, std::size_t octets, const CoarseRo
   const __m256i low_nibbles = _mm256_set1_epi8(0x0f);
   for (int q = 0; q < W; ++q) survivors[q] = 0;
   for (std::size_t strip = 0; strip < 4; ++strip) {
-    __m256i sums[W][2];
-#pragma GCC unroll 4
-    for (int q = 0; q < W; ++q) {
-      sums[q][0] = _mm256_setzero_si256();
-      sums[q][1] = _mm256_setzero_si256();
-    }
+    alignas(32) std::int32_t dots[W][16] = {};
+    std::int32_t* in_memory = dots[0];
+    asm("" : "+r"(in_memory) : : "memory");  // the sums of 32 bits stay there: the registers are for those of 16 bits
     const std::uint8_t* p = high + 64 * strip;
     const std::int8_t* e = queries;
     for (std::size_t octet = 0; octet < octets;) {
       const std::size_t flush = octet + kOctetsPerFlush < octets ? octet + kOctetsPerFlush : octets;
       __m256i pairs[W][2];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int q = 0; q < W; ++q) {
         pairs[q][0] = _mm256_setzero_si256();
         pairs[q][1] = _mm256_setzero_si256();
       }
       for (; octet < flush; ++octet, p += kOctetBytes, e += 8 * W) {
-        const __m256i both_0 = load_rows(p);
-        const __m256i both_1 = load_rows(p + 32);
-        const __m256i first_0 = _mm256_and_si256(both_0, low_nibbles);
-        const __m256i first_1 = _mm256_and_si256(both_1, low_nibbles);
-#pragma GCC unroll 4
+        const __m256i first_0 = _mm256_and_si256(load_rows(p), low_nibbles);
+        const __m256i first_1 = _mm256_and_si256(load_rows(p + 32), low_nibbles);
+#pragma GCC unroll 8
         for (int q = 0; q < W; ++q) {
           const __m256i codes = broadcast_quad(e + 4 * q);
-          pairs[q][0] = _mm256_add_epi16(pairs[q][0], _mm256_maddubs_epi16(first_0, codes));
-          pairs[q][1] = _mm256_add_epi16(pairs[q][1], _mm256_maddubs_epi16(first_1, codes));
+          add_to_pairs(pairs[q][0], first_0, codes);
+          add_to_pairs(pairs[q][1], first_1, codes);
         }
-        const __m256i second_0 = _mm256_and_si256(_mm256_srli_epi16(both_0, 4), low_nibbles);
-        const __m256i second_1 = _mm256_and_si256(_mm256_srli_epi16(both_1, 4), low_nibbles);
-#pragma GCC unroll 4
+        const __m256i second_0 = _mm256_and_si256(_mm256_srli_epi16(load_rows(p), 4), low_nibbles);
+        const __m256i second_1 = _mm256_and_si256(_mm256_srli_epi16(load_rows(p + 32), 4), low_nibbles);
+#pragma GCC unroll 8
         for (int q = 0; q < W; ++q) {
           const __m256i codes = broadcast_quad(e + 4 * W + 4 * q);
-          pairs[q][0] = _mm256_add_epi16(pairs[q][0], _mm256_maddubs_epi16(second_0, codes));
-          pairs[q][1] = _mm256_add_epi16(pairs[q][1], _mm256_maddubs_epi16(second_1, codes));
+          add_to_pairs(pairs[q][0], second_0, codes);
+          add_to_pairs(pairs[q][1], second_1, codes);
         }
       }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int q = 0; q < W; ++q) {
-        sums[q][0] = _mm256_add_epi32(sums[q][0], _mm256_madd_epi16(pairs[q][0], ones));
-        sums[q][1] = _mm256_add_epi32(sums[q][1], _mm256_madd_epi16(pairs[q][1], ones));
+        empty_pairs(in_memory + 16 * q, pairs[q][0], ones);
+        empty_pairs(in_memory + 16 * q + 8, pairs[q][1], ones);
       }
     }
-#pragma GCC unroll 4
     for (int q = 0; q < W; ++q) {
-      sums[q][0] = _mm256_slli_epi32(sums[q][0], 5);
-      sums[q][1] = _mm256_slli_epi32(sums[q][1], 5);
+      survivors[q] |= finish_bounds<5>(dots[q], rows, 16 * strip, constants[q], upper + kBlockRows * static_cast<std::size_t>(q));
     }
-    finish_strip<W>(sums, rows, strip, constants, survivors, upper);
   }
+}
+
+// The four bytes of a row in each octet, for as many as fit, are put together in memory: loads of 8 bytes from there wait for
+// the stores, but those of different rows overlap.
+std::int32_t dot_row_avx2(const std::uint8_t* high, const std::uint8_t* low, std::size_t octets, std::size_t row,
+                          const std::int8_t* query) noexcept {
+  constexpr std::size_t kAtOnce = 16;  // octets
+  alignas(32) std::uint8_t h[4 * kAtOnce];
+  alignas(32) std::uint8_t l[4 * kAtOnce];
+  high += 4 * row;
+  low += 4 * row;
+  const __m128i low_nibbles = _mm_set1_epi8(0x0f);
+  const __m256i ones = _mm256_set1_epi16(1);
+  __m256i sums = _mm256_setzero_si256();
+  while (octets != 0) {
+    const std::size_t count = octets < kAtOnce ? octets : kAtOnce;
+    if (count < kAtOnce) {
+      for (std::size_t i = 0; i < 4 * kAtOnce; ++i) h[i] = l[i] = 0;
+    }
+    for (std::size_t i = 0; i < count; ++i, high += kOctetBytes, low += kOctetBytes) {
+      __builtin_memcpy(h + 4 * i, high, 4);
+      __builtin_memcpy(l + 4 * i, low, 4);
+    }
+    for (std::size_t i = 0; i < count; i += 4, query += 32) {
+      const __m128i upper = _mm_load_si128(reinterpret_cast<const __m128i*>(h + 4 * i));
+      const __m128i lower = _mm_load_si128(reinterpret_cast<const __m128i*>(l + 4 * i));
+      const __m128i first = _mm_or_si128(_mm_slli_epi16(_mm_and_si128(upper, low_nibbles), 4), _mm_and_si128(lower, low_nibbles));
+      const __m128i second = _mm_or_si128(_mm_andnot_si128(low_nibbles, upper), _mm_and_si128(_mm_srli_epi16(lower, 4), low_nibbles));
+      const __m256i codes = _mm256_set_m128i(_mm_unpackhi_epi32(first, second), _mm_unpacklo_epi32(first, second));
+      const __m256i of_query = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(query));
+      sums = _mm256_add_epi32(sums, _mm256_madd_epi16(_mm256_maddubs_epi16(codes, of_query), ones));
+    }
+    octets -= count;
+  }
+  const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+  const __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4E));
+  return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xB1)));
 }
 
 void scan_block_avx2(const std::uint8_t* block, std::size_t octets, const CoarseRows& rows, const std::int8_t* queries,
@@ -160,7 +210,9 @@ void scan_block_avx2(const std::uint8_t* block, std::size_t octets, const Coarse
     case 1: return scan_tile<1>(block, octets, rows, queries, constants, survivors, upper);
     case 2: return scan_tile<2>(block, octets, rows, queries, constants, survivors, upper);
     case 3: return scan_tile<3>(block, octets, rows, queries, constants, survivors, upper);
-    default: return scan_tile<4>(block, octets, rows, queries, constants, survivors, upper);
+    case 4: return scan_tile<4>(block, octets, rows, queries, constants, survivors, upper);
+    case 5: return scan_tile<5>(block, octets, rows, queries, constants, survivors, upper);
+    default: return scan_tile<kTileWidth>(block, octets, rows, queries, constants, survivors, upper);
   }
 }
 
@@ -171,7 +223,9 @@ void scan_block_high_avx2(const std::uint8_t* high, std::size_t octets, const Co
     case 1: return scan_tile_high<1>(high, octets, rows, queries, constants, survivors, upper);
     case 2: return scan_tile_high<2>(high, octets, rows, queries, constants, survivors, upper);
     case 3: return scan_tile_high<3>(high, octets, rows, queries, constants, survivors, upper);
-    default: return scan_tile_high<4>(high, octets, rows, queries, constants, survivors, upper);
+    case 4: return scan_tile_high<4>(high, octets, rows, queries, constants, survivors, upper);
+    case 5: return scan_tile_high<5>(high, octets, rows, queries, constants, survivors, upper);
+    default: return scan_tile_high<kTileWidth>(high, octets, rows, queries, constants, survivors, upper);
   }
 }
 
@@ -329,11 +383,12 @@ const Kernels kAvx2Kernels = {
     .max_abs_f32 = max_abs_f32_avx2,
     .encode_row = encode_row_avx2,
     .max_query_code = 64,
-    .tile_width = 4,
+    .tile_width = kTileWidth,
     .unpack_block = unpack_block_avx2,
     .scan_block = scan_block_avx2,
     .scan_block_planes = nullptr,
     .scan_block_high = scan_block_high_avx2,
+    .dot_row = dot_row_avx2,
     .strided_maxima_u16 = strided_maxima_u16_avx2,
     .take_at_least_u16 = take_at_least_u16_avx2,
     .unpack_u16 = unpack_u16_avx2,

@@ -29,14 +29,17 @@ inline double sum_lanes(const __m256d* lanes) noexcept {
   return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
 }
 
-// How 8 stored values are read as float32, or those of them that are left, and written.
+// How stored values are read, 8 as float32 or 4 as float64, or those of 8 that are left, and how they are written.
 struct F32 {
   using Word = float;
+  static __m256d load_f64(const float* p) noexcept { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
   static __m256 load(const float* p) noexcept { return _mm256_loadu_ps(p); }
   static __m256 load_up_to_8(const float* p, std::size_t count) noexcept { return simd::load_up_to_8(p, count); }
 };
 
 inline __m128i load_words(const std::uint16_t* p) noexcept { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
+
+inline __m128i load_4_words(const std::uint16_t* p) noexcept { return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)); }
 
 // There is no masked load of 16-bit values.
 inline __m128i load_words_up_to_8(const std::uint16_t* p, std::size_t count) noexcept {
@@ -48,6 +51,7 @@ inline __m128i load_words_up_to_8(const std::uint16_t* p, std::size_t count) noe
 
 struct F16 {
   using Word = std::uint16_t;
+  static __m256d load_f64(const std::uint16_t* p) noexcept { return _mm256_cvtps_pd(_mm_cvtph_ps(load_4_words(p))); }
   static __m256 load(const std::uint16_t* p) noexcept { return _mm256_cvtph_ps(load_words(p)); }
   static __m256 load_up_to_8(const std::uint16_t* p, std::size_t count) noexcept {
     return _mm256_cvtph_ps(load_words_up_to_8(p, count));
@@ -59,6 +63,9 @@ struct BF16 {
   using Word = std::uint16_t;
   static __m256 widen(__m128i words) noexcept {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(words), 16));
+  }
+  static __m256d load_f64(const std::uint16_t* p) noexcept {
+    return _mm256_cvtps_pd(_mm_castsi128_ps(_mm_slli_epi32(_mm_cvtepu16_epi32(load_4_words(p)), 16)));
   }
   static __m256 load(const std::uint16_t* p) noexcept { return widen(load_words(p)); }
   static __m256 load_up_to_8(const std::uint16_t* p, std::size_t count) noexcept {
@@ -77,17 +84,15 @@ struct BF16 {
   }
 };
 
-// Walks both arrays 16 values at a time, the tail padded with zeros, which leave every lane as it is.
+// Walks both arrays 16 values at a time, the tail padded with zeros, which leave every lane as it is. Four values are widened
+// straight from memory: taking the halves of a register of eight apart measured twice the time (384 dimensions in cache).
 template <typename Stored, typename Step>
 inline double sum_over(const float* a, const typename Stored::Word* b, std::size_t dim, Step step) noexcept {
   __m256d lanes[4] = {_mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd()};
   std::size_t i = 0;
   for (; i + 16 <= dim; i += 16) {
-    for (int half = 0; half < 2; ++half) {
-      const __m256 x = F32::load(a + i + 8 * half);
-      const __m256 y = Stored::load(b + i + 8 * half);
-      lanes[2 * half] = step(lanes[2 * half], low_f64(x), low_f64(y));
-      lanes[2 * half + 1] = step(lanes[2 * half + 1], high_f64(x), high_f64(y));
+    for (int part = 0; part < 4; ++part) {
+      lanes[part] = step(lanes[part], F32::load_f64(a + i + 4 * part), Stored::load_f64(b + i + 4 * part));
     }
   }
   for (int half = 0; i < dim; i += 8, ++half) {

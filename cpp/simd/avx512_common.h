@@ -349,6 +349,7 @@ constexpr Kernels make_avx512_kernels(const char* name) {
       .scan_block = scan_block_avx512<Dot>,
       .scan_block_planes = scan_block_planes_avx512<Dot>,
       .scan_block_high = scan_block_high_avx512<Dot>,
+      .dot_row = nullptr,
       .strided_maxima_u16 = strided_maxima_u16_avx512,
       .take_at_least_u16 = take_at_least_u16_avx512,
       .unpack_u16 = unpack_u16_avx512,

@@ -23,6 +23,7 @@ namespace sightline::simd {
 inline constexpr std::size_t kBlockRows = 64;
 inline constexpr std::size_t kOctetBytes = 256;   // of one plane: 64 rows x 4 bytes
 inline constexpr std::size_t kMaxTileWidth = 8;   // queries a tile, at most
+inline constexpr std::size_t kRowCodes = 32;      // codes of a query are padded to a multiple for dot_row
 inline constexpr std::size_t kStride = 32;        // values between neighbours of a strided maximum
 inline constexpr std::size_t kStrideGroup = 1024; // values that share kStride maxima
 inline constexpr std::uint32_t kMaxPackedWidth = 14;
@@ -118,6 +119,14 @@ struct Kernels {
   void (*scan_block_high)(const std::uint8_t* high, std::size_t octets, const CoarseRows& rows, const std::int8_t* queries,
                           const CoarseQuery* constants, std::size_t width, std::uint64_t* survivors,
                           float* upper) noexcept;
+
+  // The integer dot over both planes of one row of a block with one query: the sum of e * u. `query` holds the row's codes in
+  // the order of dimensions, and zeros up to a multiple of kRowCodes.
+  // For tables whose scan_block_high is so much faster than scan_block that any number of queries should read the high plane
+  // first, and then the low one of single rows. Null in others: those with an instruction for dot products of bytes, for
+  // which 4 bits are as dear as 8.
+  std::int32_t (*dot_row)(const std::uint8_t* high, const std::uint8_t* low, std::size_t octets, std::size_t row,
+                          const std::int8_t* query) noexcept;
 
   // --- sums of lexical impacts ---------------------------------------------------------------------------------------
   // maxima[32 g + j] = the greatest of values[1024 g + 32 i + j] over i = 0..31, for each group g < groups and j < 32.

@@ -175,6 +175,7 @@ const Kernels kNeonDotprodKernels = {
     .scan_block = scan_block_neon_dotprod,
     .scan_block_planes = nullptr,
     .scan_block_high = scan_block_high_neon_dotprod,
+    .dot_row = nullptr,
     .strided_maxima_u16 = strided_maxima_u16_neon,
     .take_at_least_u16 = take_at_least_u16_neon,
     .unpack_u16 = unpack_u16_neon,

@@ -290,6 +290,7 @@ const Kernels kScalarKernels = {
     .scan_block = scan_block_scalar,
     .scan_block_planes = nullptr,
     .scan_block_high = scan_block_high_scalar,
+    .dot_row = nullptr,
     .strided_maxima_u16 = strided_maxima_u16_scalar,
     .take_at_least_u16 = take_at_least_u16_scalar,
     .unpack_u16 = unpack_u16_scalar,

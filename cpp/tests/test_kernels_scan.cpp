@@ -223,6 +223,30 @@ TEST(kernels_scan_integer_dots_are_exact) {
   });
 }
 
+TEST(kernels_dot_row_equals_the_sum_over_single_codes) {
+  for_each_table([](const simd::Kernels& table) {
+    if (table.dot_row == nullptr) return;
+    Random random(17);
+    for (const std::size_t dim : kDims) {
+      for (const bool extreme : {false, true}) {
+        Case c(dim, 1);
+        const std::size_t padded = (c.dim + simd::kRowCodes - 1) / simd::kRowCodes * simd::kRowCodes;
+        Guarded<std::int8_t> query(padded);
+        fill_random(c, table.max_query_code, random);
+        if (extreme) {  // all pairs of products as large as they can be
+          for (auto& u : c.codes) u = 255;
+          for (auto& e : c.query_codes) e = static_cast<std::int8_t>(-table.max_query_code);
+          c.pack();
+        }
+        for (std::size_t d = 0; d < padded; ++d) query[d] = d < c.dim ? c.query_codes[d] : std::int8_t{0};
+        for (std::size_t r = 0; r < kBlockRows; ++r) {
+          CHECK_EQ(std::int64_t{table.dot_row(c.high.data(), c.low.data(), c.octets, r, query.data())}, c.dot(0, r, false));
+        }
+      }
+    }
+  });
+}
+
 TEST(kernels_scan_extreme_codes_do_not_saturate) {
   for_each_table([](const simd::Kernels& table) {
     for (const std::size_t dim : {std::size_t{8}, std::size_t{129}, std::size_t{1000}, simd::kMaxDim}) {
