@@ -62,7 +62,7 @@ def test_killed_writers_lose_nothing(tmp_path: Path) -> None:
         writer = context.Process(target=write_until_killed, args=(str(folder), str(log), kill, version))
         writer.start()
         began = time.monotonic()
-        # Some writes later, however slow the machine is just now, and at any moment of one; now and then while it opens.
+        # Some writes later, however slow the machine is, and at any moment of one; now and then while it opens.
         enough = source.randrange(1, 12) if kill % 10 else 0
         while enough and not (log.exists() and log.read_text().count("done") >= enough):
             assert writer.is_alive()

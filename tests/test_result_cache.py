@@ -44,13 +44,12 @@ class Embedder:
 def searches(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The requests that were worked on."""
     found: list[Any] = []
-    retrieve = sightline.hybrid_index.retrieve
 
-    def noting(state: Any, request: Any) -> Any:
-        found.append(request)
-        return retrieve(state, request)
+    def noting(work: Any) -> Any:
+        return lambda state, request: found.append(request) or work(state, request)
 
-    monkeypatch.setattr(sightline.hybrid_index, "retrieve", noting)
+    for name in ("retrieve", "plain_hits"):
+        monkeypatch.setattr(sightline.hybrid_index, name, noting(getattr(sightline.hybrid_index, name)))
     return found
 
 

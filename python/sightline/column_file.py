@@ -148,7 +148,7 @@ class ColumnFile:
                 None if array is None and optional else self._array(array, dtype)
                 for array, (dtype, optional) in zip(stream["values"], _VALUES[kind], strict=True)
             ]
-            values = self._strings(*arrays) if kind == "string" else tuple(arrays)
+            values: Values = self._strings(*arrays) if kind == "string" else tuple(arrays)
             # One value a row and stream; of strings the codes.
             if kind != "object" and any(v is not None and len(v) != len(rows) for v in _aligned(kind, values)):
                 raise ValueError(f"rows and values of {told['path']!r} disagree")

@@ -183,7 +183,7 @@ class Stream:
         if self.aligned:
             mask[: len(matches)] = matches
         else:
-            mask[self.rows[matches]] = True
+            mask[self.rows[np.flatnonzero(matches)]] = True  # far faster than by the mask itself
         return mask
 
     def any_row(self) -> Mask:
@@ -268,6 +268,9 @@ class NumberStream(Stream):
             if len(highs) > _FEW:
                 return np.isin(self._high.view, np.array(sorted(highs)))
             pairs = [(high, 0.0) for high in highs]
+        if self._low is None and len(pairs) == 1:
+            only: Mask = self._high.view == pairs[0][0]
+            return only
         mask = np.zeros(len(self._high), dtype=np.bool_)
         for high, low in pairs:
             equal = self._high.view == high
@@ -293,7 +296,7 @@ class StringStream(Stream):
     All versions share the dictionary: it only grows, and a version's codes stay within what it knew.
     """
 
-    __slots__ = ("_code_of", "_codes", "_instant_of", "_instants", "_strings")
+    __slots__ = ("_all_dated", "_code_of", "_codes", "_instant_of", "_instants", "_strings")
 
     def __init__(self) -> None:
         super().__init__()
@@ -302,6 +305,7 @@ class StringStream(Stream):
         self._strings: list[str] = []
         self._instant_of: list[int] = []  # by code
         self._instants: Growable | None = None  # one per value, made when the first date arrives
+        self._all_dated = True  # whether each value has one
 
     def extend(self, rows: list[int], values: Sequence[Any]) -> None:
         super().extend(rows, values)
@@ -319,6 +323,7 @@ class StringStream(Stream):
         self._add_instants(np.array([self._instant_of[code] for code in codes], dtype=np.int64))
 
     def _add_instants(self, instants: NDArray[np.int64]) -> None:
+        self._all_dated = self._all_dated and bool((instants != NO_INSTANT).all())
         if self._instants is None:
             if (instants == NO_INSTANT).all():
                 return
@@ -394,7 +399,7 @@ class StringStream(Stream):
         if self._instants is None:
             return np.zeros(len(self._codes), dtype=np.bool_)
         mask: Mask = np.asarray(_COMPARE[comparison](self._instants.view, instant))
-        if comparison in ("$lt", "$lte"):
+        if comparison in ("$lt", "$lte") and not self._all_dated:
             mask &= self._instants.view != NO_INSTANT
         return mask
 
@@ -410,6 +415,10 @@ class StringStream(Stream):
             table[list(codes)] = True
             result: Mask = table[self._codes.view]
             return result
+        if len(codes) == 1:
+            (one,) = codes
+            found: Mask = self._codes.view == one
+            return found
         mask = np.zeros(len(self._codes), dtype=np.bool_)
         for code in codes:
             mask |= self._codes.view == code

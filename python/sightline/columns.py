@@ -165,7 +165,7 @@ class _Version:
     __slots__ = ("_before", "_field", "_lock", "_news")
 
     def __init__(self, before: _Version | None, news: Sequence[_News]) -> None:
-        self._lock = threading.Lock() if before is None else before._lock
+        self._lock: threading.Lock = threading.Lock() if before is None else before._lock
         self._before = before
         self._news = news
         self._field: Field | None = None

@@ -7,7 +7,7 @@ import math
 import uuid
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sightline.errors import InvalidInputError
 
 __all__ = [
+    "Content",
     "Document",
     "Hit",
     "copy_plain",
@@ -82,6 +83,10 @@ class Hit:
     rerank_score: float | None = None
     explanation: dict[str, Any] | None = None
     degraded: str | None = None
+
+
+# What a hit shows of a document: id, text, title, metadata.
+Content: TypeAlias = "tuple[str, str, str | None, dict[str, Any]]"
 
 
 def lexical_item(title: str | None, text: str, fields: Container[str] | None) -> str | dict[str, str]:

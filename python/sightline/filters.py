@@ -34,6 +34,7 @@ Scalar: TypeAlias = "str | float | bool"
 
 _OPERATORS = ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin", "$exists", "$contains", "$icontains", "$not")
 _MAX_DEPTH = 64
+_ROWS_AT_ONCE = 4096
 _MAX_NUMBER = sys.float_info.max
 _PLURAL = {"string": "strings", "number": "numbers", "boolean": "booleans", "object": "objects"}
 
@@ -48,7 +49,9 @@ class _Rows:
     def has_live(self, stream: Stream) -> bool:
         if self.live is None:
             return len(stream.rows) > 0
-        return bool(self.live[stream.rows].any())
+        # A few at a time: nearly always one of the first is alive.
+        pieces = range(0, len(stream.rows), _ROWS_AT_ONCE)
+        return any(self.live[stream.rows[first : first + _ROWS_AT_ONCE]].any() for first in pieces)
 
 
 class Filter(ABC):
@@ -73,8 +76,10 @@ class _And(Filter):
     parts: tuple[Filter, ...]
 
     def _evaluate(self, rows: _Rows) -> Mask:
-        mask = np.ones(rows.columns.row_count, dtype=np.bool_)
-        for part in self.parts:
+        if not self.parts:
+            return np.ones(rows.columns.row_count, dtype=np.bool_)
+        mask = self.parts[0]._evaluate(rows)  # a part's mask is nobody else's
+        for part in self.parts[1:]:
             mask &= part._evaluate(rows)
         return mask
 
@@ -136,14 +141,14 @@ class _OnField(Filter):
     def _matches(self, field: Field, stream: Stream, operand: Any) -> Mask: ...
 
     def _evaluate(self, rows: _Rows) -> Mask:
-        mask = np.zeros(rows.columns.row_count, dtype=np.bool_)
+        mask: Mask | None = None
         field = rows.columns.field(self.path)
-        if field is None:
-            return mask
-        for kind, operand in self._operands():
-            for stream in _streams(field, kind, self, rows):
-                mask |= stream.row_mask(self._matches(field, stream, operand), rows.columns.row_count)
-        return mask
+        if field is not None:
+            for kind, operand in self._operands():
+                for stream in _streams(field, kind, self, rows):
+                    found = stream.row_mask(self._matches(field, stream, operand), rows.columns.row_count)
+                    mask = found if mask is None else mask | found
+        return np.zeros(rows.columns.row_count, dtype=np.bool_) if mask is None else mask
 
 
 @dataclass(frozen=True, slots=True)

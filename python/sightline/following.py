@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from sightline.adapter import LowRankAdapter
 from sightline.column_file import ColumnFile
 from sightline.columns import Columns, Mask
-from sightline.documents import Document, searched_text
+from sightline.documents import Content, Document, searched_text
 from sightline.errors import CorruptIndexError, StorageError
 from sightline.keeper import Keeper
 from sightline.retrieval import State
@@ -77,7 +77,12 @@ class _StoredRecords:
         self._files = files
 
     def documents(self, ids: Sequence[int]) -> list[Document]:
-        return self._store.documents(ids)
+        return [
+            Document(name, text, metadata, None, title) for name, text, title, metadata in self._store.contents(ids)
+        ]
+
+    def contents(self, ids: Sequence[int]) -> list[Content]:
+        return self._store.contents(ids)
 
     def names(self, ids: Sequence[int]) -> list[str]:
         with self._store.reading() as reader:

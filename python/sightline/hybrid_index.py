@@ -27,7 +27,7 @@ from sightline.reading import copies, found_documents, on_newest
 from sightline.request import Mode, SearchOptions, parse_request, parse_selection
 from sightline.rerank import OnError, Reranker
 from sightline.result_cache import CachedQueries, ResultCache, key_of
-from sightline.retrieval import State, finish, list_candidates, retrieve
+from sightline.retrieval import State, finish, list_candidates, plain_hits, retrieve
 from sightline.scoped import ScopedIndex
 from sightline.store import Durability
 from sightline.store_format import RowGoneError
@@ -407,8 +407,11 @@ class HybridIndex(AsyncCalls):
         )
         if not request.texts:
             return []
-        state, found = self._on_newest(lambda state: (state, retrieve(state, request)), state)
-        hits = finish(request, found)
+        if request.is_plain:
+            state, hits = self._on_newest(lambda state: (state, plain_hits(state, request)), state)
+        else:
+            state, found = self._on_newest(lambda state: (state, retrieve(state, request)), state)
+            hits = finish(request, found)
         if self._cache is not None and key is not None:
             self._cache.put(state.token, key, hits)
         return hits[0] if request.single else hits

@@ -64,6 +64,13 @@ class Request:
     single: bool  # one query was given, not a list
     selection: Selection
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the best documents become hits as they are, and their clauses, if any, are those of one query."""
+        return (
+            not self.explain and self.selection.is_plain and (self.single or all(type(q) is str for q in self.queries))
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -94,6 +101,17 @@ class Selection:
         if self.diversity is None and self.latest_by is None:
             return depth
         return max(depth, _CHOICE_LEAST, _CHOICE_FACTOR * self.wanted)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is chosen among the documents: the best ones are the hits, in their order."""
+        return (
+            self.rerank is None
+            and self.diversity is None
+            and self.near_duplicates is None
+            and self.group_by is None
+            and self.min_score is None
+        )
 
     @property
     def compares_vectors(self) -> bool:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sightline.bm25_index import BM25Index
     from sightline.vector_index import VectorIndex
 
-__all__ = ["Candidate", "State", "finish", "list_candidates", "retrieve"]
+__all__ = ["Candidate", "State", "finish", "list_candidates", "plain_hits", "retrieve"]
 
 # See Convex.lexical_scale: so many words that occur in a single document weigh as much as cosine 1. Chosen on four
 # judged collections and the train judgments of one of them: of the values from 3 to 8, 5.5 and 6 have the best mean
@@ -118,7 +118,42 @@ def _different(candidates: list[Candidate], order: Sequence[int], selection: Sel
     return order
 
 
+def plain_hits(state: State, request: Request) -> list[list[Hit]]:
+    """Return what ``finish`` would make of ``retrieve`` for a request that is plain, as most are, in less time."""
+    offset = request.selection.offset
+    found = []
+    for answer in _answers(state, request, request.selection.wanted):
+        contents = state.table.contents(state.table.rows(answer.ids[offset:]))
+        scores = zip(
+            answer.scores[offset:].tolist(),
+            answer.dense[offset:].tolist(),
+            answer.lexical[offset:].tolist(),
+            strict=True,
+        )
+        hits: list[Hit] = []
+        for (name, text, title, metadata), (score, dense, lexical) in zip(contents, scores, strict=True):
+            # NaN is not equal to itself.
+            hits.append(
+                Hit(
+                    name,
+                    text,
+                    title,
+                    metadata,
+                    score,
+                    offset + len(hits) + 1,
+                    dense if dense == dense else None,
+                    lexical if lexical == lexical else None,
+                )
+            )
+        found.append(hits)
+    return found
+
+
 def _retrieve(state: State, request: Request, k: int) -> list[list[Candidate]]:
+    return [_candidates(state, request, query, answer) for query, answer in enumerate(_answers(state, request, k))]
+
+
+def _answers(state: State, request: Request, k: int) -> list[Fused]:
     allowed = _allowed(state, request)
     query_count = len(request.texts)
     answers: list[Fused]
@@ -131,7 +166,7 @@ def _retrieve(state: State, request: Request, k: int) -> list[list[Candidate]]:
     else:
         sources = _dense_source(state, request, allowed), _lexical_source(state, request, allowed)
         answers = fuse(request.fusion, *sources, query_count, k)
-    return [_candidates(state, request, query, answer) for query, answer in enumerate(answers)]
+    return answers
 
 
 def list_candidates(state: State, request: Request, depth: int) -> list[tuple[Ids, Floats, Floats]]:

@@ -28,7 +28,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.documents import Document
+from sightline.documents import Content
 from sightline.errors import CorruptIndexError, IncompatibleIndexError, SightlineError, StorageError
 from sightline.store_format import (
     SCHEMA,
@@ -248,13 +248,13 @@ class Store:
         with self._any_connection() as connection:
             return Reader(connection, self.damaged).records(rows)
 
-    def documents(self, rows: Sequence[int]) -> list[Document]:
-        """Return the documents written under rows, in their order.
+    def contents(self, rows: Sequence[int]) -> list[Content]:
+        """Return what hits show of the documents written under rows, in their order.
 
         Raises:     as ``records``
         """
         with self._any_connection() as connection:
-            return Reader(connection, self.damaged).documents(rows)
+            return Reader(connection, self.damaged).contents(rows)
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.documents import Document
+from sightline.documents import Content, Document
 from sightline.errors import CorruptIndexError
 from sightline.store_format import (
     ADAPTER,
@@ -154,14 +154,14 @@ class Reader:
                 found[entry[0]] = self._record(entry)
         return self._in_order(found, rows)
 
-    def documents(self, rows: Sequence[int]) -> list[Document]:
-        """Return the documents of rows, in their order: ``records`` without what a hit does not need.
+    def contents(self, rows: Sequence[int]) -> list[Content]:
+        """Return what hits show of the documents of rows, in their order.
 
         Every search ends here, for each of its hits, hence no call for each but what checks and decodes it.
 
         Raises:     as ``records``
         """
-        found = {}
+        found: dict[int, Content] = {}
         row = -1
         try:
             for chunk, marks in chunks(rows):
@@ -170,7 +170,7 @@ class Reader:
                     if content_hash(row, flags, name, metadata, title, text) != check:
                         raise ValueError
                     plain = {} if metadata is None else _decode(metadata)[0]
-                    found[row] = Document(name, text, plain, None, title)
+                    found[row] = name, text, title, plain
         except (ValueError, TypeError, AttributeError):
             raise self._mismatch(row) from None
         return self._in_order(found, rows)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from sightline.column_streams import Growable, Mask
 from sightline.columns import Columns
-from sightline.documents import Document
+from sightline.documents import Content, Document, copy_plain
 from sightline.filters import Filter
 
 __all__ = ["Ids", "Rows", "Table"]
@@ -34,6 +34,8 @@ class Records(Protocol):
     """Documents that lie elsewhere, by internal id."""
 
     def documents(self, ids: Sequence[int]) -> list[Document]: ...
+
+    def contents(self, ids: Sequence[int]) -> list[Content]: ...
 
     def names(self, ids: Sequence[int]) -> list[str]: ...
 
@@ -104,6 +106,16 @@ class Table:
             return self._records.documents(self.row_ids[rows].tolist())
         found: list[Document] = self._documents.view[rows].tolist()
         return found
+
+    def contents(self, rows: Rows) -> list[Content]:
+        """Return what hits show of the documents of rows, nobody else's.
+
+        Raises:     as ``documents``
+        """
+        if self._records is not None:
+            return self._records.contents(self.row_ids[rows].tolist())
+        found = self._documents.view[rows]
+        return [(each.id, each.text, each.title, copy_plain(each.metadata)) for each in found]
 
     def names(self, rows: Rows) -> list[str]:
         """Return the ids that users gave to the documents of rows.
