@@ -61,6 +61,11 @@ def check(text, splitter):
 @pytest.mark.parametrize("name", LANGCHAIN)
 @given(text=TEXTS)
 def test_langchain(name, text):
+    if any(piece not in text for piece in LANGCHAIN[name].split_text(text)):
+        # One separator where there were two in a row: such a piece has no span, and is refused rather than misplaced.
+        with pytest.raises(InvalidInputError, match="is not in the text at its place"):
+            list(chunk_documents([text], splitter=LANGCHAIN[name]))
+        return
     check(text, LANGCHAIN[name])
 
 

@@ -132,9 +132,14 @@ class SightlineDocumentStore:
         """Remove documents; unknown ids are no error."""
         self._index.delete(document_ids)
 
-    def delete_all_documents(self) -> None:
-        """Remove all documents."""
+    def delete_all_documents(self, recreate_index: bool = False) -> None:
+        """Remove all documents.
+
+        Parameters: recreate_index : whether their space is given back at once, too, and not by a later merge
+        """
         self._index.delete(where={})
+        if recreate_index:
+            self._index.compact()
 
     def delete_by_filter(self, filters: dict[str, Any]) -> int:
         """Remove the documents that match.
@@ -205,9 +210,9 @@ class SightlineDocumentStore:
         """As ``delete_documents``."""
         await asyncio.to_thread(self.delete_documents, document_ids)
 
-    async def delete_all_documents_async(self) -> None:
+    async def delete_all_documents_async(self, recreate_index: bool = False) -> None:
         """As ``delete_all_documents``."""
-        await asyncio.to_thread(self.delete_all_documents)
+        await asyncio.to_thread(self.delete_all_documents, recreate_index)
 
     async def delete_by_filter_async(self, filters: dict[str, Any]) -> int:
         """As ``delete_by_filter``."""
