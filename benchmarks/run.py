@@ -18,7 +18,7 @@ __all__ = ["main", "profile_options"]
 _PROFILES: dict[str, dict[str, dict[str, Any]]] = {
     "quick": {
         "common": {"repeats": 9, "seconds": 1.0, "longest": 1.0, "minutes": 4.5, "slow_builds": SLOW_BUILDS},
-        "dense": {"rows": [10_000, 20_000], "batches": [1, 100], "approximate": True},
+        "dense": {"rows": [5_000, 20_000], "batches": [1, 100], "approximate": True},
         "lexical": {"batches": [1, 100], "max_queries": 300},
         "hybrid": {"documents": 20_000, "check": 50},
         "ingest": {"rows": [20_000], "documents": 10_000, "index_documents": 10_000},
