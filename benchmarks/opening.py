@@ -63,7 +63,7 @@ def _open(session: Session, table: dict[str, str], inputs: Path, described: str,
             row = Row("open", described, case, engine.name, queries=1, k=10, count=count)
             rows.append(row)
             if engine.worker is None or engine.built is None or engine.folder is None:
-                row.status = "missing" if engine.version is None else "failed"
+                row.status = engine.gap
                 row.problem = engine.problem or ""
                 continue
             engine.worker.close()  # the builder must not hold what a new process opens

@@ -12,6 +12,7 @@ from benchmarks.results import Row, Run
 __all__ = ["draw"]
 
 _OURS = "sightline"
+_BESIDE: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}  # legends cover no points
 
 
 def draw(run: Run, folder: Path) -> list[Path]:
@@ -21,7 +22,7 @@ def draw(run: Run, folder: Path) -> list[Path]:
     except ImportError:
         raise SystemExit("plots need matplotlib: pip install 'sightline[bench]'") from None
     matplotlib.use("svg")
-    matplotlib.rcParams.update({"svg.hashsalt": "sightline", "font.size": 9, "figure.figsize": (7.0, 4.2)})
+    matplotlib.rcParams.update({"svg.hashsalt": "sightline", "font.size": 9, "figure.figsize": (8.0, 4.2)})
     from matplotlib import pyplot
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,7 +66,7 @@ def _recall_against_rate(run: Run, axes: Any) -> bool:
     axes.set(xscale="log", yscale="log", xlabel="1 - recall (right edge: all found)", ylabel="queries/s")
     axes.set_title(f"{data}\n{case}")
     axes.invert_xaxis()
-    axes.legend(fontsize=7, ncols=2)
+    axes.legend(fontsize=7, **_BESIDE)
     axes.grid(True, which="both", alpha=0.2)
     return True
 
@@ -84,7 +85,7 @@ def _latency_against_rows(run: Run, axes: Any) -> bool:
         axes.plot(*zip(*points, strict=True), marker="o", label=name, **style)
     axes.set(xscale="log", yscale="log", xlabel="rows", ylabel="milliseconds for one query")
     axes.set_title("Exact search of embedding-like vectors")
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, **_BESIDE)
     axes.grid(True, which="both", alpha=0.2)
     return True
 
@@ -111,5 +112,5 @@ def _stages(run: Run, axes: Any) -> bool:
     axes.axvline(100, color="black", linewidth=1)
     axes.set(xlabel="% of the hybrid search (beyond 100: together they take less time than apart)")
     axes.set_title("Hybrid search by stage: both searches alone, and the rest")
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, **_BESIDE)
     return True

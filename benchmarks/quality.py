@@ -52,7 +52,7 @@ def run(session: Session) -> None:
                     continue
                 row = Row("quality", described, mode, engine.name, unit=f"nDCG@{_K}", k=_K, count=len(found.texts))
                 if engine.worker is None:
-                    row.status, row.problem = "failed" if engine.version else "missing", engine.problem or ""
+                    row.status, row.problem = engine.gap, engine.problem or ""
                 else:
                     case = {"what": "search", "mode": "rrf" if mode.endswith("RRF") else mode, "k": _K}
                     try:
@@ -99,7 +99,7 @@ def _lexical(session: Session, found: Collection, queries: list[int], described:
             row = Row("quality", described, "BM25", engine.name, unit=f"nDCG@{_K}", k=_K, count=len(tokens))
             rows.append(row)
             if engine.worker is None:
-                row.status, row.problem = "missing", engine.problem or ""
+                row.status, row.problem = engine.gap, engine.problem or ""
                 continue
             try:
                 engine.worker.ask("build")

@@ -8,6 +8,7 @@ from typing import Any
 
 import sightline as sl
 from benchmarks import command, data
+from benchmarks.peers import SLOW_BUILDS
 from benchmarks.session import Session
 
 __all__ = ["main", "profile_options"]
@@ -16,12 +17,12 @@ __all__ = ["main", "profile_options"]
 # about speed, for tests of the harness.
 _PROFILES: dict[str, dict[str, dict[str, Any]]] = {
     "quick": {
-        "common": {"repeats": 9, "seconds": 1.0, "longest": 1.0, "minutes": 4.5},
-        "dense": {"rows": [10_000, 20_000], "batches": [1, 100], "approximate": True},
+        "common": {"repeats": 9, "seconds": 1.0, "longest": 1.0, "minutes": 4.5, "slow_builds": SLOW_BUILDS},
+        "dense": {"rows": [5_000, 20_000], "batches": [1, 100], "approximate": True},
         "lexical": {"batches": [1, 100], "max_queries": 300},
         "hybrid": {"documents": 20_000, "check": 50},
         "ingest": {"rows": [20_000], "documents": 10_000, "index_documents": 10_000},
-        "open": {"rows": [20_000], "opens": 7, "documents": 10_000},
+        "open": {"rows": [20_000], "opens": 5, "documents": 10_000},
         "filter": {"rows": [20_000], "shares": [0.1, 0.001], "batches": [1]},
         "quality": {"max_queries": 300},
     },
@@ -47,7 +48,7 @@ _PROFILES: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 # How a profile's minutes are shared out among its suites: by what they take where every peer is installed.
-_WEIGHTS = {"dense": 40, "lexical": 15, "hybrid": 15, "ingest": 12, "open": 10, "filter": 4, "quality": 4}
+_WEIGHTS = {"dense": 38, "lexical": 10, "hybrid": 10, "ingest": 12, "open": 15, "filter": 4, "quality": 11}
 
 
 def profile_options(profile: str, suite: str, given: argparse.Namespace) -> argparse.Namespace:

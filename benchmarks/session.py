@@ -63,7 +63,7 @@ class Session:
     ) -> Iterator[list[Contender]]:
         """Every engine of ``table`` that ``--peers`` wants, built one after another, with a record of each."""
         wanted = peers.chosen(table, self.options.peers)
-        with contenders(wanted, inputs, threads or self.threads) as found:
+        with contenders(wanted, inputs, threads or self.threads, left_out=self.left_out()) as found:
             for contender in found:
                 record = self._record(suite, data, contender)
                 print(f"  {_engine_line(record)}", flush=True)
@@ -81,7 +81,7 @@ class Session:
     def _record(suite: str, data: str, contender: Contender) -> EngineRecord:
         record = EngineRecord(suite, data, contender.name, version=contender.version or "")
         if contender.built is None:
-            record.status = "missing" if contender.version is None else "failed"
+            record.status = contender.gap
             record.problem = contender.problem or ""
             return record
         for name in ("build_seconds", "peak_bytes", "resident_bytes", "disk_bytes", "description"):
@@ -119,7 +119,7 @@ class Session:
             contender = entry.contender
             row = Row(suite, data, case_name, contender.name, exact=entry.exact, queries=queries, k=k, count=count)
             if contender.worker is None:
-                row.status = "missing" if contender.version is None else "failed"
+                row.status = contender.gap
                 row.problem = contender.problem or ""
                 rows[contender.name] = row
                 continue
@@ -155,6 +155,12 @@ class Session:
         )
         self.finish(list(rows.values()), {rows[label].name: timing for label, timing in times.items()})
         return list(rows.values())
+
+    def left_out(self) -> dict[str, str]:
+        """Engines that a quick profile has no time to build, with the reason; none that ``--peers`` names."""
+        names = getattr(self.options, "slow_builds", None) or ()
+        wanted = self.options.peers or ()
+        return {name: "left to --full, or to --peers: it builds for long" for name in names if name not in wanted}
 
     def repeats(self) -> int:
         """Rounds of a case; the least that is sensible once a run is behind its ``minutes``."""

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,6 +112,14 @@ class Contender:
     problem: str | None = None  # "not installed: ..." or the message of its failure
     worker: Worker | None = None
     folder: Path | None = None
+    left_out: bool = False
+
+    @property
+    def gap(self) -> str:
+        """The status of its rows where there is no process to ask."""
+        if self.left_out:
+            return "left out"
+        return "missing" if self.version is None else "failed"
 
     def label(self, setting: int) -> str:
         settings = self.built["settings"] if self.built else []
@@ -135,9 +143,17 @@ class Contender:
 
 @contextmanager
 def contenders(
-    table: dict[str, str], inputs: Path, threads: int, *, build: bool = True, folder: Path | None = None
+    table: dict[str, str],
+    inputs: Path,
+    threads: int,
+    *,
+    build: bool = True,
+    folder: Path | None = None,
+    left_out: Mapping[str, str] | None = None,
 ) -> Iterator[list[Contender]]:
-    """Start every engine of ``table`` and build it, one at a time; those that are missing or fail stay as gaps."""
+    """Start every engine of ``table`` and build it, one at a time; those that are missing or fail stay as gaps, and so
+    do those of ``left_out``, with the reason that it gives.
+    """
     found: list[Contender] = []
     with tempfile.TemporaryDirectory(dir=folder) as folders:
         try:
@@ -149,6 +165,9 @@ def contenders(
                     contender.problem = f"not installed: {', '.join(lacking)}"
                     continue
                 contender.version = peers.version(module)
+                if left_out and name in left_out:
+                    contender.problem, contender.left_out = left_out[name], True
+                    continue
                 contender.folder = Path(folders) / name
                 contender.folder.mkdir()
                 contender.worker = Worker(module, threads, inputs, contender.folder)

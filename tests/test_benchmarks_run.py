@@ -119,7 +119,9 @@ def test_a_peer_that_is_not_installed_is_a_gap(monkeypatch, tmp_path):
     table = {"numpy": "numpy_dense", "faiss-flat": "faiss_flat"}
     with contenders(table, tmp_path, 1) as (there, gone):
         assert there.worker is not None
-        assert (gone.worker, gone.problem) == (None, "not installed: absent")
+        assert (gone.worker, gone.problem, gone.gap) == (None, "not installed: absent", "missing")
+    with contenders({"numpy": "numpy_dense"}, tmp_path, 1, left_out={"numpy": "it builds for long"}) as (left,):
+        assert (left.worker, left.problem, left.gap) == (None, "it builds for long", "left out")
 
 
 def test_an_engine_that_fails_keeps_its_message(tmp_path):
@@ -142,6 +144,7 @@ def test_every_engine_is_described_and_known():
             assert engine.modules
             assert engine.distribution
     assert set(peers.EXACT) <= peers.DENSE.keys()
+    assert set(peers.SLOW_BUILDS) <= peers.DENSE.keys()
     assert peers.chosen(peers.LEXICAL, ["tantivy", "broken"]).keys() == {"sightline", "tantivy"}
     assert peers.chosen(peers.DENSE, ["broken"]).keys() == {"sightline", "broken"}
 

@@ -68,6 +68,12 @@ def test_a_call_that_takes_too_long_is_a_visible_gap_and_is_asked_no_more() -> N
     assert compare(made_session(), Made("sightline", 1.0), Made("peer", 1500.0))["peer"].status == "ok"
 
 
+def test_slow_builds_are_left_out_unless_they_are_asked_for() -> None:
+    assert made_session(peers=None).left_out() == {}
+    assert list(made_session(peers=None, slow_builds=("hnswlib",)).left_out()) == ["hnswlib"]
+    assert made_session(peers=["hnswlib"], slow_builds=("hnswlib",)).left_out() == {}
+
+
 def test_a_failure_is_a_gap_of_its_own() -> None:
     rows = compare(made_session(), Made("sightline", 1.0), Made("peer", 1.0, fails=True), Made("other", 2.0))
     assert (rows["peer"].status, rows["peer"].problem) == ("failed", "ValueError: broken")

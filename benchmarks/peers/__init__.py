@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 from benchmarks.peers.base import Peer
 
-__all__ = ["ALL", "DENSE", "EXACT", "HYBRID", "LEXICAL", "chosen", "load_peer", "missing", "version"]
+__all__ = ["ALL", "DENSE", "EXACT", "HYBRID", "LEXICAL", "SLOW_BUILDS", "chosen", "load_peer", "missing", "version"]
 
 # Name -> module below benchmarks.peers; its class is called Engine. Ours come first: they are what ratios refer to.
 DENSE = {
@@ -26,6 +26,8 @@ DENSE = {
     "scann": "scann_tree",
 }
 EXACT = ("sightline", "numpy", "faiss-flat", "usearch-exact", "svs-flat")  # of DENSE
+# Graphs that take longer than all else in the quick profile together; those of faiss stand for them there.
+SLOW_BUILDS = ("hnswlib", "usearch", "svs-vamana")
 LEXICAL = {
     "sightline": "sightline_lexical",
     "bm25s-numba": "bm25s_numba",
