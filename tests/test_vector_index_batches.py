@@ -17,7 +17,7 @@ ROWS = 9_000
 def crowds(dim: int, query_count: int, seed: int) -> tuple[Matrix, Matrix]:
     """Rows and queries: one row in three belongs to a crowd, and so does one query in three, in no order.
 
-    A query of a crowd leaves many rows of some blocks, its neighbours in the tile none; a crowd of 40 lies side by side.
+    A query of a crowd leaves many rows of some blocks, its neighbours in the tile none; 40 of a crowd lie side by side.
     """
     rng = np.random.default_rng(seed)
     centres = rng.standard_normal((5, dim))
