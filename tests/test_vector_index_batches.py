@@ -34,12 +34,12 @@ def crowds(dim: int, query_count: int, seed: int) -> tuple[Matrix, Matrix]:
 
 def check(index: sl.VectorIndex, rows: Matrix, ids: npt.NDArray[np.int64], queries: Matrix, k: int, mask: bool) -> None:
     scores, found = index.search(queries, k, mask=ids if mask else None)
-    for i, query in enumerate(queries):
-        values, error = float64_scores(index.metric, query, rows[ids])
+    for i in range(0, len(queries), 4):  # of every kind, since one in three is of a crowd
+        values, error = float64_scores(index.metric, queries[i], rows[ids])
         check_ranking(scores[i], found[i], k, values - error, values + error, ids)
 
 
-@pytest.mark.parametrize("dim", [9, 40, 131])
+@pytest.mark.parametrize("dim", [9, 131])
 @pytest.mark.parametrize("metric", METRICS)
 def test_crowds(metric: str, dim: int) -> None:
     rows, queries = crowds(dim, 71, seed=dim)
@@ -64,8 +64,8 @@ def test_a_batch_and_its_queries_one_by_one_have_the_same_bits() -> None:
         scores, ids = index.search(queries, k)
         for i in range(0, len(queries), 7):
             alone, alone_ids = index.search(queries[i], k)
-            np.testing.assert_array_equal(alone[0], scores[i])
-            np.testing.assert_array_equal(alone_ids[0], ids[i])
+            np.testing.assert_array_equal(alone, scores[i])
+            np.testing.assert_array_equal(alone_ids, ids[i])
 
 
 def test_ids_that_are_not_contiguous_and_ids_that_are_gone_in_a_mask() -> None:
