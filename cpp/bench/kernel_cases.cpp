@@ -157,6 +157,14 @@ void add_coarse(std::vector<Definition>& list) {
   }
 }
 
+void add_single_rows(std::vector<Definition>& list) {
+  if (simd::kernels().dot_row == nullptr) return;
+  add(list, "dot_row", 2.0 * kPlaneBytes, static_cast<double>(kDim * simd::kBlockRows), "multiply-adds",
+      [](const simd::Kernels& k, Data& d) {
+        for (std::size_t r = 0; r < simd::kBlockRows; ++r) keep(k.dot_row(d.high.data(), d.low.data(), kOctets, r, d.queries.data()));
+      });
+}
+
 void add_impacts(std::vector<Definition>& list) {
   add(list, "strided_maxima_u16", 2.0 * kSums, kSums, "values", [](const simd::Kernels& k, Data& d) {
     k.strided_maxima_u16(d.fresh_sums.data(), kSums / simd::kStrideGroup, d.maxima.data());
@@ -195,6 +203,7 @@ std::vector<Definition> kernel_cases() {
   add_exact(list);
   add_building(list);
   add_coarse(list);
+  add_single_rows(list);
   add_impacts(list);
   return list;
 }

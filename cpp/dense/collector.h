@@ -86,6 +86,29 @@ class Collector {
     std::erase_if(candidates_, [least](const Candidate& c) { return c.upper < least; });
   }
 
+  // With the rank k: k rows score at least as much as the k-th best lower bound, so the k-th best score does.
+  void raise_by_lower_bounds(SharedThreshold& threshold) {
+    lowers_.clear();
+    append_lower_bounds(lowers_);
+    if (lowers_.size() < rank_) return;
+    const auto kth = lowers_.begin() + static_cast<std::ptrdiff_t>(rank_ - 1);
+    std::nth_element(lowers_.begin(), kth, lowers_.end(), std::greater<>());
+    threshold.raise(*kth);
+  }
+
+  // Moves the `count` candidates with the best upper bounds to the front; returns how many there are, if fewer.
+  std::size_t bring_best_forward(std::size_t count) {
+    if (candidates_.size() <= count) return candidates_.size();
+    std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(count), candidates_.end(), by_upper);
+    return count;
+  }
+  void drop_first(std::size_t count) { candidates_.erase(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(count)); }
+
+  void clear() {
+    best_.clear();
+    candidates_ = {};
+  }
+
   TopK& best() noexcept { return best_; }
   std::vector<Candidate>& candidates() noexcept { return candidates_; }
 
@@ -113,16 +136,6 @@ class Collector {
     }
     for (const Candidate& c : candidates_) push_exact(score(c), threshold);
     candidates_.clear();
-  }
-
-  // With the rank k: k rows score at least as much as the k-th best lower bound, so the k-th best score does.
-  void raise_by_lower_bounds(SharedThreshold& threshold) {
-    lowers_.clear();
-    append_lower_bounds(lowers_);
-    if (lowers_.size() < rank_) return;
-    const auto kth = lowers_.begin() + static_cast<std::ptrdiff_t>(rank_ - 1);
-    std::nth_element(lowers_.begin(), kth, lowers_.end(), std::greater<>());
-    threshold.raise(*kth);
   }
 
   // A quarter of the list is free again, so that settling stays cheap over all candidates.

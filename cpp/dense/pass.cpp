@@ -44,8 +44,6 @@ constexpr std::size_t kMinQueriesRepeated = 4;
 // Rows and queries that are scored together.
 constexpr std::size_t kRowsAtOnce = 16;
 constexpr std::size_t kQueriesAtOnce = 32;
-// How far ahead of scoring a row it is asked for.
-constexpr std::size_t kPrefetchRows = 4;
 
 }  // namespace
 
@@ -309,9 +307,11 @@ void Pass::score_row(std::uint32_t s, RowIndex row, bool repeated, std::size_t f
       worker.scores[q] = exact_score(snapshot_.metric(), kernels_, queries_[q], segment, row);
       ++worker.stats.rows_exact;
     }
+    // Few rows get further, so few need their ids, each a line of memory that nobody asked for in time.
+    if (worker.scores[q] < thresholds_[q].load()) continue;
     if (sink_ == nullptr) {
       worker.collectors[q].push_exact({worker.scores[q], segment.ids()[row]}, thresholds_[q]);
-    } else if (worker.scores[q] >= thresholds_[q].load()) {
+    } else {
       sink_->take(worker.number, q, {worker.scores[q], worker.scores[q], s, row}, thresholds_[q]);
     }
   }
@@ -438,50 +438,6 @@ void Pass::collect(std::size_t q, std::uint32_t segment, std::size_t block, std:
       return exact_hit(q, c.segment, c.row);
     });
   }
-}
-
-std::vector<Hit> Pass::finish(std::size_t q, SearchStats& stats) {
-  if (workers_.empty()) return {};
-  Collector& first = workers_[0].collectors[q];
-  std::vector<Candidate> candidates = std::move(first.candidates());
-  for (std::size_t w = 1; w < workers_.size(); ++w) {
-    Collector& other = workers_[w].collectors[q];
-    for (const Hit& hit : other.best().unsorted()) first.push_exact(hit, thresholds_[q]);
-    candidates.insert(candidates.end(), other.candidates().begin(), other.candidates().end());
-  }
-  const float least = below(thresholds_[q].load());
-  std::erase_if(candidates, [least](const Candidate& c) { return c.upper < least; });
-  std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) { return a.upper > b.upper; });
-  // Best bounds first, one by one, so that nothing is scored in vain. The long list of a lone query is shared by the threads in
-  // rounds, once it has shown to be long.
-  constexpr std::size_t kAlone = 64;
-  constexpr std::size_t kRound = 256;
-  constexpr std::size_t kParts = 4;
-  std::vector<Hit> hits(kRound);
-  for (std::size_t begin = 0; begin < candidates.size();) {
-    if (candidates[begin].upper < below(thresholds_[q].load())) break;
-    const auto score_from = [&](std::size_t first_of_part, std::size_t count) {
-      for (std::size_t i = first_of_part; i < first_of_part + count; ++i) {
-        if (i + kPrefetchRows < candidates.size()) {
-          segment_at(candidates[i + kPrefetchRows].segment).prefetch(candidates[i + kPrefetchRows].row);
-        }
-        hits[i - begin] = exact_hit(q, candidates[i].segment, candidates[i].row);
-      }
-    };
-    const bool share = query_count_ == 1 && begin >= kAlone && candidates.size() - begin >= kRound;
-    const std::size_t count = share ? kRound : 1;
-    if (share) {
-      constexpr std::size_t kEach = kRound / kParts;
-      parallel::parallel_for(kParts, [&](std::size_t part, std::size_t) { score_from(begin + part * kEach, kEach); });
-    } else {
-      score_from(begin, 1);
-    }
-    for (std::size_t i = 0; i < count; ++i) first.push_exact(hits[i], thresholds_[q]);
-    stats.rows_exact += count;
-    stats.bytes += count * segment_at(candidates[begin].segment).row_bytes();
-    begin += count;
-  }
-  return first.best().take_sorted();
 }
 
 SearchStats Pass::run_stats() const {

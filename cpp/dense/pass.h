@@ -1,8 +1,8 @@
 // One pass over a snapshot for a batch of queries: every worker bounds blocks of rows by their coarse image and collects
 // candidates; finish() settles a query by exact scores.
 //
-// Life: construct, run() once, then finish(q) once for each q, which may run in parallel. The snapshot, the query vectors
-// and the filters must outlive it.
+// Life: construct, run() once, score_in_row_order() or not, then finish(q) once for each q, which may run in parallel. The
+// snapshot, the query vectors and the filters must outlive it.
 //
 // Which plane is read, and whether any, is decided block by block from what the data has shown (see scan()):
 //   - up to some tens of queries read the high plane first and the low one only where it left many rows: half the bytes,
@@ -33,6 +33,9 @@
 
 namespace sightline::dense {
 
+// How far ahead of scoring a row it is asked for.
+inline constexpr std::size_t kPrefetchRows = 4;
+
 // Takes the rows of a pass as they are found, and decides what they are worth.
 class RowSink {
  public:
@@ -57,6 +60,9 @@ class Pass {
   void run(const std::function<void()>& beside = {});
   SharedThreshold& threshold(std::size_t q) noexcept { return thresholds_[q]; }
   std::size_t worker_count() const noexcept { return workers_.size(); }
+
+  // Scores what is left of many queries with a large k together, once after run(); else does nothing.
+  void score_in_row_order();
 
   // The hits of query q, best first.
   std::vector<Hit> finish(std::size_t q, SearchStats& stats);
@@ -127,6 +133,8 @@ class Pass {
 
   void interleave(std::size_t q, const std::int8_t* row);
   const std::int8_t* row_codes(std::size_t q) const noexcept { return row_codes_.data() + q * row_code_count_; }
+  void gather(std::size_t q);
+  void score_first(std::span<const std::size_t> begins);
   std::size_t sample_rank() const;
   void make_tasks();
   void presume(std::size_t q);

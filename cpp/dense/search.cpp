@@ -40,6 +40,7 @@ void search_batch(const Snapshot& snapshot, const float* queries, std::size_t qu
                   SearchStats& stats) {
   Pass pass(snapshot, queries, query_count, first_position, k, kNoScore, filters, coarse, true);
   pass.run();
+  pass.score_in_row_order();
   std::vector<SearchStats> finishing(query_count);
   std::vector<char> refuted(query_count, 0);
   const auto finish = [&](std::size_t q, std::size_t) {

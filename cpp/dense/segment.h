@@ -60,6 +60,12 @@ class Segment {
     constexpr std::size_t kMostBytes = 1536;
     const std::byte* const data = stored_row(row).data;
     for (std::size_t byte = 0; byte < std::min(row_bytes(), kMostBytes); byte += 64) __builtin_prefetch(data + byte);
+    if (norms_.size() != 0) __builtin_prefetch(norms_.data() + row);
+  }
+  // The same of a row that will be a hit, probably: its id, too.
+  void prefetch_hit(std::size_t row) const noexcept {
+    prefetch(row);
+    __builtin_prefetch(ids_.data() + row);
   }
 
   // Cosine only: |x| in float64.

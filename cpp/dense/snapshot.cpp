@@ -88,8 +88,20 @@ std::vector<Bitset> Snapshot::select_ids(std::span<const DocId> allowed) const {
   std::vector<Bitset> selected;
   selected.reserve(segments_.size());
   for (const SegmentView& view : segments_) selected.emplace_back(view.segment->row_count());
-  for (const DocId id : allowed) {
-    if (const std::optional<RowAddress> address = find(id)) selected[address->segment].set(address->row);
+  // An id lives in one segment at the most, so every segment may take what it has.
+  for (std::size_t s = 0; s < segments_.size(); ++s) {
+    const SegmentView& view = segments_[s];
+    const std::span<const DocId> ids = view.segment->ids();
+    const auto first = static_cast<std::uint64_t>(ids.front());
+    const bool contiguous = static_cast<std::uint64_t>(ids.back()) - first == ids.size() - 1;
+    for (const DocId id : allowed) {
+      if (contiguous) {
+        const std::uint64_t row = static_cast<std::uint64_t>(id) - first;
+        if (row < ids.size() && view.is_live(row)) selected[s].set(row);
+      } else if (const std::optional<RowIndex> row = view.segment->find(id); row && view.is_live(*row)) {
+        selected[s].set(*row);
+      }
+    }
   }
   return selected;
 }

@@ -71,42 +71,61 @@ inline void add_to_pairs(__m256i& sums, __m256i rows, __m256i codes) noexcept {
   asm("vpmaddubsw %3, %2, %1\n\tvpaddw %1, %0, %0" : "+x"(sums), "=&x"(products) : "x"(rows), "x"(codes));
 }
 
-// The tile: 2 registers of 8 rows by W <= 6 queries, so up to 12 sums of 16 registers; four such strips make a block.
+// The tile: R registers of 8 rows by W queries, so up to 12 sums of 16 registers; 8 / R such strips make a block. The fewer
+// queries, the more rows: a lone query reads a block from one end to the other, as memory likes it.
 constexpr std::size_t kTileWidth = 6;
+constexpr int kBlockRegisters = 8;
+template <int W>
+constexpr int kStripRegisters = W == 1 ? 8 : W == 2 ? 4 : 2;
+
+// The bounds of one strip, from the dots of its rows, query after query.
+template <int W, int Shift>
+inline void finish_strip(const std::int32_t* dots, const CoarseRows& rows, std::size_t first_row, const CoarseQuery* constants,
+                         std::uint64_t* survivors, float* upper) noexcept {
+  constexpr std::size_t kStripRows = 8 * kStripRegisters<W>;
+  for (int q = 0; q < W; ++q) {
+    for (std::size_t row = 0; row < kStripRows; row += 16, dots += 16) {
+      survivors[q] |= finish_bounds<Shift>(dots, rows, first_row + row, constants[q], upper + kBlockRows * static_cast<std::size_t>(q));
+    }
+  }
+}
 
 template <int W>
 void scan_tile(const std::uint8_t* block, std::size_t octets, const CoarseRows& rows, const std::int8_t* queries,
                const CoarseQuery* constants, std::uint64_t* survivors, float* upper) noexcept {
+  constexpr int R = kStripRegisters<W>;
   const __m256i ones = _mm256_set1_epi16(1);
   for (int q = 0; q < W; ++q) survivors[q] = 0;
-  for (std::size_t strip = 0; strip < 4; ++strip) {
-    __m256i sums[W][2];
+  for (std::size_t strip = 0; strip < kBlockRegisters / R; ++strip) {
+    __m256i sums[W][R];
 #pragma GCC unroll 8
     for (int q = 0; q < W; ++q) {
-      sums[q][0] = _mm256_setzero_si256();
-      sums[q][1] = _mm256_setzero_si256();
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) sums[q][r] = _mm256_setzero_si256();
     }
-    const std::uint8_t* p = block + 64 * strip;
+    const std::uint8_t* p = block + 32 * R * strip;
     const std::int8_t* e = queries;
     for (std::size_t quad = 0; quad < 2 * octets; ++quad, p += kOctetBytes, e += 4 * W) {
-      const __m256i first = load_rows(p);
-      const __m256i second = load_rows(p + 32);
+      // Two registers of rows at a time, each with all queries.
 #pragma GCC unroll 8
-      for (int q = 0; q < W; ++q) {
-        const __m256i codes = broadcast_quad(e + 4 * q);
-        add_to_quads(sums[q][0], first, codes, ones);
-        add_to_quads(sums[q][1], second, codes, ones);
+      for (int r = 0; r < R; r += 2) {
+        const __m256i first = load_rows(p + 32 * r);
+        const __m256i second = load_rows(p + 32 * r + 32);
+#pragma GCC unroll 8
+        for (int q = 0; q < W; ++q) {
+          const __m256i codes = broadcast_quad(e + 4 * q);
+          add_to_quads(sums[q][r], first, codes, ones);
+          add_to_quads(sums[q][r + 1], second, codes, ones);
+        }
       }
     }
-    alignas(32) std::int32_t dots[W][16];
+    alignas(32) std::int32_t dots[W][8 * R];
 #pragma GCC unroll 8
     for (int q = 0; q < W; ++q) {
-      store_dots(dots[q], sums[q][0]);
-      store_dots(dots[q] + 8, sums[q][1]);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) store_dots(dots[q] + 8 * r, sums[q][r]);
     }
-    for (int q = 0; q < W; ++q) {
-      survivors[q] |= finish_bounds<0>(dots[q], rows, 16 * strip, constants[q], upper + kBlockRows * static_cast<std::size_t>(q));
-    }
+    finish_strip<W, 0>(dots[0], rows, 8 * R * strip, constants, survivors, upper);
   }
 }
 
@@ -118,52 +137,54 @@ inline void empty_pairs(std::int32_t* dots, __m256i pairs, __m256i ones) noexcep
 template <int W>
 void scan_tile_high(const std::uint8_t* high, std::size_t octets, const CoarseRows& rows, const std::int8_t* queries,
                     const CoarseQuery* constants, std::uint64_t* survivors, float* upper) noexcept {
+  constexpr int R = kStripRegisters<W>;
   // A pair of products is at most 15 * 64 * 2 = 1920; 16 of them fit 16 bits, and an octet adds two.
   constexpr std::size_t kOctetsPerFlush = 8;
   const __m256i ones = _mm256_set1_epi16(1);
   const __m256i low_nibbles = _mm256_set1_epi8(0x0f);
   for (int q = 0; q < W; ++q) survivors[q] = 0;
-  for (std::size_t strip = 0; strip < 4; ++strip) {
-    alignas(32) std::int32_t dots[W][16] = {};
+  for (std::size_t strip = 0; strip < kBlockRegisters / R; ++strip) {
+    alignas(32) std::int32_t dots[W][8 * R] = {};
     std::int32_t* in_memory = dots[0];
     asm("" : "+r"(in_memory) : : "memory");  // the sums of 32 bits stay there: the registers are for those of 16 bits
-    const std::uint8_t* p = high + 64 * strip;
+    const std::uint8_t* p = high + 32 * R * strip;
     const std::int8_t* e = queries;
     for (std::size_t octet = 0; octet < octets;) {
       const std::size_t flush = octet + kOctetsPerFlush < octets ? octet + kOctetsPerFlush : octets;
-      __m256i pairs[W][2];
+      __m256i pairs[W][R];
 #pragma GCC unroll 8
       for (int q = 0; q < W; ++q) {
-        pairs[q][0] = _mm256_setzero_si256();
-        pairs[q][1] = _mm256_setzero_si256();
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) pairs[q][r] = _mm256_setzero_si256();
       }
       for (; octet < flush; ++octet, p += kOctetBytes, e += 8 * W) {
-        const __m256i first_0 = _mm256_and_si256(load_rows(p), low_nibbles);
-        const __m256i first_1 = _mm256_and_si256(load_rows(p + 32), low_nibbles);
 #pragma GCC unroll 8
-        for (int q = 0; q < W; ++q) {
-          const __m256i codes = broadcast_quad(e + 4 * q);
-          add_to_pairs(pairs[q][0], first_0, codes);
-          add_to_pairs(pairs[q][1], first_1, codes);
-        }
-        const __m256i second_0 = _mm256_and_si256(_mm256_srli_epi16(load_rows(p), 4), low_nibbles);
-        const __m256i second_1 = _mm256_and_si256(_mm256_srli_epi16(load_rows(p + 32), 4), low_nibbles);
+        for (int r = 0; r < R; r += 2) {
+          const __m256i first_0 = _mm256_and_si256(load_rows(p + 32 * r), low_nibbles);
+          const __m256i first_1 = _mm256_and_si256(load_rows(p + 32 * r + 32), low_nibbles);
 #pragma GCC unroll 8
-        for (int q = 0; q < W; ++q) {
-          const __m256i codes = broadcast_quad(e + 4 * W + 4 * q);
-          add_to_pairs(pairs[q][0], second_0, codes);
-          add_to_pairs(pairs[q][1], second_1, codes);
+          for (int q = 0; q < W; ++q) {
+            const __m256i codes = broadcast_quad(e + 4 * q);
+            add_to_pairs(pairs[q][r], first_0, codes);
+            add_to_pairs(pairs[q][r + 1], first_1, codes);
+          }
+          const __m256i second_0 = _mm256_and_si256(_mm256_srli_epi16(load_rows(p + 32 * r), 4), low_nibbles);
+          const __m256i second_1 = _mm256_and_si256(_mm256_srli_epi16(load_rows(p + 32 * r + 32), 4), low_nibbles);
+#pragma GCC unroll 8
+          for (int q = 0; q < W; ++q) {
+            const __m256i codes = broadcast_quad(e + 4 * W + 4 * q);
+            add_to_pairs(pairs[q][r], second_0, codes);
+            add_to_pairs(pairs[q][r + 1], second_1, codes);
+          }
         }
       }
 #pragma GCC unroll 8
       for (int q = 0; q < W; ++q) {
-        empty_pairs(in_memory + 16 * q, pairs[q][0], ones);
-        empty_pairs(in_memory + 16 * q + 8, pairs[q][1], ones);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) empty_pairs(in_memory + 8 * (R * q + r), pairs[q][r], ones);
       }
     }
-    for (int q = 0; q < W; ++q) {
-      survivors[q] |= finish_bounds<5>(dots[q], rows, 16 * strip, constants[q], upper + kBlockRows * static_cast<std::size_t>(q));
-    }
+    finish_strip<W, 5>(dots[0], rows, 8 * R * strip, constants, survivors, upper);
   }
 }
 

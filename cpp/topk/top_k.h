@@ -38,6 +38,7 @@ class TopKOf {
   }
 
   const std::vector<H>& unsorted() const noexcept { return heap_; }
+  void clear() noexcept { heap_.clear(); }
 
   // Best first; leaves the object empty.
   std::vector<H> take_sorted() {
