@@ -26,7 +26,7 @@ from benchmarks.micro.baseline import (
 import native_build
 
 # Kernels that a table may lack, by the comments of kernels.h.
-OPTIONAL_KERNELS = {"scan_block_planes"}
+OPTIONAL_KERNELS = {"scan_block_planes", "dot_row"}
 HERE, ELSEWHERE = Machine("a CPU", "g++ 12.2"), Machine("another CPU", "g++ 12.2")
 BASELINE = Baseline(
     {ELSEWHERE: {"t/fast": Ratio(4.0, 0.15), "t/theirs": Ratio(1.0, 0.15)}, HERE: {"t/fast": Ratio(0.5, 0.15)}},
