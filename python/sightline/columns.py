@@ -36,6 +36,7 @@ __all__ = [
     "parsed_fields",
 ]
 
+_MOST_WAITING = 1000  # versions of a field that nobody looked at
 _KINDS: tuple[Kind, ...] = ("string", "number", "boolean", "object")  # numbered as in the core
 
 
@@ -162,12 +163,13 @@ class _Version:
     Thread safety: any; all versions of a field share their lock, so that each is made once, from the one before it.
     """
 
-    __slots__ = ("_before", "_field", "_lock", "_news")
+    __slots__ = ("_before", "_field", "_lock", "_news", "waiting")
 
     def __init__(self, before: _Version | None, news: Sequence[_News]) -> None:
         self._lock: threading.Lock = threading.Lock() if before is None else before._lock
         self._before = before
         self._news = news
+        self.waiting = 0 if before is None or before.is_made else before.waiting + 1  # versions before it, not made yet
         self._field: Field | None = None
 
     @property
@@ -272,7 +274,8 @@ class Columns:
         for path, new in news.items():
             before = self._versions.get(path)
             version = following._versions[path] = _Version(before, (new,))
-            if before is None or before.is_made:  # else it waits with what it follows
+            # Else it waits with what it follows; but what waits takes more memory than what is made.
+            if before is None or before.is_made or version.waiting >= _MOST_WAITING:
                 version.field()
         return following
 
