@@ -342,7 +342,7 @@ def test_an_embedder_can_stand_in_for_vectors(collection, capsys):
     code, _, err = command(capsys, collection, "--embedder", "lsa", "--vectors", collection / "docs.npy")
     assert (code, "vectors: an embedder makes them" in err) == (1, True)
     code, _, err = command(capsys, collection, "--embedder", "unknown")
-    assert (code, "embedder: expected sentence-transformers:MODEL or" in err) == (1, True)
+    assert (code, "embedder: expected sentence-transformers:MODEL," in err) == (1, True)
 
 
 def test_identical_ids_can_be_left_out_by_the_command(tmp_path, capsys):

@@ -147,7 +147,9 @@ def _app(typer: Any) -> Any:
         qrels: str = typer.Option(None),
         vectors: str = typer.Option(None),
         query_vectors: str = typer.Option(None),
-        embedder: str = typer.Option(None, help="sentence-transformers:MODEL or openai:URL#MODEL, not vectors."),
+        embedder: str = typer.Option(
+            None, help="sentence-transformers:, fastembed: or model2vec:MODEL, openai:URL#MODEL; not vectors."
+        ),
         api_key: str = typer.Option(None, envvar="OPENAI_API_KEY", help="For openai:URL#MODEL."),
         mode: str = typer.Option(None, help="hybrid, dense or lexical; default hybrid where there are vectors."),
         alpha: float = typer.Option(None, help="Share of the dense score in hybrid mode."),

@@ -33,7 +33,8 @@ def add_commands(app: Any, typer: Any, as_json: Any) -> None:
     spec = typer.Option(
         None,
         "--embedder",
-        help="none, lsa, sentence-transformers:MODEL or openai:URL#MODEL. Default: what the index has; none if new.",
+        help="none, lsa, sentence-transformers:MODEL, fastembed:MODEL, model2vec:MODEL or openai:URL#MODEL. "
+        "Default: what the index has; none if new.",
     )
     key = typer.Option(None, "--api-key", envvar="OPENAI_API_KEY", help="For openai:URL#MODEL; never kept.")
     include = typer.Option([], help="In folders, only files such as '*.md' or 'guides/*'. Repeat for more.")
