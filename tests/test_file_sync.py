@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline import Document, HybridIndex, InvalidInputError, ReadOptions, StorageError, sync_files
+from sightline import Document, HybridIndex, InvalidInputError, ReadOptions, StorageError, cli, sync_files
 from sightline.readers import chunk_format, find_files, read_files
 
 GUIDE = "---\ntitle: The guide\n---\n# Start\n\nInstall the package.\n\n## Next\n\nThen run it. And wait.\n"
@@ -343,6 +343,25 @@ def test_files_below_another_base_stay(tmp_path: Path) -> None:
     (tmp_path / "one" / "one.txt").unlink()
     assert sync_files(index, tmp_path / "two", base=tmp_path / "two").removed == []
     assert sync_files(index, tmp_path / "one", base=tmp_path / "one").removed == ["one.txt"]
+
+
+def test_files_of_one_name_below_two_bases_are_not_confused(tmp_path: Path) -> None:
+    index = HybridIndex()
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "same.txt").write_text(f"the {name} text")
+    (tmp_path / "one" / "gone.txt").write_text("soon gone")
+    sync_files(index, tmp_path / "one", base=tmp_path / "one")
+    with pytest.raises(InvalidInputError, match=r"the index has 'same\.txt' of another base; give bases"):
+        sync_files(index, tmp_path / "two", base=tmp_path / "two")
+    assert index.get("same.txt#0")[0].text == "the one text"
+    # The folder as a whole is elsewhere now, without one of its files.
+    (tmp_path / "one" / "gone.txt").unlink()
+    (tmp_path / "one").rename(tmp_path / "three")
+    report = sync_files(index, tmp_path / "three", base=tmp_path / "three", moved=True)
+    assert (report.updated, report.removed) == (["same.txt"], ["gone.txt"])
+    assert sync_files(index, tmp_path / "three", base=tmp_path / "three").unchanged == 1
+    assert cli.main(["index", str(tmp_path / "three"), "--into", str(tmp_path / "kb"), "--moved", "--json"]) == 0
 
 
 def test_an_empty_base_is_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,3 +111,13 @@ def test_documents_of_a_splitter_carry_headings_and_spans():
 def test_a_heading_that_repeats_the_title_is_left_out():
     (first, second) = chunk_documents([Document("x", MARKDOWN, title="Guide")], format=lambda document: "markdown")
     assert (first.title, second.title) == ("Guide", "Guide > Setup")
+
+
+def test_a_piece_may_repeat_all_of_the_one_before_it():
+    text = "# Head\n\nword word"
+    assert splitter_spans(lambda whole: ["# Head", "# Head\n\nword word"], text) == [(0, 6), (0, 17)]
+    assert splitter_spans(lambda whole: ["a", "a b", "b c"], "a b c") == [(0, 1), (0, 3), (2, 5)]
+    # Where there is room for both they stand apart, and what is the same piece twice is not there twice.
+    assert splitter_spans(lambda whole: ["a", "a b"], "a a b") == [(0, 1), (2, 5)]
+    with pytest.raises(InvalidInputError, match="is not in the text at its place"):
+        splitter_spans(lambda whole: ["a b", "a b"], "a b")

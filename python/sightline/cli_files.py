@@ -61,6 +61,7 @@ def add_commands(app: Any, typer: Any, as_json: Any) -> None:
         id_field: str = typer.Option(None, help="Of records: default id or _id, else a hash of the record."),
         title_field: str = typer.Option(None, help="Of records: default title."),
         metadata_field: list[str] = metadata_field,
+        moved: bool = typer.Option(False, "--moved", help="The base is the same folder as before, at another place."),
         skip_errors: bool = typer.Option(
             False, "--skip-errors", help="Leave out files that cannot be read, and say so."
         ),
@@ -81,6 +82,7 @@ def add_commands(app: Any, typer: Any, as_json: Any) -> None:
             ),
             "max_tokens": max_tokens,
             "overlap": overlap,
+            "moved": moved,
             "skip_errors": skip_errors,
             "progress": sys.stderr.isatty() if progress is None else progress,
         }

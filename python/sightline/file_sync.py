@@ -147,6 +147,7 @@ def sync_files(
     options: ReadOptions | None = None,
     max_tokens: int = 256,
     overlap: int = 32,
+    moved: bool = False,
     skip_errors: bool = False,
     progress: bool | Progress = False,
 ) -> SyncReport:
@@ -163,8 +164,10 @@ def sync_files(
 
     Parameters: index : HybridIndex, open for writing; paths, base, format, include, exclude : see
                 sightline.readers.find_files; a path that does not exist any more is one whose files vanished, if the
-                index knows any; options : encoding and fields; max_tokens, overlap : see ``sl.chunk``; skip_errors :
-                leave files out that cannot be read; progress : True shows a bar, or a callable
+                index knows any; options : encoding and fields; max_tokens, overlap : see ``sl.chunk``; moved : what
+                the index has of these names below other bases is what this base holds now; without it such a name is
+                an error, since another folder's file would be lost; skip_errors : leave files out that cannot be
+                read; progress : True shows a bar, or a callable
     Returns:    SyncReport
     Raises:     InvalidInputError, StorageError naming the file; MissingExtraError (extra ``ingest``)
     """
@@ -178,6 +181,7 @@ def sync_files(
         options=options,
         max_tokens=max_tokens,
         overlap=overlap,
+        moved=moved,
         skip_errors=skip_errors,
         progress=progress,
     )
@@ -195,6 +199,7 @@ def plan_files(
     options: ReadOptions | None = None,
     max_tokens: int = 256,
     overlap: int = 32,
+    moved: bool = False,
     skip_errors: bool = False,
     progress: bool | Progress = False,
 ) -> FilePlan:
@@ -208,6 +213,8 @@ def plan_files(
     shared = checked_integer("overlap", overlap, 0, budget - 1)
     reading = options or ReadOptions()
     known = {} if index is None else _known(index)
+    if moved:
+        known = {source: replace(entry, bases={mark}) for source, entry in known.items()}
     roots = as_paths(paths)
     names = [file_name(root, base) for root in roots]
     gone = [root for root, name in zip(roots, names, strict=True) if not root.exists() and _below(name, known)]
@@ -235,6 +242,12 @@ def plan_files(
                     raise
                 plan._failed[file.name] = str(error)
                 continue
+            for source in sources:
+                if source in known and known[source].bases != {mark}:
+                    raise InvalidInputError(
+                        f"'{file.path}': the index has {_shown(source)!r} of another base; give bases that keep names "
+                        "apart, or moved=True (--moved) if it is the same folder at another place"
+                    )
             _join(plan, found)
             seen |= sources
             read.add(file.name)

@@ -91,9 +91,13 @@ def _stripped(text: str, start: int, end: int) -> _Span:
 
 
 def _located(text: str, pieces: list[str], name: str) -> list[_Span]:
-    latest = _latest_starts(text, pieces, name)
+    try:
+        latest = _latest_starts(text, pieces, name)
+    except InvalidInputError:  # perhaps only because a piece repeats all of the one before it
+        latest = _latest_starts(text, pieces, name, repeating=True)
     spans: list[_Span] = []
     start, end = -1, 0
+    before = ""
     for piece, last in zip(pieces, latest, strict=True):
         following = _NOT_SPACE.search(text, end)
         after = end if following is None else following.start()
@@ -101,21 +105,33 @@ def _located(text: str, pieces: list[str], name: str) -> list[_Span]:
             after if start < after <= last and text.startswith(piece, after) else -1,
             text.find(piece, max(start, end - len(piece)) + 1, min(last, after) + len(piece)),  # overlaps, goes beyond
             text.find(piece, after, last + len(piece)),
-            text.find(piece, start + 1),  # within the one before
+            text.find(piece, start + 1, last + len(piece)),  # within the one before
+            start if _repeats(piece, before) and text.startswith(piece, max(start, 0)) else -1,
         )
         start = next(place for place in places if place >= 0)
         end = start + len(piece)
+        before = piece
         spans.append((start, end))
     return spans
 
 
-def _latest_starts(text: str, pieces: list[str], name: str) -> list[int]:
-    """Return for each piece the last start that leaves places for the ones after it."""
+def _repeats(piece: str, before: str) -> bool:
+    """Whether a piece begins with all of the one before it, as its overlap, so that both begin at one place."""
+    return bool(before) and len(piece) > len(before) and piece.startswith(before)
+
+
+def _latest_starts(text: str, pieces: list[str], name: str, *, repeating: bool = False) -> list[int]:
+    """Return for each piece the last start that leaves places for the ones after it.
+
+    Parameters: repeating : a piece may begin where the one before it does, if it repeats that
+    """
     latest: list[int] = []
     limit = len(text)
     for number in range(len(pieces) - 1, -1, -1):
         piece = pieces[number]
-        found = text.rfind(piece, 0, limit + len(piece) - 1) if limit else -1
+        following = pieces[number + 1] if number + 1 < len(pieces) else ""
+        stop = limit if repeating and _repeats(following, piece) else limit - 1
+        found = text.rfind(piece, 0, stop + len(piece)) if stop >= 0 else -1
         if found < 0:
             raise InvalidInputError(
                 f"splitter: piece {number} of {name} is not in the text at its place, so that it has no span: "
