@@ -21,7 +21,7 @@ _READ_BYTES = 256 << 20  # no cache holds it
 _WRITE_BYTES = 128 << 20
 _SIDE = 2048
 _SYNC_BYTES = 4096
-_SECONDS = 0.7
+_SECONDS = 0.7  # for each, at the least
 _LEAST_RUNS = 3
 
 
