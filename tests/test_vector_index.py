@@ -97,7 +97,8 @@ def test_the_bounds_do_prune(metric: str) -> None:
         _, _, stats = index.search(gaussian(rng, count, 64), 10, stats=True)
         assert stats["rows"] == 20_000
         assert 10 * count <= stats["rows_exact"] < 0.05 * 20_000 * count
-        assert (stats["rows_high"] > 0) == (count <= 48)
+        # With two steps a product, any number of queries reads the cheaper plane first.
+        assert (stats["rows_high"] > 0) == (count <= 48 or sl.cpu_info()["isa"] == "avx2")
 
 
 @each_metric
