@@ -169,7 +169,8 @@ class _Version:
         self._lock: threading.Lock = threading.Lock() if before is None else before._lock
         self._before = before
         self._news = news
-        self.waiting = 0 if before is None or before.is_made else before.waiting + 1  # versions before it, not made yet
+        # Versions before this one that are not made yet.
+        self.waiting: int = 0 if before is None or before.is_made else before.waiting + 1
         self._field: Field | None = None
 
     @property
