@@ -54,9 +54,10 @@ def _open(session: Session, table: dict[str, str], inputs: Path, described: str,
     print(f"\nopen: {described}, {session.threads} threads", flush=True)
     rows: list[Row] = []
     times: dict[str, Timing] = {}
+    wanted = chosen(table, session.options.peers)
     with (
         tempfile.TemporaryDirectory() as folder,
-        contenders(chosen(table, session.options.peers), inputs, session.threads, folder=Path(folder)) as engines,
+        contenders(wanted, inputs, session.threads, folder=Path(folder), left_out=session.left_out(wanted)) as engines,
     ):
         there = {}
         for engine in engines:

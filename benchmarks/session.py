@@ -63,7 +63,7 @@ class Session:
     ) -> Iterator[list[Contender]]:
         """Every engine of ``table`` that ``--peers`` wants, built one after another, with a record of each."""
         wanted = peers.chosen(table, self.options.peers)
-        with contenders(wanted, inputs, threads or self.threads, left_out=self.left_out()) as found:
+        with contenders(wanted, inputs, threads or self.threads, left_out=self.left_out(wanted)) as found:
             for contender in found:
                 record = self._record(suite, data, contender)
                 print(f"  {_engine_line(record)}", flush=True)
@@ -74,7 +74,8 @@ class Session:
     def unbuilt(self, table: dict[str, str], inputs: Path, threads: int | None = None) -> Iterator[list[Contender]]:
         """The same, not built and without records: for cases that measure building itself."""
         wanted = peers.chosen(table, self.options.peers)
-        with contenders(wanted, inputs, threads or self.threads, build=False) as found:
+        left_out = self.left_out(wanted)
+        with contenders(wanted, inputs, threads or self.threads, build=False, left_out=left_out) as found:
             yield found
 
     @staticmethod
@@ -156,8 +157,15 @@ class Session:
         self.finish(list(rows.values()), {rows[label].name: timing for label, timing in times.items()})
         return list(rows.values())
 
-    def left_out(self) -> dict[str, str]:
-        """Engines that a quick profile has no time to build, with the reason; none that ``--peers`` names."""
+    def left_out(self, table: dict[str, str]) -> dict[str, str]:
+        """Engines that a quick profile has no time to build, with the reason: slow builders that ``--peers`` does not
+        name; all but Sightline once the profile's minutes are over, so that it ends.
+        """
+        minutes = getattr(self.options, "minutes", None)
+        if minutes and time.perf_counter() - self.started_at > 60 * minutes:
+            self.shortened = True
+            reason = f"left to --full: the {minutes:g} minutes of this profile are over"
+            return dict.fromkeys((name for name in table if name != _OURS), reason)
         names = getattr(self.options, "slow_builds", None) or ()
         wanted = self.options.peers or ()
         return {name: "left to --full, or to --peers: it builds for long" for name in names if name not in wanted}

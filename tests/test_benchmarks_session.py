@@ -69,9 +69,14 @@ def test_a_call_that_takes_too_long_is_a_visible_gap_and_is_asked_no_more() -> N
 
 
 def test_slow_builds_are_left_out_unless_they_are_asked_for() -> None:
-    assert made_session(peers=None).left_out() == {}
-    assert list(made_session(peers=None, slow_builds=("hnswlib",)).left_out()) == ["hnswlib"]
-    assert made_session(peers=["hnswlib"], slow_builds=("hnswlib",)).left_out() == {}
+    table = {"sightline": "", "numpy": "", "hnswlib": ""}
+    assert made_session(peers=None).left_out(table) == {}
+    assert list(made_session(peers=None, slow_builds=("hnswlib",)).left_out(table)) == ["hnswlib"]
+    assert made_session(peers=["hnswlib"], slow_builds=("hnswlib",)).left_out(table) == {}
+    late = made_session(peers=None, minutes=1.0)
+    late.started_at = time.perf_counter() - 61
+    assert late.left_out(table).keys() == {"numpy", "hnswlib"}
+    assert "minutes of this profile are over" in late.left_out(table)["numpy"]
 
 
 def test_a_failure_is_a_gap_of_its_own() -> None:
