@@ -131,6 +131,12 @@ def _busy(run: Run) -> list[str]:
             "against them flatter us, and shares of limits are uncertain. Spreads show how much; measure on your own "
             "machine."
         )
+    if "syncs_s" not in run.limits:
+        found.append(
+            "**These figures are from before slices were paired**: all engines took turns, rounds of one case lay up "
+            "to seconds apart, after pauses of 50 ms, and a round had at most 50 calls. Their ratios vary more than "
+            "those that the method below gives."
+        )
     if run.environment.get("shortened"):
         found.append("**Some cases have three rounds only**: the run was behind the minutes that its profile has.")
     return found
