@@ -28,6 +28,7 @@ DENSE = {
 EXACT = ("sightline", "numpy", "faiss-flat", "usearch-exact", "svs-flat")  # of DENSE
 LEXICAL = {
     "sightline": "sightline_lexical",
+    "sightline-packed": "sightline_packed_lexical",
     "bm25s-numba": "bm25s_numba",
     "bm25s-numpy": "bm25s_numpy",
     "rank-bm25": "rank_bm25_lexical",
