@@ -1,6 +1,7 @@
-"""``python -m benchmarks lexical``: BM25 over the same tokens, and indexing from text.
+"""``python -m benchmarks lexical``: BM25 over the same tokens, and indexing from text; each promise beside its figure.
 
-Searches use one thread each unless ``--threads`` says otherwise; several queries in one call, and one.
+Searches use one thread each unless ``--threads`` says otherwise; several queries in one call, and one. Every engine
+gets the same tokens, ready made, documents and queries alike; an engine's own form of a query is prepared untimed.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ from pathlib import Path
 import sightline as sl
 from benchmarks import data, texts
 from benchmarks.data import Collection
+from benchmarks.lexical_bars import Bars
 from benchmarks.peers import LEXICAL
+from benchmarks.results import Row
 from benchmarks.session import Entry, Session, input_folder
 from benchmarks.truth import BM25Truth
 
 __all__ = ["add_options", "collection", "run", "run_on"]
 
 _POSTING_BYTES = 3  # Sightline's: two of the offset, one of the code
+_ADDING = ("sightline", "sightline-packed")  # the others are built once, or searchable only after a commit of the whole
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -63,20 +67,23 @@ def run_on(session: Session, found: Collection, *, indexing: bool = True) -> Non
     batches = [batch for batch in options.batches if batch <= len(known)]
     truth = BM25Truth(tokens, known[: options.check], max(options.k))
     postings = truth.postings.mean() * _POSTING_BYTES
+    bars = Bars(sentences=options.sentences)
     with (
         input_folder(tokens=tokens, query_tokens=known) as inputs,
         session.started("lexical", found.described(), LEXICAL, inputs) as engines,
     ):
+        bars.sizes(engines)
         for k in options.k:
             for batch in batches:
                 entries = []
                 for engine in engines:
                     exact = bool(engine.built and engine.built["settings"][0]["exact"])
                     entries.append(Entry(engine, {"what": "search", "setting": 0, "k": k, "batch": batch}, 0, exact))
-                session.compare(
+                case = f"{batch} {'query' if batch == 1 else 'queries'}, k = {k}"
+                rows = session.compare(
                     "lexical",
                     found.described(),
-                    f"{batch} {'query' if batch == 1 else 'queries'}, k = {k}",
+                    case,
                     entries,
                     truth,
                     queries=batch,
@@ -84,11 +91,18 @@ def run_on(session: Session, found: Collection, *, indexing: bool = True) -> Non
                     count=len(tokens),
                     bytes_read=postings * batch,
                 )
+                bars.searched(case, rows)
+        if indexing:  # last, because it changes the indexes
+            adding = [Entry(engine, {"what": "add"}) for engine in engines if engine.name in _ADDING]
+            name = "one document added and found"
+            rows = session.compare("lexical", found.described(), name, adding, None, queries=0, k=1, count=len(tokens))
+            bars.added(rows)
     if indexing:
-        index_texts(session, "lexical", found)
+        bars.indexed(index_texts(session, "lexical", found))
+    bars.show()
 
 
-def index_texts(session: Session, suite: str, found: Collection) -> None:
+def index_texts(session: Session, suite: str, found: Collection) -> list[Row]:
     """Text to index: words, stop words and stems included."""
     options = session.options
     count = min(options.index_documents, len(found.texts))
@@ -102,4 +116,4 @@ def index_texts(session: Session, suite: str, found: Collection) -> None:
     ):
         entries = [Entry(engine, {"what": "index texts", "documents": count}) for engine in engines]
         name = f"text to index, {count:,} documents, {megabytes:.1f} MB, {options.index_threads} threads"
-        session.compare(suite, found.described(), name, entries, None, queries=0, k=0, count=count)
+        return session.compare(suite, found.described(), name, entries, None, queries=0, k=0, count=count)

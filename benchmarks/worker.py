@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import itertools
 import json
 import os
 import sys
@@ -40,6 +41,7 @@ class Worker:
         self.inputs = Path(inputs)
         self.settings: list[Setting] = []
         self._calls: dict[str, Call] = {}
+        self._added = itertools.count()  # a word of its own for each document that a case adds
         self._prepared: dict[str, Any] = {}
 
     def build(self) -> dict[str, Any]:
@@ -206,7 +208,10 @@ class Worker:
         return lambda number: search(batches[number % len(batches)], k, options)
 
     def _lexical_call(self, peer: LexicalPeer, case: Case) -> Call:
-        queries, batch, k = self._input("query_tokens.json"), case["batch"], case["k"]
+        queries = self._input("query_tokens.json")
+        if case["what"] == "add":
+            return lambda number: peer.add_and_find([*_document(queries, number), f"added{next(self._added)}"])
+        batch, k = case["batch"], case["k"]
         options = self.settings[case["setting"]].options
         starts = range(0, len(queries) - batch + 1, batch)
         batches = [peer.prepare(queries[start : start + batch]) for start in starts]
@@ -238,6 +243,12 @@ class Worker:
         if isinstance(self.peer, DensePeer) and "filter" not in case:
             return self.peer.bytes_read(self._input("queries.npy")[: case["batch"]], case["k"])
         return None
+
+
+def _document(queries: list[list[str]], number: int) -> list[str]:
+    """Tokens of some queries, about as many as an abstract has."""
+    start = number % len(queries)
+    return [token for query in queries[start : start + 12] for token in query]
 
 
 def main() -> int:

@@ -30,6 +30,7 @@ EXACT = ("sightline", "numpy", "faiss-flat", "usearch-exact", "svs-flat")  # of 
 SLOW_BUILDS = ("hnswlib", "usearch", "svs-vamana")
 LEXICAL = {
     "sightline": "sightline_lexical",
+    "sightline-packed": "sightline_packed_lexical",
     "bm25s-numba": "bm25s_numba",
     "bm25s-numpy": "bm25s_numpy",
     "rank-bm25": "rank_bm25_lexical",

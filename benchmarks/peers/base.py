@@ -100,6 +100,10 @@ class LexicalPeer(Peer):
     @abstractmethod
     def search(self, prepared: Any, k: int, options: dict[str, Any]) -> Ids: ...
 
+    def add_and_find(self, document: list[str]) -> None:
+        """Add one document and find it by its last token, which no other has; raise if that fails."""
+        raise NotImplementedError(f"{type(self).__name__} is built once")
+
 
 class HybridPeer(Peer):
     """Documents with text, vector and an integer field ``shard``; answers are document numbers, best first.

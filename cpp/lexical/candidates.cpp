@@ -19,8 +19,9 @@ double bound_below(float threshold) noexcept {
 
 }  // namespace
 
-Candidates::Candidates(const BoundQuery& query, std::size_t k, double scale)
+Candidates::Candidates(const BoundQuery& query, std::size_t k, const GainTables& tables, double scale)
     : query_(query),
+      exact_sums_(query, tables, CoarseUnits(scale)),
       k_(k),
       scale_(scale),
       most_(std::max({kMaxCandidates, kMaxCandidatesPerHit * k,
@@ -118,9 +119,13 @@ void Candidates::score(std::span<const std::uint64_t> candidates) {
   for (std::size_t begin = 0; begin < candidates.size();) {
     const std::uint32_t number = segment(candidates[begin]);
     rows_.clear();
-    for (; begin < candidates.size() && segment(candidates[begin]) == number; ++begin) rows_.push_back(row(candidates[begin]));
+    uppers_.clear();
+    for (; begin < candidates.size() && segment(candidates[begin]) == number; ++begin) {
+      rows_.push_back(row(candidates[begin]));
+      uppers_.push_back(upper(candidates[begin]));
+    }
     sums_.resize(rows_.size());
-    query_.sum_gains(number, rows_, sums_);
+    exact_sums_.compute(number, rows_, uppers_, sums_);
     for (const double sum : sums_) scores_.push_back(query_.score(sum));
   }
 }

@@ -12,6 +12,7 @@
 #include <span>
 #include <vector>
 
+#include "lexical/exact_sums.h"
 #include "lexical/search.h"
 
 namespace sightline::lexical {
@@ -46,8 +47,8 @@ class BoundHistogram {
 
 class Candidates {
  public:
-  // scale: from gains to the units of the bounds.
-  Candidates(const BoundQuery& query, std::size_t k, double scale);
+  // scale: from gains to the units of the bounds, which are the sums of what CoarseUnits makes of each gain in `tables`.
+  Candidates(const BoundQuery& query, std::size_t k, const GainTables& tables, double scale);
 
   // A document whose upper bound is less is taken not to be among the k best; complete() tells in the end whether that was
   // right. At least 1, which every document with a term reaches.
@@ -99,6 +100,7 @@ class Candidates {
   void score(std::span<const std::uint64_t> candidates);
 
   const BoundQuery& query_;
+  ExactSums exact_sums_;
   std::size_t k_;
   double scale_;
   std::size_t most_;
@@ -113,6 +115,7 @@ class Candidates {
   std::vector<std::uint64_t> found_;
   std::vector<std::uint64_t> best_;
   std::vector<RowIndex> rows_;
+  std::vector<std::uint32_t> uppers_;
   std::vector<double> sums_;
   std::vector<float> scores_;
 };

@@ -26,9 +26,6 @@ constexpr double kGreatestSum = 1e30;
 // A term's factor, from gains to units of the sums, is a float32: far below its greatest, or it could become infinite where a
 // weight is large and all gains are tiny, though their products are in range.
 constexpr double kGreatestFactor = 1e37;
-// Covers the roundings of a table's entry in float32 (each 2^-24).
-constexpr double kScaleSlack = 0x1p-20;
-
 // Below one posting for so many rows it is cheaper to look at the postings again than at every row of a window.
 constexpr std::size_t kRowsPerPostingForSweep = 48;
 
@@ -106,7 +103,8 @@ void add_packed(const PackedWindow& window, const RowCodes& row_codes, std::size
 struct Cursor {
   const Postings& postings;
   const Table* table;
-  std::uint32_t greatest;  // of the table
+  const SegmentGains& gains;
+  float factor;  // from gains to units
   std::size_t next = 0;    // the next window
 };
 
@@ -138,7 +136,7 @@ class SegmentScan {
     std::size_t window;  // among those of the term
     std::size_t size;
     const Table* table;
-    std::uint32_t greatest;
+    std::uint32_t greatest;  // any posting here is worth at most that
   };
 
   void scan_window(std::vector<Cursor>& cursors, std::size_t window) {
@@ -149,9 +147,10 @@ class SegmentScan {
     blocks_.clear();
     for (Cursor& c : cursors) {
       if (c.next == c.postings.windows().size() || c.postings.windows()[c.next].window != window) continue;
-      blocks_.push_back({&c.postings, c.next, c.postings.window_size(c.next), c.table, c.greatest});
+      const std::uint32_t greatest = CoarseUnits::of(c.gains.greatest(c.postings.windows()[c.next].max_tf), c.factor);
+      blocks_.push_back({&c.postings, c.next, c.postings.window_size(c.next), c.table, greatest});
       ++c.next;
-      greatest_sum += c.greatest;
+      greatest_sum += greatest;
       posting_count += blocks_.back().size;
     }
     if (greatest_sum < candidates_.limit() || !any_allowed(first_row, row_count)) return;
@@ -203,10 +202,14 @@ class SegmentScan {
       const TermBlock& block = blocks_[b];
       missing -= block.greatest;
       lookups += count;
+      wanted_.resize(count);
+      found_.resize(count);
+      for (std::size_t i = 0; i < count; ++i) wanted_[i] = taken[i].position;
+      block.postings->find_in_window(block.window, wanted_, found_.data());
       std::size_t kept = 0;
       for (std::size_t i = 0; i < count; ++i) {
-        std::uint32_t sum = taken[i].value;
-        if (const auto found = block.postings->find_in_window(block.window, taken[i].position)) sum += (*block.table)[found->code];
+        const std::uint32_t added = found_[i].position != kNoPosition ? (*block.table)[found_[i].code] : 0;
+        const std::uint32_t sum = taken[i].value + added;
         taken[kept] = {static_cast<std::uint16_t>(sum), taken[i].position};
         kept += sum + missing >= limit ? 1 : 0;
       }
@@ -287,6 +290,8 @@ class SegmentScan {
   Sums& sums_;
   Candidates& candidates_;
   std::vector<TermBlock> blocks_;
+  std::vector<std::uint16_t> wanted_;
+  std::vector<FoundPosting> found_;
   std::size_t deferred_ = 0;  // blocks at the front that were not added
   std::uint32_t deferred_greatest_ = 0;
   std::size_t deferred_postings_ = 0;
@@ -296,7 +301,7 @@ class SegmentScan {
 class CoarseSearch {
  public:
   CoarseSearch(const BoundQuery& query, std::size_t k, const RowFilter* filter, const GainTables& tables, double scale)
-      : query_(query), k_(k), filter_(filter), tables_(tables), scale_(scale), candidates_(query, k, scale) {
+      : query_(query), k_(k), filter_(filter), tables_(tables), scale_(scale), units_(scale), candidates_(query, k, tables, scale) {
     term_tables_.resize(query.terms().size());
   }
 
@@ -350,22 +355,19 @@ class CoarseSearch {
     return static_cast<std::uint32_t>(std::min(units, 1e6)) + 2;
   }
 
-  // What a gain becomes on the scale of the sums.
-  static std::uint32_t rounded_up(float gain, float factor) noexcept { return static_cast<std::uint32_t>(gain * factor) + 1; }
-
   // Fills in the codes that the term's postings may have, and returns its cursor; adds the greatest distance between the two
   // bounds of one of them to `error`.
   Cursor make_cursor(double weight, const Postings& postings, const SegmentGains& gains, Table& table, double& error) const noexcept {
     std::uint32_t max_tf = 0;
     for (const PostingWindow& window : postings.windows()) max_tf = std::max<std::uint32_t>(max_tf, window.max_tf);
-    const auto factor = static_cast<float>(weight * scale_ * (1 + kScaleSlack));
+    const float factor = units_.factor(weight);
     const std::size_t limit = gains.code_limit(max_tf);
     const float* upper = gains.upper().data();
     for (std::size_t code = 0; code < limit; ++code) {
-      table[code] = static_cast<std::uint16_t>(static_cast<std::int32_t>(upper[code] * factor) + 1);
+      table[code] = static_cast<std::uint16_t>(CoarseUnits::of(upper[code], factor));
     }
     error += gains.widest(max_tf) * factor + 1;
-    return {postings, &table, rounded_up(gains.greatest(max_tf), factor)};
+    return {postings, &table, gains, factor};
   }
 
   const BoundQuery& query_;
@@ -373,6 +375,7 @@ class CoarseSearch {
   const RowFilter* filter_;
   const GainTables& tables_;
   double scale_;
+  CoarseUnits units_;
   Candidates candidates_;
   std::vector<Table> term_tables_;
 };
@@ -391,8 +394,8 @@ std::optional<std::vector<Hit>> search_coarsely(const BoundQuery& query, std::si
   }
   const bool in_range = greatest_sum >= kLeastSum && greatest_sum <= kGreatestSum && query.base() <= kGreatestSum;
   if (!in_range || query.terms().size() > kMaxTerms || tables.segments.size() > kMaxSegments) return std::nullopt;
-  const double scale = (65534.0 - static_cast<double>(query.terms().size())) / (greatest_sum * (1 + 2 * kScaleSlack));
-  if (!(greatest_weight * scale * (1 + kScaleSlack) <= kGreatestFactor)) return std::nullopt;
+  const double scale = (65534.0 - static_cast<double>(query.terms().size())) / (greatest_sum * (1 + 2 * CoarseUnits::kSlack));
+  if (!(greatest_weight * scale * (1 + CoarseUnits::kSlack) <= kGreatestFactor)) return std::nullopt;
   return CoarseSearch(query, k, filter, tables, scale).run();
 }
 

@@ -36,6 +36,7 @@ SegmentGains::SegmentGains(const Scorer& scorer, const Segment& segment, bool wi
 
 void SegmentGains::bound(std::size_t code, std::size_t first_reach, float lower, float upper) {
   upper_[code] = upper;
+  least_ = std::min(least_, upper);
   for (std::size_t i = first_reach; i < reaches_.size(); ++i) {
     reaches_[i].code_limit = std::max(reaches_[i].code_limit, static_cast<std::uint16_t>(code + 1));
     reaches_[i].greatest = std::max(reaches_[i].greatest, upper);

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -22,6 +23,8 @@ class SegmentGains {
   // kLargeTfCode is in use only beyond kMaxCodedTf.
   std::size_t code_limit(std::uint32_t max_tf) const noexcept { return reaches_[reach(max_tf)].code_limit; }
   // Over the codes of frequencies up to max_tf: the greatest upper bound, and the greatest distance between the two bounds.
+  // least(): the least upper bound of any code.
+  float least() const noexcept { return least_; }
   float greatest(std::uint32_t max_tf) const noexcept { return reaches_[reach(max_tf)].greatest; }
   float widest(std::uint32_t max_tf) const noexcept { return reaches_[reach(max_tf)].widest; }
 
@@ -44,6 +47,7 @@ class SegmentGains {
   static constexpr std::uint32_t kTableLengths = 2048;
 
   std::array<float, kCodeCount> upper_{};
+  float least_ = std::numeric_limits<float>::infinity();
   std::array<Reach, kMaxCodedTf + 2> reaches_;  // by greatest frequency; the last for all beyond the codes
   std::uint32_t stride_ = 0;
   std::vector<double> exact_;

@@ -182,32 +182,33 @@ bool whole_plain(Checked at, std::size_t count) noexcept {
   return at.left() == 0;
 }
 
+// Reads the directory of the windows twice, rather than keep it: nothing here may allocate.
 bool whole_windowed(Checked at, std::span<const std::uint8_t> list, std::size_t count, std::size_t row_count) noexcept {
-  struct Window {
-    std::uint32_t count;
-    std::uint32_t size_bytes;
-  };
   std::uint32_t last = 0;  // window, numbered from 0
   const std::size_t most = (row_count + kWindowRows - 1) / kWindowRows;
   if (!at.varint(last) || last >= most) return false;
-  std::vector<Window> windows(std::size_t{last} + 1);
+  Checked again = at;
+  std::uint32_t passed = 0;
+  std::uint32_t last_posting = 0;  // of a window, numbered from 0
+  std::uint32_t size_bytes = 0;
+  const auto read_window = [&](Checked& from) {
+    return from.varint(passed) && from.varint(last_posting) && from.varint(size_bytes) && from.skip(2);
+  };
   std::uint64_t postings = 0;
   std::uint64_t data_bytes = 0;
   std::uint64_t next = 0;
-  for (Window& window : windows) {
-    std::uint32_t passed = 0;
-    if (!at.varint(passed) || !at.varint(window.count) || !at.varint(window.size_bytes) || !at.skip(2)) return false;
+  for (std::size_t w = 0; w <= last; ++w) {
+    if (!read_window(at)) return false;
     next += std::uint64_t{passed} + 1;
-    if (next > most || window.count >= kWindowRows) return false;
-    ++window.count;
-    postings += window.count;
-    data_bytes += window.size_bytes;
+    if (next > most || last_posting >= kWindowRows) return false;
+    postings += std::uint64_t{last_posting} + 1;
+    data_bytes += size_bytes;
   }
   if (postings != count || data_bytes != at.left()) return false;
   std::size_t begin = list.size() - at.left();
-  for (const Window& window : windows) {
-    if (!whole_window(list.subspan(begin, window.size_bytes), window.count)) return false;
-    begin += window.size_bytes;
+  for (std::size_t w = 0; w <= last; ++w) {
+    if (!read_window(again) || !whole_window(list.subspan(begin, size_bytes), last_posting + 1)) return false;
+    begin += size_bytes;
   }
   return true;
 }

@@ -50,11 +50,10 @@ struct FoundPosting {
   std::uint64_t position;
   std::uint8_t code;
 };
+inline constexpr std::uint64_t kNoPosition = ~std::uint64_t{0};  // of what was looked up and is not there
 
-// Where the offset is in the block, if it is there. O(log size), usually within a few cache lines.
-std::optional<std::size_t> find_offset(std::span<const std::uint16_t> offsets, std::uint16_t offset) noexcept;
-inline std::optional<std::size_t> find_offset(const PostingBlock& block, std::uint16_t offset) noexcept {
-  return find_offset(block.offsets, offset);
-}
+// Where each wanted offset is among those of a block, ascending, or simd::kNotFound; in any order. O(log size) each, usually
+// within a few cache lines. Precondition: a block is not empty.
+void find_offsets(std::span<const std::uint16_t> offsets, std::span<const std::uint16_t> wanted, std::uint32_t* found) noexcept;
 
 }  // namespace sightline::lexical

@@ -1,8 +1,10 @@
 // Postings (segment.h): one term's, of either form.
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "lexical/segment.h"
+#include "simd/kernels.h"
 
 namespace sightline::lexical {
 
@@ -109,17 +111,39 @@ PostingBlock Postings::block(std::size_t i, PostingBuffer& buffer) const {
 }
 
 std::optional<FoundPosting> Postings::find_in_window(std::size_t i, std::uint16_t offset) const noexcept {
+  FoundPosting found;
+  find_in_window(i, {&offset, 1}, &found);
+  if (found.position == kNoPosition) return std::nullopt;
+  return found;
+}
+
+void Postings::find_in_window(std::size_t i, std::span<const std::uint16_t> wanted, FoundPosting* out) const noexcept {
   const std::uint32_t first = window_begin(i);
-  const std::size_t count = window_size(i);
-  if (!offsets_.empty()) {
-    const std::optional<std::size_t> found = find_offset(offsets_.subspan(first, count), offset);
-    if (!found) return std::nullopt;
-    return FoundPosting{begin_ + first + *found, codes_[first + *found]};
+  if (offsets_.empty()) {
+    const std::size_t first_row = std::size_t{windows_[i].window} << kWindowBits;
+    for (const std::uint16_t offset : wanted) {
+      const auto found = lexical::find_in_window(packed_window(i), offset);
+      if (found) {
+        *out++ = {begin_ + first + found->index, segment_->packed_.row_codes(first_row + offset, found->stored_tf)};
+      } else {
+        *out++ = {kNoPosition, 0};
+      }
+    }
+    return;
   }
-  const auto found = lexical::find_in_window(packed_window(i), offset);
-  if (!found) return std::nullopt;
-  const std::size_t row = (std::size_t{windows_[i].window} << kWindowBits) + offset;
-  return FoundPosting{begin_ + first + found->index, segment_->packed_.row_codes(row, found->stored_tf)};
+  constexpr std::size_t kAtOnce = 64;
+  const std::span<const std::uint16_t> offsets = offsets_.subspan(first, window_size(i));
+  const std::uint8_t* const codes = codes_.data() + first;
+  for (std::size_t begin = 0; begin < wanted.size(); begin += kAtOnce) {
+    std::array<std::uint32_t, kAtOnce> found;
+    const std::size_t count = std::min(kAtOnce, wanted.size() - begin);
+    find_offsets(offsets, wanted.subspan(begin, count), found.data());
+    for (std::size_t w = 0; w < count; ++w) {
+      const bool there = found[w] != simd::kNotFound;
+      const std::size_t at = there ? found[w] : 0;
+      out[begin + w] = {there ? begin_ + first + at : kNoPosition, codes[at]};
+    }
+  }
 }
 
 std::optional<std::size_t> Postings::find_window(std::size_t window) const noexcept {

@@ -73,9 +73,13 @@ class Scorer {
   }
 
   // Precondition: 1 <= tf <= length. Never negative, so a sum never falls as terms are added.
-  double gain(std::uint32_t tf, std::uint32_t length) const noexcept {
+  double gain(std::uint32_t tf, std::uint32_t length) const noexcept { return gain_of_norm(tf, norm(length)); }
+  // Its two steps: what depends on the document only, and the rest.
+  double norm(std::uint32_t length) const noexcept {
+    return 1.0 - p_.b + p_.b * static_cast<double>(length) / average_length_;
+  }
+  double gain_of_norm(std::uint32_t tf, double norm) const noexcept {
     const auto frequency = static_cast<double>(tf);
-    const double norm = 1.0 - p_.b + p_.b * static_cast<double>(length) / average_length_;
     switch (p_.variant) {
       case Variant::kAtire: return frequency * (p_.k1 + 1.0) / (frequency + p_.k1 * norm);
       case Variant::kBm25l: return std::max(bm25l(frequency / norm) - absent_, 0.0);

@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "lexical/coarse.h"
+#include "lexical/exact_sums.h"
 #include "lexical/exhaustive.h"
 #include "parallel/thread_pool.h"
 
@@ -64,23 +65,8 @@ float BoundQuery::score_row(const RowLocation& at) const noexcept {
   return is_untouched(sum) ? 0.0F : score(sum);
 }
 
-void BoundQuery::sum_gains(std::uint32_t number, std::span<const RowIndex> rows, std::span<double> sums) const noexcept {
-  const Segment& segment = *snapshot_->segments()[number].segment;
-  std::fill(sums.begin(), sums.end(), kUntouched);
-  for (std::size_t begin = 0, end = 0; begin < rows.size(); begin = end) {
-    const std::size_t window = rows[begin] >> kWindowBits;
-    while (end < rows.size() && rows[end] >> kWindowBits == window) ++end;
-    for (const Term& term : terms_) {
-      if (!term.postings[number]) continue;
-      const Postings& postings = *term.postings[number];
-      const std::optional<std::size_t> at = postings.find_window(window);
-      if (!at) continue;
-      for (std::size_t i = begin; i < end; ++i) {
-        const auto found = postings.find_in_window(*at, static_cast<std::uint16_t>(rows[i] & (kWindowRows - 1)));
-        if (found) sums[i] += term.weight * segment.gain(scorer_, rows[i], *found);
-      }
-    }
-  }
+void BoundQuery::sum_gains(std::uint32_t number, std::span<const RowIndex> rows, std::span<double> sums) const {
+  ExactSums(*this).compute(number, rows, {}, sums);
 }
 
 std::vector<Hit> search(const BoundQuery& query, std::size_t k, const RowFilter* filter, Plan plan) {

@@ -49,10 +49,8 @@ class BoundQuery {
   float score(double gains) const noexcept { return static_cast<float>(base_ + gains); }
   // The score of one document: 0 if it has none of the terms. O(terms * log postings).
   float score_row(const RowLocation& at) const noexcept;
-  // The sums of gains of many rows of one segment, term after term: the look-ups of a term are then near each other, and
-  // independent. Fastest where rows of one window follow each other. kUntouched for a row with none of the terms; score()
-  // makes it a score.
-  void sum_gains(std::uint32_t segment, std::span<const RowIndex> rows, std::span<double> sums) const noexcept;
+  // The sums of gains of many rows of one segment, see exact_sums.h; score() makes a sum a score.
+  void sum_gains(std::uint32_t segment, std::span<const RowIndex> rows, std::span<double> sums) const;
 
  private:
   const Snapshot* snapshot_;

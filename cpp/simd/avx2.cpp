@@ -269,7 +269,7 @@ std::size_t take_at_least_u16_avx2(std::uint16_t* values, std::size_t count, std
   const __m256i bound = _mm256_set1_epi16(static_cast<short>(least));
   const auto reaches = [bound](__m256i v) { return _mm256_cmpeq_epi16(_mm256_max_epu16(v, bound), v); };
   std::size_t found = 0;
-  for (std::size_t i = 0; i < count; i += kStride) {
+  const auto take_stride = [&](std::size_t i) {
     auto* low = reinterpret_cast<__m256i*>(values + i);
     auto* high = reinterpret_cast<__m256i*>(values + i + kStride / 2);
     // Packing interleaves halves of the two registers; the permutation puts them in order. One byte a value.
@@ -281,7 +281,21 @@ std::size_t take_at_least_u16_avx2(std::uint16_t* values, std::size_t count, std
     }
     _mm256_store_si256(low, _mm256_setzero_si256());
     _mm256_store_si256(high, _mm256_setzero_si256());
+  };
+  // Few values reach the bound: one comparison of the greatest of 64 values passes most by.
+  std::size_t i = 0;
+  for (; i + 2 * kStride <= count; i += 2 * kStride) {
+    auto* at = reinterpret_cast<__m256i*>(values + i);
+    const __m256i greatest = _mm256_max_epu16(_mm256_max_epu16(_mm256_load_si256(at), _mm256_load_si256(at + 1)),
+                                              _mm256_max_epu16(_mm256_load_si256(at + 2), _mm256_load_si256(at + 3)));
+    if (_mm256_movemask_epi8(reaches(greatest)) != 0) {
+      take_stride(i);
+      take_stride(i + kStride);
+      continue;
+    }
+    for (int r = 0; r < 4; ++r) _mm256_store_si256(at + r, _mm256_setzero_si256());
   }
+  if (i < count) take_stride(i);
   return found;
 }
 
