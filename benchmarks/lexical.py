@@ -95,7 +95,10 @@ def run_on(session: Session, found: Collection, *, indexing: bool = True) -> Non
         if indexing:  # last, because it changes the indexes
             adding = [Entry(engine, {"what": "add"}) for engine in engines if engine.name in _ADDING]
             name = "one document added and found"
-            rows = session.compare("lexical", found.described(), name, adding, None, queries=0, k=1, count=len(tokens))
+            work = ("read_gb_s", sum(len(text.encode()) for text in found.texts) / len(found.texts))  # of one text
+            rows = session.compare(
+                "lexical", found.described(), name, adding, None, queries=0, k=1, count=len(tokens), work=work
+            )
             bars.added(rows)
     if indexing:
         bars.indexed(index_texts(session, "lexical", found))
@@ -116,4 +119,5 @@ def index_texts(session: Session, suite: str, found: Collection) -> list[Row]:
     ):
         entries = [Entry(engine, {"what": "index texts", "documents": count}) for engine in engines]
         name = f"text to index, {count:,} documents, {megabytes:.1f} MB, {options.index_threads} threads"
-        return session.compare(suite, found.described(), name, entries, None, queries=0, k=0, count=count)
+        work = ("read_gb_s", megabytes * 1e6)
+        return session.compare(suite, found.described(), name, entries, None, queries=0, k=0, count=count, work=work)
