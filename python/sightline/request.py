@@ -279,7 +279,7 @@ def _adapted(adapter: Callable[[Any], Any], vectors: NDArray[np.float32]) -> NDA
         adapted: NDArray[np.float32] = np.stack([adapter(vector) for vector in vectors])
     good = np.isfinite(adapted).all(axis=1) & adapted.any(axis=1)
     if not good.all():
-        which = "a query" if len(good) == 1 else f"query {int(np.argmin(good))}"
+        which = "a query" if len(adapted) == 1 else f"query {int(np.argmin(good))}"
         raise InvalidInputError(f"adapter: turns the vector of {which} into zeros, NaN or infinity; set another one")
     return adapted
 
