@@ -105,3 +105,57 @@ def test_a_tag_that_does_not_agree_is_refused(
     found = list(check_release.problems(_repository(tmp_path, "1.2.3", heading), tag))
     assert len(found) == 1
     assert problem in found[0]
+
+
+def _pyproject() -> dict[str, Any]:
+    try:
+        import tomllib
+    except ImportError:  # Python 3.10
+        tomllib = pytest.importorskip("tomli")
+    found: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return found
+
+
+def test_every_platform_of_the_wheels_has_a_job_and_only_tested_ones_are_published() -> None:
+    jobs = _parsed(ROOT / ".github" / "workflows" / "wheels.yml")["jobs"]
+    settings = _pyproject()["tool"]["cibuildwheel"]
+    platforms = {name for name, value in settings.items() if isinstance(value, dict)}
+    assert platforms == {"linux", "macos", "windows"} == set(jobs) - {"sdist"}
+    for name in platforms:
+        uses = [step.get("uses", "").partition("@")[0] for step in jobs[name]["steps"]]
+        assert "pypa/cibuildwheel" in uses
+        (upload,) = [step for step in jobs[name]["steps"] if "upload-artifact" in step.get("uses", "")]
+        untested = jobs[name].get("continue-on-error", False)
+        assert untested == (name != "linux")
+        assert upload["with"]["name"].startswith("untested-" if untested else "dist-")
+    published = _parsed(ROOT / ".github" / "workflows" / "release.yml")["jobs"]["publish"]["steps"]
+    assert [step["with"]["pattern"] for step in published if "with" in step] == ["dist-*"]
+
+
+@pytest.mark.parametrize(("system", "shown"), [("macos", "macOS"), ("windows", "Windows")])
+def test_what_may_fail_is_called_untested(system: str, shown: str) -> None:
+    assert _parsed(ROOT / ".github" / "workflows" / "wheels.yml")["jobs"][system]["continue-on-error"] is True
+    lines = (ROOT / "docs" / "packaging.md").read_text(encoding="utf-8").splitlines()
+    rows = [line for line in lines if line.startswith(f"| {shown} ")]
+    assert len(rows) == 1
+    assert "**untested**, not published" in rows[0]
+    untested = _parsed(ROOT / ".github" / "workflows" / "ci.yml")["jobs"]["untested"]
+    assert untested["continue-on-error"] is True
+    assert any(name.startswith(system) for name in untested["strategy"]["matrix"]["os"])
+
+
+def test_windows_is_built_by_the_compiler_that_the_build_asks_for() -> None:
+    environment = _pyproject()["tool"]["cibuildwheel"]["windows"]["environment"]
+    assert environment == {"CMAKE_GENERATOR_TOOLSET": "ClangCL"}
+    assert "-T ClangCL" in (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+
+
+def test_the_workflow_installs_the_packages_that_stages_would_install_as_root() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    needed = set(re.findall(r"^ .*?need_package .*?$", script, re.MULTILINE))
+    calls = [call for line in needed for call in re.findall(r"need_package (\S+) ([\w.+-]+)", line)]
+    packages = {package for command, package in calls if command != "ccache"}
+    assert {"clang-16", "wine64", "qemu-user", "valgrind"} <= packages
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    (installed,) = re.findall(r"apt-get install ([^&]*?)\n      - ", workflow)
+    assert packages <= set(installed.split())

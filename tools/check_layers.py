@@ -39,6 +39,8 @@ _ARM = _KERNEL_INCLUDES | {"arm_neon.h"}
 SIMD_FILES: dict[str, set[str] | None] = {
     "dispatch.h": None,
     "dispatch.cpp": None,
+    "x86_features.h": set(),
+    "x86_features.cpp": {"simd/x86_features.h", "cpuid.h"},
     "kernels.h": {"cstddef", "cstdint"},
     "scalar.cpp": _KERNEL_INCLUDES,
     "avx2_floats.h": _X86,

@@ -9,6 +9,8 @@
 
 #if defined(__linux__)
 #include <sys/mman.h>
+#elif defined(_WIN32)
+#include <malloc.h>
 #endif
 
 #include "core/checked.h"
@@ -16,6 +18,26 @@
 namespace sightline {
 
 inline constexpr std::size_t kAlignmentBytes = 64;
+
+// At least `bytes` bytes at a multiple of `alignment`, a power of two, for free_aligned. Throws std::bad_alloc.
+inline void* allocate_aligned(std::size_t alignment, std::size_t bytes) {
+  const std::size_t padded = checked_add(bytes, alignment - 1) / alignment * alignment;
+#if defined(_WIN32)
+  void* memory = ::_aligned_malloc(padded, alignment);
+#else
+  void* memory = std::aligned_alloc(alignment, padded);
+#endif
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+
+inline void free_aligned(void* memory) noexcept {
+#if defined(_WIN32)
+  ::_aligned_free(memory);
+#else
+  std::free(memory);
+#endif
+}
 
 template <typename T>
 class AlignedBuffer {
@@ -30,11 +52,9 @@ class AlignedBuffer {
     // Large arrays start on a 2 MB boundary and ask for huge pages: a linear scan then needs 512 times fewer TLB entries.
     constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
     const std::size_t alignment = bytes >= 4 * kHugePageBytes ? kHugePageBytes : kAlignmentBytes;
-    const std::size_t padded = checked_add(bytes, alignment - 1) / alignment * alignment;
-    data_ = static_cast<T*>(std::aligned_alloc(alignment, padded));
-    if (data_ == nullptr) throw std::bad_alloc();
+    data_ = static_cast<T*>(allocate_aligned(alignment, bytes));
 #if defined(__linux__)
-    if (alignment == kHugePageBytes) ::madvise(data_, padded, MADV_HUGEPAGE);
+    if (alignment == kHugePageBytes) ::madvise(data_, (bytes + alignment - 1) / alignment * alignment, MADV_HUGEPAGE);
 #endif
   }
   AlignedBuffer(AlignedBuffer&& other) noexcept
@@ -46,7 +66,7 @@ class AlignedBuffer {
   }
   AlignedBuffer(const AlignedBuffer&) = delete;
   AlignedBuffer& operator=(const AlignedBuffer&) = delete;
-  ~AlignedBuffer() { std::free(data_); }
+  ~AlignedBuffer() { free_aligned(data_); }
 
   T* data() noexcept { return data_; }
   const T* data() const noexcept { return data_; }

@@ -34,22 +34,23 @@ std::optional<RowAddress> Snapshot::find(DocId id) const noexcept {
 }
 
 const std::vector<RowAddress>& Snapshot::order() const {
-  std::call_once(order_once_, [this] {
-    std::vector<RowAddress> addresses;
-    addresses.reserve(live_count_);
-    for (std::uint32_t s = 0; s < segments_.size(); ++s) {
-      const SegmentView& view = segments_[s];
-      for (std::size_t row = 0; row < view.segment->row_count(); ++row) {
-        if (view.is_live(row)) addresses.push_back({s, static_cast<RowIndex>(row)});
-      }
+  const std::lock_guard lock(order_mutex_);
+  if (has_order_) return order_;
+  std::vector<RowAddress> addresses;
+  addresses.reserve(live_count_);
+  for (std::uint32_t s = 0; s < segments_.size(); ++s) {
+    const SegmentView& view = segments_[s];
+    for (std::size_t row = 0; row < view.segment->row_count(); ++row) {
+      if (view.is_live(row)) addresses.push_back({s, static_cast<RowIndex>(row)});
     }
-    if (!disjoint_) {
-      const auto id_of = [this](const RowAddress& a) { return segments_[a.segment].segment->ids()[a.row]; };
-      std::sort(addresses.begin(), addresses.end(),
-                [&](const RowAddress& a, const RowAddress& b) { return id_of(a) < id_of(b); });
-    }
-    order_ = std::move(addresses);
-  });
+  }
+  if (!disjoint_) {
+    const auto id_of = [this](const RowAddress& a) { return segments_[a.segment].segment->ids()[a.row]; };
+    std::sort(addresses.begin(), addresses.end(),
+              [&](const RowAddress& a, const RowAddress& b) { return id_of(a) < id_of(b); });
+  }
+  order_ = std::move(addresses);
+  has_order_ = true;
   return order_;
 }
 

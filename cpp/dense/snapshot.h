@@ -73,8 +73,9 @@ class Snapshot {
   std::size_t live_count_ = 0;
   DocId next_id_;
   bool disjoint_ = true;  // segments_ are in order of ids and do not interleave
-  mutable std::once_flag order_once_;
-  mutable std::vector<RowAddress> order_;
+  mutable std::mutex order_mutex_;
+  mutable bool has_order_ = false;          // guarded by order_mutex_
+  mutable std::vector<RowAddress> order_;  // written under order_mutex_ once, then constant
 };
 
 }  // namespace sightline::dense

@@ -18,7 +18,6 @@ constexpr int kMaxDepth = 64;
 constexpr std::size_t kMaxDigits = 20;  // of 2^64
 
 __extension__ using Wide = unsigned __int128;
-__extension__ using SignedWide = __int128;
 
 bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
@@ -228,8 +227,12 @@ class JsonColumns::Reader {
     if (digits > kMaxDigits) fail("an integer is too large");
     for (std::size_t i = digits_begin; i < at_; ++i) whole = whole * 10 + static_cast<Wide>(json_[i] - '0');
     if (whole > Wide{1} << 64) fail("an integer is too large");
-    high = static_cast<double>(whole);  // rounds to the nearest, ties to even
-    low = static_cast<double>(static_cast<SignedWide>(whole) - static_cast<SignedWide>(high));
+    // From 128 bits the compiler would convert by a library that is not linked with clang-cl.
+    constexpr double kTwo64 = 0x1p64;
+    const auto bits = static_cast<std::uint64_t>(whole);                   // 0 of 2^64
+    high = whole >> 64 != 0 ? kTwo64 : static_cast<double>(bits);          // rounds to the nearest, ties to even
+    const auto nearest = high == kTwo64 ? 0 : static_cast<std::uint64_t>(high);
+    low = static_cast<double>(static_cast<std::int64_t>(bits - nearest));  // modulo 2^64, and the difference is small
     if (negative && whole != 0) {
       high = -high;
       low = low == 0.0 ? 0.0 : -low;

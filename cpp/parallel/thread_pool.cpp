@@ -1,11 +1,17 @@
 #include "parallel/thread_pool.h"
 
+#if defined(_WIN32)
+#include <windows.h>
+#else
 #include <pthread.h>
 #include <sched.h>
+#endif
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <condition_variable>
+#include <cstdint>
 #include <cstdlib>
 #include <deque>
 #include <exception>
@@ -114,7 +120,6 @@ std::size_t initial_limit() {
 
 std::atomic<Pool*> current_pool{nullptr};
 std::atomic<unsigned> generation{0};
-std::once_flag pool_once;
 
 void make_pool(std::size_t limit) {
   Pool* fresh = new Pool;  // never freed: its detached threads may outlive every static destructor
@@ -123,20 +128,25 @@ void make_pool(std::size_t limit) {
 }
 
 // The parent's threads do not exist in the child, and its locks may be held by them: the child leaves all of it behind.
-void reset_after_fork() {
+// Windows has no fork.
+[[maybe_unused]] void reset_after_fork() {
   generation.fetch_add(1);
   if (Pool* parent = current_pool.load()) make_pool(parent->limit.load());
   inside_task = false;
 }
 
 Pool& pool() {
-  std::call_once(pool_once, [] {
+  [[maybe_unused]] static const bool made = [] {
     make_pool(initial_limit());
+#if !defined(_WIN32)
     ::pthread_atfork(nullptr, nullptr, reset_after_fork);
-  });
+#endif
+    return true;
+  }();
   return *current_pool.load();
 }
 
+#if defined(__linux__)
 // cgroup v2: "max 100000" or "<quota> <period>" in microseconds.
 std::size_t cgroup_cpus() {
   std::ifstream file("/sys/fs/cgroup/cpu.max");
@@ -148,6 +158,7 @@ std::size_t cgroup_cpus() {
   if (end == quota.c_str() || value <= 0) return 0;
   return static_cast<std::size_t>(std::max(1.0, value / period + 0.5));
 }
+#endif
 
 }  // namespace
 
@@ -157,6 +168,15 @@ std::size_t available_cpus() {
   cpu_set_t set;
   if (::sched_getaffinity(0, sizeof set, &set) == 0) count = static_cast<std::size_t>(CPU_COUNT(&set));
   if (const std::size_t quota = cgroup_cpus(); quota != 0) count = std::min(count, quota);
+#elif defined(_WIN32)
+  // The mask is that of one group of at most 64 processors, and 0 for a process that spans several.
+  DWORD_PTR allowed = 0;
+  DWORD_PTR present = 0;
+  if (::GetProcessAffinityMask(::GetCurrentProcess(), &allowed, &present) != 0 && allowed != 0) {
+    count = static_cast<std::size_t>(std::popcount(static_cast<std::uint64_t>(allowed)));
+  } else {
+    count = ::GetActiveProcessorCount(ALL_PROCESSOR_GROUPS);
+  }
 #endif
   return std::max<std::size_t>(count, 1);
 }

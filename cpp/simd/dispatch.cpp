@@ -1,11 +1,12 @@
 #include "simd/dispatch.h"
 
 #include <cstdlib>
+#include <utility>
 
 #include "core/error.h"
 
 #if defined(__x86_64__)
-#include <cpuid.h>
+#include "simd/x86_features.h"
 #elif defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
@@ -21,29 +22,14 @@ struct Candidate {
   bool supported;
 };
 
-#if defined(__x86_64__)
-// Conversions between float16 and float32. Asked of CPUID, since not every compiler's __builtin_cpu_supports knows the name;
-// that the system saves the registers is asked with AVX2.
-bool has_f16c() {
-  unsigned eax = 0;
-  unsigned ebx = 0;
-  unsigned ecx = 0;
-  unsigned edx = 0;
-  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
-}
-#endif
-
-// In order of preference. __builtin_cpu_supports asks CPUID and, for the wide registers, XGETBV: a feature that the CPU
-// has but the operating system does not save on a context switch counts as absent.
+// In order of preference.
 std::vector<Candidate> candidates() {
   std::vector<Candidate> list;
 #if defined(__x86_64__)
-  __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2") &&
-                    has_f16c();
-  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni");
+  const X86Features cpu = x86_features();
+  const bool avx2 = cpu.avx2 && cpu.fma && cpu.bmi2 && cpu.f16c;
+  const bool avx512 = avx2 && cpu.avx512f && cpu.avx512bw && cpu.avx512dq && cpu.avx512vl;
+  const bool vnni = avx512 && cpu.avx512vnni;
   list.push_back({&kAvx512VnniKernels, "avx512", "AVX-512 F, BW, DQ, VL and VNNI", vnni});
   list.push_back({&kAvx512Kernels, "avx512", "AVX-512 F, BW, DQ and VL", avx512});
   list.push_back({&kAvx2Kernels, "avx2", "AVX2, FMA, F16C and BMI2", avx2});
@@ -112,21 +98,15 @@ std::vector<std::string> compiled_names() {
 std::vector<std::string> cpu_features() {
   std::vector<std::string> features;
 #if defined(__x86_64__)
-  __builtin_cpu_init();
-#define SIGHTLINE_FEATURE(name) \
-  if (__builtin_cpu_supports(name)) features.emplace_back(name)
-  SIGHTLINE_FEATURE("sse4.2");
-  SIGHTLINE_FEATURE("avx");
-  SIGHTLINE_FEATURE("avx2");
-  SIGHTLINE_FEATURE("fma");
-  if (has_f16c()) features.emplace_back("f16c");
-  SIGHTLINE_FEATURE("bmi2");
-  SIGHTLINE_FEATURE("avx512f");
-  SIGHTLINE_FEATURE("avx512bw");
-  SIGHTLINE_FEATURE("avx512dq");
-  SIGHTLINE_FEATURE("avx512vl");
-  SIGHTLINE_FEATURE("avx512vnni");
-#undef SIGHTLINE_FEATURE
+  const X86Features cpu = x86_features();
+  const std::pair<const char*, bool> known[] = {
+      {"sse4.2", cpu.sse42},     {"avx", cpu.avx},           {"avx2", cpu.avx2},         {"fma", cpu.fma},
+      {"f16c", cpu.f16c},        {"bmi2", cpu.bmi2},         {"avx512f", cpu.avx512f},   {"avx512bw", cpu.avx512bw},
+      {"avx512dq", cpu.avx512dq}, {"avx512vl", cpu.avx512vl}, {"avx512vnni", cpu.avx512vnni},
+  };
+  for (const auto& [name, present] : known) {
+    if (present) features.emplace_back(name);
+  }
 #elif defined(__aarch64__)
   features.emplace_back("neon");
 #if defined(__linux__)

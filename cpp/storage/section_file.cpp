@@ -1,17 +1,11 @@
 #include "storage/section_file.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
-#include <random>
 
 #include "core/aligned.h"
 #include "parallel/thread_pool.h"
+#include "storage/os_file.h"
 #include "storage/xxh64.h"
 
 namespace sightline::storage {
@@ -37,24 +31,13 @@ static_assert(sizeof(Header) == 64);
 
 std::uint64_t header_checksum(const Header& header) { return xxh64(&header, offsetof(Header, header_checksum)); }
 
-[[noreturn]] void fail_errno(const std::filesystem::path& path, const char* action) {
-  throw Error(ErrorKind::kStorage, std::string("cannot ") + action + " '" + path.string() + "': " + std::strerror(errno));
-}
-
-struct Descriptor {
-  int value;
-  ~Descriptor() {
-    if (value >= 0) ::close(value);
-  }
-};
-
 }  // namespace
 
 SectionFile::~SectionFile() {
   if (mapped_) {
-    ::munmap(const_cast<std::byte*>(data_), size_bytes_);
+    unmap(data_, size_bytes_);
   } else {
-    std::free(const_cast<std::byte*>(data_));
+    free_aligned(const_cast<std::byte*>(data_));
   }
 }
 
@@ -69,36 +52,19 @@ std::shared_ptr<const SectionFile> SectionFile::open(const std::filesystem::path
 }
 
 void SectionFile::map_or_read(bool use_mmap) {
-  // O_NONBLOCK: opening a named pipe would wait for a writer for ever; of a regular file it changes nothing.
-  const Descriptor descriptor{::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-  if (descriptor.value < 0) fail_errno(path_, "open");
-  struct stat status {};
-  if (::fstat(descriptor.value, &status) != 0) fail_errno(path_, "read the size of");
-  if (!S_ISREG(status.st_mode)) {
-    throw Error(ErrorKind::kStorage, "cannot open '" + path_.string() + "': it is not a regular file");
-  }
-  const std::size_t size = static_cast<std::size_t>(status.st_size);
+  const InputFile file(path_);
+  const std::size_t size = file.size_bytes();
   if (size < sizeof(Header)) fail_corrupt("it is shorter than a header");
   if (use_mmap) {
-    void* mapped = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor.value, 0);
-    if (mapped == MAP_FAILED) fail_errno(path_, "map");
-    data_ = static_cast<const std::byte*>(mapped);
+    data_ = file.map();
     mapped_ = true;
     size_bytes_ = size;
     return;
   }
-  const std::size_t padded = (size + kAlignmentBytes - 1) / kAlignmentBytes * kAlignmentBytes;
-  auto* buffer = static_cast<std::byte*>(std::aligned_alloc(kAlignmentBytes, padded));
-  if (buffer == nullptr) throw std::bad_alloc();
+  auto* buffer = static_cast<std::byte*>(allocate_aligned(kAlignmentBytes, size));
   data_ = buffer;
   size_bytes_ = size;
-  for (std::size_t done = 0; done < size;) {
-    const ssize_t got = ::read(descriptor.value, buffer + done, size - done);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail_errno(path_, "read");
-    if (got == 0) fail_corrupt("it became shorter while it was read");
-    done += static_cast<std::size_t>(got);
-  }
+  if (file.read(buffer, size) != size) fail_corrupt("it became shorter while it was read");
 }
 
 void SectionFile::parse(ContentKind kind) {
@@ -108,14 +74,14 @@ void SectionFile::parse(ContentKind kind) {
   // The version is read before the checksum: a later format may lay out its header differently.
   if (header.format_version != kFormatVersion) {
     throw Error(ErrorKind::kIncompatibleIndex,
-                "'" + path_.string() + "' has format version " + std::to_string(header.format_version) +
+                "'" + shown(path_) + "' has format version " + std::to_string(header.format_version) +
                     ", this version of Sightline reads " + std::to_string(kFormatVersion) +
                     ": open it with the version that wrote it, or build it again");
   }
   if (header.header_checksum != header_checksum(header)) fail_corrupt("the checksum of its header does not match");
   if (header.content_kind != static_cast<std::uint32_t>(kind)) {
     throw Error(ErrorKind::kIncompatibleIndex,
-                "'" + path_.string() + "' holds another kind of index (content kind " + std::to_string(header.content_kind) +
+                "'" + shown(path_) + "' holds another kind of index (content kind " + std::to_string(header.content_kind) +
                     ", expected " + std::to_string(static_cast<std::uint32_t>(kind)) + "): load it with the class that saved it");
   }
   if (header.file_size != size_bytes_) {
@@ -163,23 +129,17 @@ std::span<const std::byte> SectionFile::bytes(std::uint32_t kind, std::uint32_t 
   return {data_ + entry->offset, entry->size_bytes};
 }
 
-void SectionFile::advise(std::uint32_t kind, std::uint32_t index, int advice) const noexcept {
-  const SectionEntry* entry = mapped_ ? find(kind, index) : nullptr;
-  if (entry == nullptr) return;
-  // The mapping starts on a page, so offsets in the file decide.
-  const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-  const std::uint64_t begin = (entry->offset + page - 1) / page * page;
-  const std::uint64_t end = (entry->offset + entry->size_bytes) / page * page;
-  // A refusal changes nothing but what is resident.
-  if (begin < end) (void)::madvise(const_cast<std::byte*>(data_) + begin, end - begin, advice);
-}
-
 void SectionFile::expect_random_reads(std::uint32_t kind, std::uint32_t index) const noexcept {
-  advise(kind, index, MADV_RANDOM);
+  advise_about(kind, index, Advice::kRandomReads);
 }
 
 void SectionFile::release_pages(std::uint32_t kind, std::uint32_t index) const noexcept {
-  advise(kind, index, MADV_DONTNEED);
+  advise_about(kind, index, Advice::kNotNeeded);
+}
+
+void SectionFile::advise_about(std::uint32_t kind, std::uint32_t index, Advice advice) const noexcept {
+  const SectionEntry* entry = mapped_ ? find(kind, index) : nullptr;
+  if (entry != nullptr) advise(data_, entry->offset, entry->offset + entry->size_bytes, advice);
 }
 
 void SectionFile::fail_size(std::uint32_t kind, std::uint32_t index, std::size_t size_bytes) const {
@@ -189,45 +149,14 @@ void SectionFile::fail_size(std::uint32_t kind, std::uint32_t index, std::size_t
 
 void SectionFile::fail_corrupt(const std::string& what) const {
   throw Error(ErrorKind::kCorruptIndex,
-              "'" + path_.string() + "' is damaged: " + what + "; restore it from a backup or build it again");
+              "'" + shown(path_) + "' is damaged: " + what + "; restore it from a backup or build it again");
 }
 
-SectionFileWriter::SectionFileWriter(std::filesystem::path path, ContentKind kind) : path_(std::move(path)), kind_(kind) {
-  std::random_device random;
-  temporary_path_ = path_;
-  temporary_path_ += ".tmp-" + std::to_string(::getpid()) + "-" + std::to_string(random());
-  descriptor_ = ::open(temporary_path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-  if (descriptor_ < 0) fail("create");
-}
-
-SectionFileWriter::~SectionFileWriter() {
-  if (descriptor_ >= 0) {
-    ::close(descriptor_);
-    ::unlink(temporary_path_.c_str());
-  }
-}
-
-void SectionFileWriter::fail(const char* action) const {
-  fail_errno(temporary_path_, action);
-}
-
-// Writes at a position instead of after the last write: a call that failed half-way can be tried again.
-void SectionFileWriter::write_at(std::uint64_t position, const void* data, std::size_t size_bytes) const {
-  const char* p = static_cast<const char*>(data);
-  for (std::size_t left = size_bytes; left > 0;) {
-    // One call writes at most 2 GB on Linux; smaller pieces keep the loop the same everywhere.
-    const std::size_t piece = std::min<std::size_t>(left, std::size_t{1} << 30);
-    const ssize_t written = ::pwrite(descriptor_, p, piece, static_cast<off_t>(position));
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) fail("write");
-    p += written;
-    position += static_cast<std::uint64_t>(written);
-    left -= static_cast<std::size_t>(written);
-  }
-}
+SectionFileWriter::SectionFileWriter(std::filesystem::path path, ContentKind kind)
+    : file_(std::move(path)), kind_(kind) {}
 
 void SectionFileWriter::append(const void* data, std::size_t size_bytes) {
-  write_at(position_, data, size_bytes);
+  file_.write_at(position_, data, size_bytes);
   position_ += size_bytes;
 }
 
@@ -257,16 +186,8 @@ void SectionFileWriter::commit() {
   append(entries_.data(), table_bytes);
   header.file_size = position_;
   header.header_checksum = header_checksum(header);
-  write_at(0, &header, sizeof header);
-  if (::fsync(descriptor_) != 0) fail("fsync");
-  if (::rename(temporary_path_.c_str(), path_.c_str()) != 0) fail("rename");
-  ::close(descriptor_);
-  descriptor_ = -1;
-  // The rename is durable once the directory is.
-  std::filesystem::path directory = path_.parent_path();
-  if (directory.empty()) directory = ".";
-  const Descriptor handle{::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (handle.value < 0 || ::fsync(handle.value) != 0) fail_errno(directory, "fsync");
+  file_.write_at(0, &header, sizeof header);
+  file_.commit();
 }
 
 }  // namespace sightline::storage

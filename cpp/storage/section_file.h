@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "storage/os_file.h"
 
 namespace sightline::storage {
 
@@ -84,7 +85,7 @@ class SectionFile {
   void map_or_read(bool use_mmap);
   void parse(ContentKind kind);
   void verify_checksums() const;
-  void advise(std::uint32_t kind, std::uint32_t index, int advice) const noexcept;
+  void advise_about(std::uint32_t kind, std::uint32_t index, Advice advice) const noexcept;
 
   std::filesystem::path path_;
   const std::byte* data_ = nullptr;
@@ -95,11 +96,8 @@ class SectionFile {
 
 class SectionFileWriter {
  public:
-  // Creates `path`'s temporary neighbour. Throws StorageError.
+  // Creates `path`'s temporary neighbour, which goes with this object unless commit() succeeded. Throws StorageError.
   SectionFileWriter(std::filesystem::path path, ContentKind kind);
-  ~SectionFileWriter();  // removes the temporary file unless commit() succeeded
-  SectionFileWriter(const SectionFileWriter&) = delete;
-  SectionFileWriter& operator=(const SectionFileWriter&) = delete;
 
   // Appends a section. Throws StorageError (disk full, ...); the writer is then as before the call.
   void add(std::uint32_t kind, std::uint32_t index, std::span<const std::byte> content);
@@ -108,20 +106,15 @@ class SectionFileWriter {
     add(kind, index, std::as_bytes(values));
   }
 
-  // Writes table and header, fsyncs, renames over `path`, fsyncs the directory. Throws StorageError; `path` is then as before,
-  // unless only the last step failed: then it holds the new file, which may not survive a loss of power.
+  // Writes table and header, then as OutputFile::commit. Throws StorageError.
   void commit();
 
  private:
-  void write_at(std::uint64_t position, const void* data, std::size_t size_bytes) const;
   void append(const void* data, std::size_t size_bytes);
   void pad();
-  [[noreturn]] void fail(const char* action) const;
 
-  std::filesystem::path path_;
-  std::filesystem::path temporary_path_;
+  OutputFile file_;
   ContentKind kind_;
-  int descriptor_ = -1;
   std::uint64_t position_ = 64;  // end of what is written; starts after the header, which commit() writes last
   std::vector<SectionEntry> entries_;
 };

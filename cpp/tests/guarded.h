@@ -2,8 +2,12 @@
 // before the beginning change a canary that is_intact() checks.
 #pragma once
 
+#if defined(_WIN32)
+#include <windows.h>
+#else
 #include <sys/mman.h>
 #include <unistd.h>
+#endif
 
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +16,52 @@
 
 namespace sightline::testing {
 
+// Pages of which the last one cannot be touched.
+class GuardedPages {
+ public:
+  explicit GuardedPages(std::size_t bytes) {
+#if defined(_WIN32)
+    SYSTEM_INFO system{};
+    ::GetSystemInfo(&system);
+    const std::size_t page = system.dwPageSize;
+#else
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+#endif
+    const std::size_t usable = (bytes + page - 1) / page * page;
+    total_bytes_ = usable + page;
+#if defined(_WIN32)
+    void* memory = ::VirtualAlloc(nullptr, total_bytes_, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+    if (memory == nullptr) throw std::bad_alloc();
+    begin_ = static_cast<std::uint8_t*>(memory);
+    DWORD before = 0;
+    ::VirtualProtect(begin_ + usable, page, PAGE_NOACCESS, &before);
+#else
+    void* memory = ::mmap(nullptr, total_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) throw std::bad_alloc();
+    begin_ = static_cast<std::uint8_t*>(memory);
+    ::mprotect(begin_ + usable, page, PROT_NONE);
+#endif
+    end_ = begin_ + usable;
+  }
+  ~GuardedPages() {
+#if defined(_WIN32)
+    ::VirtualFree(begin_, 0, MEM_RELEASE);
+#else
+    ::munmap(begin_, total_bytes_);
+#endif
+  }
+  GuardedPages(const GuardedPages&) = delete;
+  GuardedPages& operator=(const GuardedPages&) = delete;
+
+  std::uint8_t* begin() const noexcept { return begin_; }
+  std::uint8_t* end() const noexcept { return end_; }  // the inaccessible page
+
+ private:
+  std::size_t total_bytes_;
+  std::uint8_t* begin_ = nullptr;
+  std::uint8_t* end_ = nullptr;
+};
+
 template <typename T>
 class Guarded {
   static_assert(std::is_trivially_copyable_v<T>);
@@ -19,34 +69,25 @@ class Guarded {
  public:
   // `misalignment` values at the end are left unused, which moves the array towards the beginning: then the guard page is
   // that much farther, and the values between are canaries too. Zero-initialised.
-  explicit Guarded(std::size_t count, std::size_t misalignment = 0) : count_(count), unused_(misalignment) {
-    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-    const std::size_t bytes = (count + misalignment) * sizeof(T) + kCanaryBytes;
-    const std::size_t usable = (bytes + page - 1) / page * page;
-    mapped_bytes_ = usable + page;
-    void* memory = ::mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) throw std::bad_alloc();
-    base_ = static_cast<std::uint8_t*>(memory);
-    ::mprotect(base_ + usable, page, PROT_NONE);
-    end_ = base_ + usable;
-    for (std::uint8_t* p = base_; p < end_; ++p) *p = kCanary;
+  explicit Guarded(std::size_t count, std::size_t misalignment = 0)
+      : count_(count), unused_(misalignment), pages_((count + misalignment) * sizeof(T) + kCanaryBytes) {
+    for (std::uint8_t* p = pages_.begin(); p < pages_.end(); ++p) *p = kCanary;
     for (std::size_t i = 0; i < count; ++i) data()[i] = T{};
   }
-  ~Guarded() { ::munmap(base_, mapped_bytes_); }
   Guarded(const Guarded&) = delete;
   Guarded& operator=(const Guarded&) = delete;
 
-  T* data() noexcept { return reinterpret_cast<T*>(end_ - (count_ + unused_) * sizeof(T)); }
+  T* data() noexcept { return reinterpret_cast<T*>(pages_.end() - (count_ + unused_) * sizeof(T)); }
   const T* data() const noexcept { return const_cast<Guarded*>(this)->data(); }
   std::size_t size() const noexcept { return count_; }
   T& operator[](std::size_t i) noexcept { return data()[i]; }
   const T& operator[](std::size_t i) const noexcept { return data()[i]; }
 
   bool is_intact() const noexcept {
-    for (const std::uint8_t* p = base_; p < reinterpret_cast<const std::uint8_t*>(data()); ++p) {
+    for (const std::uint8_t* p = pages_.begin(); p < reinterpret_cast<const std::uint8_t*>(data()); ++p) {
       if (*p != kCanary) return false;
     }
-    for (const std::uint8_t* p = end_ - unused_ * sizeof(T); p < end_; ++p) {
+    for (const std::uint8_t* p = pages_.end() - unused_ * sizeof(T); p < pages_.end(); ++p) {
       if (*p != kCanary) return false;
     }
     return true;
@@ -58,9 +99,7 @@ class Guarded {
 
   std::size_t count_;
   std::size_t unused_;
-  std::size_t mapped_bytes_ = 0;
-  std::uint8_t* base_ = nullptr;
-  std::uint8_t* end_ = nullptr;
+  GuardedPages pages_;
 };
 
 }  // namespace sightline::testing

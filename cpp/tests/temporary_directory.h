@@ -1,8 +1,8 @@
 // A directory that lives as long as the object.
 #pragma once
 
-#include <cstdlib>
 #include <filesystem>
+#include <random>
 #include <stdexcept>
 #include <string>
 
@@ -11,9 +11,9 @@ namespace sightline::testing {
 class TemporaryDirectory {
  public:
   TemporaryDirectory() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "sightline-test-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("cannot create a temporary directory");
-    path_ = pattern;
+    std::random_device random;
+    path_ = std::filesystem::temp_directory_path() / ("sightline-test-" + std::to_string(random()) + std::to_string(random()));
+    if (!std::filesystem::create_directory(path_)) throw std::runtime_error("the name of a temporary directory is taken");
   }
   ~TemporaryDirectory() {
     std::error_code ignored;

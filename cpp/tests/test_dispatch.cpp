@@ -44,3 +44,24 @@ TEST(dispatch_chooses_the_best_or_the_forced_table) {
   CHECK(!simd::selection().reason.empty());
   CHECK(&simd::kernels() == simd::selection().kernels);
 }
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(_WIN32)
+// The compiler's own way to ask, which knows these names everywhere but not all that we ask for.
+TEST(dispatch_finds_the_features_that_the_compiler_finds) {
+  __builtin_cpu_init();
+  const auto found = simd::cpu_features();
+  const auto has = [&](const char* name) { return std::find(found.begin(), found.end(), name) != found.end(); };
+#define CHECK_FEATURE(name) CHECK_EQ(has(name), __builtin_cpu_supports(name) != 0)
+  CHECK_FEATURE("sse4.2");
+  CHECK_FEATURE("avx");
+  CHECK_FEATURE("avx2");
+  CHECK_FEATURE("fma");
+  CHECK_FEATURE("bmi2");
+  CHECK_FEATURE("avx512f");
+  CHECK_FEATURE("avx512bw");
+  CHECK_FEATURE("avx512dq");
+  CHECK_FEATURE("avx512vl");
+  CHECK_FEATURE("avx512vnni");
+#undef CHECK_FEATURE
+}
+#endif

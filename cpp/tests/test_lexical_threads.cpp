@@ -111,7 +111,7 @@ TEST(readers_and_writers_of_a_bm25_index_with_positions) { plain_index({.positio
 TEST(readers_and_writers_of_a_sparse_index) { plain_index({.weighted = true}); }
 
 TEST(readers_and_writers_of_a_field_index) {
-  constexpr DocumentKind kKind{.positions = true};
+  static constexpr DocumentKind kKind{.positions = true};
   FieldIndex index(2);
   std::mt19937 seed(4);
   const auto batch = [](std::mt19937& random, DocId first, std::size_t count) {

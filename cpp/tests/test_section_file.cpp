@@ -1,9 +1,12 @@
 // Section files: what is written comes back, every kind of damage is noticed, a failed write changes nothing.
 #include "storage/section_file.h"
 
+#if !defined(_WIN32)
 #include <sys/resource.h>
 
 #include <csignal>
+#endif
+
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -253,6 +256,7 @@ TEST(section_file_abandoned_writer_leaves_the_old_file) {
   CHECK(!open_error(path).has_value());
 }
 
+#if !defined(_WIN32)  // which has no such limit
 namespace {
 
 // While it lives, writes past `limit_bytes` of a file fail, as they do on a full disk.
@@ -312,6 +316,48 @@ TEST(section_file_writer_continues_after_a_failed_section) {
   writer.commit();
   CHECK(!open_error(path).has_value());
   CHECK_EQ(SectionFile::open(path, ContentKind::kDense, true)->sections().size(), std::size_t{2});
+}
+
+#endif
+
+// A mapped file is replaced and its readers keep what they have, or, on Windows, the writer is refused and nothing changes.
+TEST(section_file_replaced_while_it_is_mapped) {
+  const TemporaryDirectory directory;
+  const auto path = directory / "file";
+  write_example(path);
+  const auto reader = SectionFile::open(path, ContentKind::kDense, true);
+  bool replaced = false;
+  try {
+    SectionFileWriter writer(path, ContentKind::kDense);
+    writer.add_array<char>(1, 0, std::span(kText));
+    writer.commit();
+    replaced = true;
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::kStorage);
+  }
+#if !defined(_WIN32)
+  CHECK(replaced);
+#endif
+  CHECK_EQ(count_files(directory), std::size_t{1});
+  const auto numbers = reader->array<std::uint32_t>(7, 0, kNumbers.size());
+  CHECK(std::equal(numbers.begin(), numbers.end(), kNumbers.begin(), kNumbers.end()));
+  CHECK_EQ(SectionFile::open(path, ContentKind::kDense, true)->sections().size(), std::size_t{replaced ? 1U : 3U});
+}
+
+TEST(section_file_names_of_any_alphabet) {
+  const TemporaryDirectory directory;
+  const auto path = directory.path() / std::filesystem::path(u8"f\u00fcr \u65e5\u672c \U0001F50D");
+  write_example(path);
+  CHECK(SectionFile::open(path, ContentKind::kDense, true)->path() == path);
+  CHECK_EQ(count_files(directory), std::size_t{1});
+  std::string message;
+  try {
+    SectionFile::open(path / "absent", ContentKind::kDense, true);
+  } catch (const Error& error) {
+    message = error.what();
+  }
+  const std::u8string name = u8"f\u00fcr \u65e5\u672c \U0001F50D";
+  CHECK(message.find(std::string(name.begin(), name.end())) != std::string::npos);  // as UTF-8
 }
 
 TEST(section_file_writer_reports_where_it_cannot_write) {

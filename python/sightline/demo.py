@@ -181,10 +181,12 @@ def _first_sentence(hit: Hit) -> str:
     return sentence if len(sentence) <= 110 else sentence[:107] + "..."
 
 
-def _memory_megabytes() -> float:
-    """Return the peak resident memory of this process."""
-    import resource
-
+def _memory_megabytes() -> float | None:
+    """Return the peak resident memory of this process; None where Python cannot tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
@@ -192,9 +194,10 @@ def _memory_megabytes() -> float:
 def _print_summary(console: Console, documents: list[Document], seconds: dict[str, float]) -> None:
     console.print()
     stages = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
+    memory = _memory_megabytes()
     console.print(
-        f"[bold]{len(documents):,} documents[/] in {sum(seconds.values()):.1f} s ({stages}); "
-        f"peak memory {_memory_megabytes():.0f} MB, the embedding and Python included."
+        f"[bold]{len(documents):,} documents[/] in {sum(seconds.values()):.1f} s ({stages})"
+        + ("." if memory is None else f"; peak memory {memory:.0f} MB, the embedding and Python included.")
     )
     console.print(
         "Every answer is exact: what brute force over all documents would give. "
@@ -205,10 +208,11 @@ def _print_summary(console: Console, documents: list[Document], seconds: dict[st
 def _as_data(
     documents: list[Document], seconds: dict[str, float], answers: dict[str, dict[str, _Answer]]
 ) -> dict[str, Any]:
+    memory = _memory_megabytes()
     return {
         "documents": len(documents),
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
-        "peak_memory_mb": round(_memory_megabytes(), 1),
+        "peak_memory_mb": None if memory is None else round(memory, 1),
         "answers": [
             {
                 "question": text,

@@ -23,7 +23,7 @@ from sightline.errors import IncompatibleIndexError, InvalidInputError, Sightlin
 from sightline.locking import WriterLock
 from sightline.maintenance import MaintainedKeeper
 from sightline.pending import Limits, Pending, SpooledPending
-from sightline.segments import FOLDER, Engines, load_segment, sweep, write_segment
+from sightline.segments import FOLDER, Engines, load_segment, number_of, sweep, write_segment
 from sightline.settings import Settings
 from sightline.store import FILE_NAME, Durability, Store
 from sightline.store_format import (
@@ -85,7 +85,9 @@ class DurableKeeper(MaintainedKeeper):
             self._token = self._store.changed_token()
         else:
             with self._store.reading() as reader:
-                sweep(self._folder, reader.segments())
+                self._unremoved = sweep(self._folder, reader.segments())
+            # What will be removed later must not become the name of something else before.
+            self._least_number = max((number_of(path) + 1 for path in self._unremoved), default=0)
         self._follow()
         if dim is not None and self._head.dim not in (None, dim):
             raise IncompatibleIndexError(f"dim: the index was made with {self._head.dim}, got {dim}; leave it out")
@@ -112,6 +114,7 @@ class DurableKeeper(MaintainedKeeper):
                 yield
         # The write has happened: that the next step cannot begin must not look as if it had not.
         with suppress(SightlineError, RuntimeError):
+            self._discard()
             if self._has_work():
                 self._start_maintenance()
 
@@ -229,6 +232,8 @@ class DurableKeeper(MaintainedKeeper):
         with self._maintaining:
             super().close()
             self._parts = {}
+            self._discard()
+            self._unremoved = []  # the next writer sweeps, and may use the names again
             self._store.close()
             if self._lock is not None:
                 self._lock.release()

@@ -381,9 +381,9 @@ if hasattr(os, "register_at_fork"):
 
 
 def _size(path: Path) -> int:
-    """Return the bytes of a file, 0 if it is gone by now, or none."""
+    """Return the bytes of a file, 0 if it is gone by now (on Windows: or about to be), or none."""
     try:
         found = path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return 0
     return found.st_size if stat.S_ISREG(found.st_mode) else 0

@@ -81,14 +81,18 @@ if sys.platform == "win32":
     import msvcrt
 
     def _lock(file: IO[Any]) -> None:
-        file.seek(_HELD_ELSEWHERE)
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        finally:
-            file.seek(0)
+        _change(file, msvcrt.LK_NBLCK)
 
     def _unlock(file: IO[Any]) -> None:
-        """Closing is enough where no child shares the file."""
+        with suppress(OSError):  # closing gives it up, too, but perhaps not at once
+            _change(file, msvcrt.LK_UNLCK)
+
+    def _change(file: IO[Any], how: int) -> None:
+        file.seek(_HELD_ELSEWHERE)
+        try:
+            msvcrt.locking(file.fileno(), how, 1)
+        finally:
+            file.seek(0)
 
 else:
     import fcntl

@@ -21,7 +21,7 @@ import numpy as np
 from sightline.columns import Columns
 from sightline.errors import SightlineError
 from sightline.following import FollowingKeeper, Tail
-from sightline.segments import Engines, merge_group, remove_files, write_segment
+from sightline.segments import Engines, merge_group, remove_files, segment_files, write_segment
 from sightline.settings import Settings
 from sightline.store import Store
 from sightline.store_format import Head, Segment
@@ -54,8 +54,13 @@ class MaintainedKeeper(FollowingKeeper):
         self._maintenance_error: SightlineError | None = None
         self._closing = False
         self._least_number = 0  # of the next segment, after files whose numbers a failed commit may yet name
+        self._unremoved: list[Path] = []  # files that no manifest names any more and the system did not remove yet
         self._kills = 0  # rows that died since somebody looked for segments to merge, and when that was
         self._generation_looked_at = -1
+
+    def _forked(self) -> None:
+        super()._forked()
+        self._unremoved = []  # which are the parent's to remove
 
     def check_writable(self) -> None:
         """Raise StorageError if the index is read-only, SightlineError in a child that forked from the writer."""
@@ -94,7 +99,9 @@ class MaintainedKeeper(FollowingKeeper):
         try:
             while not self._closing:
                 with self._maintaining:
-                    if not self._maintain_once():
+                    worked = self._maintain_once()
+                    self._discard()
+                    if not worked:
                         break
             self._maintenance_error = None
         except SightlineError as error:  # nothing is lost: the rows stay where they are, and the next write tries again
@@ -139,8 +146,8 @@ class MaintainedKeeper(FollowingKeeper):
             rows = np.setdiff1d(reader.live_rows(first, last), dead, assume_unique=True)
             columns = stored_columns(reader, rows, [part.columns for part in parts if part.columns is not None])
         engines = Engines(None, self.settings.lexical())
-        for part in parts:
-            engines = engines.attach(part)
+        while parts:
+            engines = engines.attach(parts.pop(0))  # nothing here holds their files when they are to be removed
         engines.remove(dead)
         if engines.dense is not None:
             engines.dense.compact()
@@ -157,7 +164,17 @@ class MaintainedKeeper(FollowingKeeper):
             except BaseException:
                 self._recover(before, [] if new is None else [new])
                 raise
-        remove_files(self._folder, old)
+        self._discard(old)
+
+    def _discard(self, segments: Sequence[Segment] = ()) -> None:
+        """Remove the files of segments that the manifest names no more, and what could not be removed before."""
+        if not segments and not self._unremoved:
+            return
+        with self.publishing:
+            paths, self._unremoved = [*self._unremoved, *segment_files(self._folder, segments)], []
+        left = remove_files(paths)
+        with self.publishing:
+            self._unremoved += left
 
     def _name(self, old: Sequence[Segment], new: Segment | None, purged: Ids, sealed: int | None) -> None:
         with self._store.reading() as reader:
@@ -208,7 +225,7 @@ class MaintainedKeeper(FollowingKeeper):
                     self._parts = {number: part for number, part in self._parts.items() if number in named}
                     self._loaded = True
             if not in_doubt:
-                remove_files(self._folder, [segment for segment in written if segment.number not in named])
+                self._discard([segment for segment in written if segment.number not in named])
             self._heal()
 
     def flush(self) -> None:
@@ -232,6 +249,7 @@ class MaintainedKeeper(FollowingKeeper):
                 self._merge(segments, dead)
             with self.writing:
                 self._store.vacuum()
+            self._discard()
 
     def stats(self) -> dict[str, Any]:
         """Return what there is to say about the disk."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -26,7 +25,17 @@ from sightline.pending import Batch
 from sightline.store_format import HAS_TEXT, HAS_VECTOR, Entries, Record, Segment
 from sightline.vector_index import VectorIndex
 
-__all__ = ["FOLDER", "Engines", "load_segment", "merge_group", "remove_files", "sweep", "write_segment"]
+__all__ = [
+    "FOLDER",
+    "Engines",
+    "load_segment",
+    "merge_group",
+    "number_of",
+    "remove_files",
+    "segment_files",
+    "sweep",
+    "write_segment",
+]
 
 Ids: TypeAlias = NDArray[np.int64]
 
@@ -143,7 +152,7 @@ def write_segment(
             engines.lexical.save(lexical_path)
         write_columns(columns_path, rows, columns)
     except BaseException:
-        remove_files(folder, [segment])
+        remove_files(segment_files(folder, [segment]))
         raise
     return segment
 
@@ -196,19 +205,39 @@ def merge_group(segments: Sequence[Segment], dead_in: Sequence[int], most_rows: 
     return []
 
 
-def remove_files(folder: Path, segments: Iterable[Segment]) -> None:
-    """Remove files that the manifest does not name; what cannot be removed now is swept at the next open."""
-    for segment in segments:
-        for path in _paths(folder, segment.number):
-            with suppress(OSError):
-                path.unlink()
+def number_of(path: Path) -> int:
+    """Return the number of the segment that a file is of."""
+    return int(path.name.partition(".")[0])
 
 
-def sweep(folder: Path, segments: Iterable[Segment]) -> None:
+def segment_files(folder: Path, segments: Iterable[Segment]) -> list[Path]:
+    """Return the files that segments may have."""
+    return [path for segment in segments for path in _paths(folder, segment.number)]
+
+
+def remove_files(paths: Iterable[Path]) -> list[Path]:
+    """Remove files that the manifest does not name, if they are there.
+
+    Returns:    those that the system did not remove, to try again later: Windows keeps what somebody has mapped. What
+                is left in the end is swept at the next open.
+    """
+    return [path for path in paths if not _is_removed(path)]
+
+
+def _is_removed(path: Path) -> bool:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True
+
+
+def sweep(folder: Path, segments: Iterable[Segment]) -> list[Path]:
     """Make the folder of segments, and remove every segment file in it that the manifest does not name.
 
     Files with other names are not ours and stay.
 
+    Returns:    as ``remove_files``
     Raises:     StorageError if the folder cannot be made
     """
     inside = folder / FOLDER
@@ -216,8 +245,6 @@ def sweep(folder: Path, segments: Iterable[Segment]) -> None:
         inside.mkdir(exist_ok=True)
     except OSError as error:
         raise StorageError(f"'{inside}' cannot be made: {error.strerror or error}") from None
-    named = {path.name for segment in segments for path in _paths(folder, segment.number)}
-    for path in inside.iterdir():
-        if path.name not in named and _OURS.fullmatch(path.name) and path.is_file():
-            with suppress(OSError):
-                path.unlink()
+    named = {path.name for path in segment_files(folder, segments)}
+    unnamed = [path for path in inside.iterdir() if path.name not in named and _OURS.fullmatch(path.name)]
+    return remove_files(path for path in unnamed if path.is_file())
