@@ -15,12 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sightline import HybridIndex
+from sightline import HybridIndex, _core
 from sightline.column_file import ColumnFile, write_columns
 from sightline.columns import Columns, Part, parsed_fields
 from sightline.errors import CorruptIndexError, InvalidInputError
 from sightline.filters import parse_filter
-from sightline.store_format import encoded
 from sightline.store_reader import Reader
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
@@ -70,7 +69,7 @@ def _plain(columns: Columns) -> dict[str, Any]:
 @settings(max_examples=300, deadline=None)
 @given(st.lists(_OBJECT, max_size=8), st.integers(0, 8))
 def test_json_gives_the_columns_of_what_it_holds(metadatas: list[dict[str, Any]], cut: int) -> None:
-    texts = [encoded(metadata) for metadata in metadatas]
+    texts = _core.encode_metadata(metadatas)
     once = Columns().extended_json(texts)
     twice = Columns().extended_json(texts[:cut]).extended_json(texts[cut:])
     mixed = Columns().extended(metadatas[:cut]).extended_json(texts[cut:])

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <random>
+#include <utility>
 
 #include "core/aligned.h"
 #include "parallel/thread_pool.h"
@@ -46,6 +47,7 @@ struct Descriptor {
   ~Descriptor() {
     if (value >= 0) ::close(value);
   }
+  int release() noexcept { return std::exchange(value, -1); }
 };
 
 }  // namespace
@@ -56,21 +58,31 @@ SectionFile::~SectionFile() {
   } else {
     std::free(const_cast<std::byte*>(data_));
   }
+  if (descriptor_ >= 0) ::close(descriptor_);
 }
 
 std::shared_ptr<const SectionFile> SectionFile::open(const std::filesystem::path& path, ContentKind kind, bool use_mmap,
                                                      bool verify_sections) {
   std::shared_ptr<SectionFile> file(new SectionFile);
   file->path_ = path;
-  file->map_or_read(use_mmap);
+  file->map_or_read(use_mmap, false);
   file->parse(kind);
   if (verify_sections) file->verify_checksums();
   return file;
 }
 
-void SectionFile::map_or_read(bool use_mmap) {
+std::shared_ptr<const SectionFile> SectionFile::open_for_copies(const std::filesystem::path& path, ContentKind kind, bool use_mmap) {
+  std::shared_ptr<SectionFile> file(new SectionFile);
+  file->path_ = path;
+  file->map_or_read(use_mmap, true);
+  file->parse(kind);
+  file->verify_checksums();
+  return file;
+}
+
+void SectionFile::map_or_read(bool use_mmap, bool keep_descriptor) {
   // O_NONBLOCK: opening a named pipe would wait for a writer for ever; of a regular file it changes nothing.
-  const Descriptor descriptor{::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  Descriptor descriptor{::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
   if (descriptor.value < 0) fail_errno(path_, "open");
   struct stat status {};
   if (::fstat(descriptor.value, &status) != 0) fail_errno(path_, "read the size of");
@@ -85,6 +97,7 @@ void SectionFile::map_or_read(bool use_mmap) {
     data_ = static_cast<const std::byte*>(mapped);
     mapped_ = true;
     size_bytes_ = size;
+    if (keep_descriptor) descriptor_ = descriptor.release();
     return;
   }
   const std::size_t padded = (size + kAlignmentBytes - 1) / kAlignmentBytes * kAlignmentBytes;
@@ -176,10 +189,26 @@ void SectionFile::advise(std::uint32_t kind, std::uint32_t index, int advice) co
 
 void SectionFile::expect_random_reads(std::uint32_t kind, std::uint32_t index) const noexcept {
   advise(kind, index, MADV_RANDOM);
+#if defined(POSIX_FADV_RANDOM)
+  if (descriptor_ >= 0) (void)::posix_fadvise(descriptor_, 0, 0, POSIX_FADV_RANDOM);
+#endif
 }
 
 void SectionFile::release_pages(std::uint32_t kind, std::uint32_t index) const noexcept {
   advise(kind, index, MADV_DONTNEED);
+}
+
+bool SectionFile::copy(std::span<const std::byte> part, std::byte* out) const noexcept {
+  if (descriptor_ < 0) return false;
+  auto position = static_cast<off_t>(part.data() - data_);
+  for (std::size_t done = 0; done < part.size();) {
+    const ssize_t got = ::pread(descriptor_, out + done, part.size() - done, position);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return false;
+    done += static_cast<std::size_t>(got);
+    position += got;
+  }
+  return true;
 }
 
 void SectionFile::fail_size(std::uint32_t kind, std::uint32_t index, std::size_t size_bytes) const {
