@@ -324,3 +324,19 @@ def test_a_hundred_thousand_documents_filter_soon_after_opening(tmp_path: Path) 
         start = time.perf_counter()
         assert index.count({"n": {"$lt": 10}, "w": "w3"}) == 1
         assert time.perf_counter() - start < 0.5  # 0.01 alone
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(_OBJECT, max_size=8))
+def test_metadata_is_written_as_json_dumps_would(metadatas: list[dict[str, Any]]) -> None:
+    expected = [json.dumps(each, ensure_ascii=False, separators=(",", ":")) if each else None for each in metadatas]
+    assert _core.encode_metadata(metadatas) == expected
+
+
+def test_metadata_escapes_integers_and_floats_are_those_of_json_dumps() -> None:
+    text = "".join(map(chr, range(0x100))) + "\u2028\uffff\U0001f600"
+    metadata = {text: [text, 2**64, -(2**64), 2**63, -(2**63), 1e300, 5e-324, 0.1, -0.0, 1e16, True, None, {"a": []}]}
+    assert _core.encode_metadata([metadata]) == [json.dumps(metadata, ensure_ascii=False, separators=(",", ":"))]
+    for wrong in ({"a": float("nan")}, {"a": object()}, {"a": (1,)}, {1: 2}):
+        with pytest.raises(InvalidInputError):
+            _core.encode_metadata([wrong])

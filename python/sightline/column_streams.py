@@ -53,8 +53,8 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 _FEW = 8
 # Rows are grouped by their values once so many filters looked for equal ones: grouping costs about as much.
 _SCANS_BEFORE_GROUPS = 4
-# They are grouped again once a greater share of the values came later. And what a greater share of the rows has is scanned for:
-# a vector comparison is faster than setting so many bits one by one.
+# They are grouped again once a greater share of the values came later. And what a greater share of the rows has is
+# scanned for: a vector comparison is faster than setting so many bits one by one.
 _LATER_SHARE = 16
 _SCANNED_SHARE = 16
 # Below this every integer is a float64.
@@ -144,8 +144,8 @@ class Growable:
 class Stream:
     """The rows that have values of one kind; a row may occur several times (a list).
 
-    The rows of each value are grouped once that is worth it: ``_groups`` are those of the first so many values, which all
-    later versions have, too, or None where they are not worth their memory; ``_scans`` counts searches since then.
+    The rows of each value are grouped once that is worth it: ``_groups`` are those of the first so many values, which
+    all later versions have, too, or None where they are not worth their memory; ``_scans`` counts searches since then.
     """
 
     __slots__ = ("_groups", "_rows", "_scans", "aligned")
@@ -217,7 +217,9 @@ class Stream:
         """
         return None
 
-    def _grouped(self, count: int, group: Callable[[], _core.ValueGroups | None]) -> tuple[_core.ValueGroups | None, int]:
+    def _grouped(
+        self, count: int, group: Callable[[], _core.ValueGroups | None]
+    ) -> tuple[_core.ValueGroups | None, int]:
         """Return the groups and of how many values they are; makes them, of all ``count``, where that is worth it."""
         groups, grouped = found = self._groups
         self._scans += 1

@@ -131,7 +131,7 @@ def joined_text(title: str | None, text: str) -> str:
 
 
 def read_documents(documents: object, batch_size: int) -> Iterator[list[Document]]:
-    """Check a stream of documents and yield it in batches; as ``parsed_documents``, but vectors are in the documents."""
+    """Check a stream of documents and yield it in batches: as ``parsed_documents``, the vectors in the documents."""
     for batch, vectors in parsed_documents(documents, batch_size):
         yield [
             each if vector is None else replace(each, vector=vector)
@@ -143,7 +143,8 @@ def parsed_documents(documents: object, batch_size: int) -> Iterator[tuple[list[
     """Check a stream of documents and yield it in batches, and their vectors beside them.
 
     Each yielded document has a str id (32 random hexadecimal digits, a UUID, where the caller gave none, so that it
-    cannot collide), plain JSON metadata that shares nothing with the caller's, and no vector; that is finite float32, or None.
+    cannot collide), plain JSON metadata that shares nothing with the caller's, and no vector; that is finite float32,
+    or None.
 
     Parameters: documents : iterable of Document, dict of the same keys (``text`` or ``vector`` required), or str
     Raises:     InvalidInputError naming the position and, where it has one, the id of the offending document

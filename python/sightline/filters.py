@@ -69,9 +69,9 @@ class Filter(ABC):
         return mask if live is None else mask & live
 
     def few(self, columns: Columns, live: Mask | None, most: int) -> NDArray[np.int32] | None:
-        """Return the live rows that match, ascending, if they are known to be at most ``most`` without a look at all rows.
+        """Return the live rows that match, ascending, if that takes no look at all rows; None says nothing.
 
-        None means nothing, not even that there are more.
+        Parameters: most : None, too, if there are more
 
         Raises:     as ``mask``
         """

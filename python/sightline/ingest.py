@@ -68,9 +68,7 @@ def prepare(
             np.stack(vectors) if vectors else None,
             np.array(has_vector, dtype=np.bool_),
             np.array([has_words(each.title, each.text, fields) for each in batch], dtype=np.bool_),
-            np.array(
-                [here and vector is None for here, vector in zip(has_vector, given, strict=True)], dtype=np.bool_
-            ),
+            np.array([here and vector is None for here, vector in zip(has_vector, given, strict=True)], dtype=np.bool_),
         )
         count += len(batch)
         report(stage, count, total)
