@@ -15,12 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sightline import HybridIndex
+from sightline import HybridIndex, _core
 from sightline.column_file import ColumnFile, write_columns
 from sightline.columns import Columns, Part, parsed_fields
 from sightline.errors import CorruptIndexError, InvalidInputError
 from sightline.filters import parse_filter
-from sightline.store_format import encoded
 from sightline.store_reader import Reader
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
@@ -70,7 +69,7 @@ def _plain(columns: Columns) -> dict[str, Any]:
 @settings(max_examples=300, deadline=None)
 @given(st.lists(_OBJECT, max_size=8), st.integers(0, 8))
 def test_json_gives_the_columns_of_what_it_holds(metadatas: list[dict[str, Any]], cut: int) -> None:
-    texts = [encoded(metadata) for metadata in metadatas]
+    texts = _core.encode_metadata(metadatas)
     once = Columns().extended_json(texts)
     twice = Columns().extended_json(texts[:cut]).extended_json(texts[cut:])
     mixed = Columns().extended(metadatas[:cut]).extended_json(texts[cut:])
@@ -325,3 +324,19 @@ def test_a_hundred_thousand_documents_filter_soon_after_opening(tmp_path: Path) 
         start = time.perf_counter()
         assert index.count({"n": {"$lt": 10}, "w": "w3"}) == 1
         assert time.perf_counter() - start < 0.5  # 0.01 alone
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(_OBJECT, max_size=8))
+def test_metadata_is_written_as_json_dumps_would(metadatas: list[dict[str, Any]]) -> None:
+    expected = [json.dumps(each, ensure_ascii=False, separators=(",", ":")) if each else None for each in metadatas]
+    assert _core.encode_metadata(metadatas) == expected
+
+
+def test_metadata_escapes_integers_and_floats_are_those_of_json_dumps() -> None:
+    text = "".join(map(chr, range(0x100))) + "\u2028\uffff\U0001f600"
+    metadata = {text: [text, 2**64, -(2**64), 2**63, -(2**63), 1e300, 5e-324, 0.1, -0.0, 1e16, True, None, {"a": []}]}
+    assert _core.encode_metadata([metadata]) == [json.dumps(metadata, ensure_ascii=False, separators=(",", ":"))]
+    for wrong in ({"a": float("nan")}, {"a": object()}, {"a": (1,)}, {1: 2}):
+        with pytest.raises(InvalidInputError):
+            _core.encode_metadata([wrong])

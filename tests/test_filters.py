@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import random
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -88,6 +90,61 @@ def test_agrees_with_the_model(metadatas, where, batches, data):
         return [bool(f and a) for f, a in zip(found, live, strict=True)]
 
     assert outcome(mask_of) == outcome(model)
+
+
+def _random_value(rng: random.Random) -> object:
+    if rng.random() < 0.1:
+        return None
+    if rng.random() < 0.3:
+        return [_random_scalar(rng) for _ in range(rng.randrange(4))]
+    return _random_scalar(rng)
+
+
+def _random_scalar(rng: random.Random) -> object:
+    if rng.random() < 0.5:
+        return rng.choice([*(f"s{i}" for i in range(60)), *DATES])
+    return rng.choice([*range(60), 0.5, -0.0, 2**53, 2**53 + 1, 1e300, True])
+
+
+def rows_that_match(metadatas, where, live):
+    alive = [metadata for metadata, is_alive in zip(metadatas, live, strict=True) if is_alive]
+    return [row for row, metadata in enumerate(metadatas) if matches(metadata, where, alive) and live[row]]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_groups_of_equal_values_agree_with_the_model(seed, monkeypatch):
+    # Filters for equal values look at groups from some filter on, and at what was added since then.
+    monkeypatch.setattr("sightline.column_streams._SCANS_BEFORE_GROUPS", 2)
+    rng = random.Random(seed)
+    # Fields of one kind that all rows have are those that scan for what many rows have.
+    kinds = [lambda: rng.choice([f"s{i}" for i in range(40)]), lambda: rng.randrange(40), lambda: _random_value(rng)]
+    metadatas: list[dict] = []
+    columns = Columns()
+    few = 0
+    for added in (200, 5, 8, 100, 1):
+        new = [{name: make() for name, make in zip("xyz", kinds, strict=True)} for _ in range(added)]
+        metadatas += new
+        columns = columns.extended(new)
+        live = np.array([rng.random() < 0.8 for _ in metadatas])
+        for _ in range(20):
+            name = rng.choice("xyzzz")
+            operand = _random_scalar(rng) if name == "z" else kinds["xyz".index(name)]()
+            where = rng.choice(
+                [
+                    {name: operand},
+                    {name: {"$in": [operand, "s1", 7]}},
+                    {name: {"$contains": operand}},
+                    {name: operand, "y": {"$gte": 9}},
+                ]
+            )
+            expected = outcome(partial(rows_that_match, metadatas, where, live))
+            condition = parse_filter(where)
+            assert outcome(lambda: np.flatnonzero(condition.mask(columns, live)).tolist()) == expected  # noqa: B023
+            found = outcome(lambda: condition.few(columns, live, 12))  # noqa: B023
+            if found is not None:
+                few += 1
+                assert (found if isinstance(found, str) else found.tolist()) == expected
+    assert few > 20
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,9 @@ PYTHON_NATIVE = {
     "convex_search",
     "columns",
     "column_file",
+    "column_streams",
+    "documents",
+    "store_format",
 }
 # What is installed with the package may be imported anywhere; an optional dependency inside functions only (STYLE: its
 # absence is one clear sentence), except by the modules that are nothing without it.

@@ -7,6 +7,8 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,6 +18,7 @@
 #include "bindings/registry.h"
 #include "bindings/texts.h"
 #include "metadata/json_columns.h"
+#include "metadata/value_groups.h"
 #include "storage/section_file.h"
 
 namespace sightline::bindings {
@@ -125,11 +128,45 @@ struct ColumnFile {
   File file;
 };
 
+using metadata::ValueGroups;
+
+template <typename T>
+std::span<const T> vector_of(const py::array& array, const char* name, const char* type) {
+  if (array.ndim() != 1) fail_array(name, "shape (n,)", array);
+  return {checked_data<T>(array, name, type), static_cast<std::size_t>(array.shape(0))};
+}
+
+ValueGroups group_codes(const py::array& codes, const py::array& rows, std::size_t code_count) {
+  const auto values = vector_of<std::int32_t>(codes, "codes", "int32");
+  const auto places = vector_of<std::int32_t>(rows, "rows", "int32");
+  const py::gil_scoped_release release;
+  return ValueGroups::of_codes(values, places, code_count);
+}
+
+// None where grouping is not worth its memory.
+std::optional<ValueGroups> group_numbers(const py::array& numbers, const py::array& rows) {
+  const auto values = vector_of<double>(numbers, "numbers", "float64");
+  const auto places = vector_of<std::int32_t>(rows, "rows", "int32");
+  const py::gil_scoped_release release;
+  ValueGroups groups = ValueGroups::of_numbers(values, places);
+  if (groups.empty()) return std::nullopt;
+  return groups;
+}
+
+py::array_t<std::int32_t> copied(std::span<const std::int32_t> rows) {
+  return py::array_t<std::int32_t>(static_cast<py::ssize_t>(rows.size()), rows.data());
+}
+
 }  // namespace
 
 void register_columns(py::module_& m) {
   m.def("parse_metadata", &parse_metadata, py::arg("texts"));
   m.def("write_column_file", &write_column_file, py::arg("path"), py::arg("directory"), py::arg("arrays"));
+  py::class_<ValueGroups>(m, "ValueGroups")
+      .def_static("of_codes", &group_codes, py::arg("codes"), py::arg("rows"), py::arg("code_count"))
+      .def_static("of_numbers", &group_numbers, py::arg("numbers"), py::arg("rows"))
+      .def("rows_of_code", [](const ValueGroups& self, std::int64_t code) { return copied(self.rows_of_code(code)); }, py::arg("code"))
+      .def("rows_of_number", [](const ValueGroups& self, double number) { return copied(self.rows_of_number(number)); }, py::arg("number"));
   py::class_<ColumnFile>(m, "ColumnFile")
       .def(py::init([](const std::filesystem::path& path, bool mmap) {
              const py::gil_scoped_release release;

@@ -87,9 +87,9 @@ py::tuple search_both(const dense::VectorIndex& dense_index, const lexical::Anal
     const hybrid::Engines engines{*dense_snapshot, *words.words};
     const hybrid::Convex convex{given.alpha, given.scale};
     const hybrid::Queries queries{matrix.data, analyzed->queries};
-    std::size_t vectors_read = 0;
+    std::size_t rows_in_place = 0;
     if (ids) {
-      results = hybrid::search_among(engines, convex, queries, given.k, *ids, vectors_read);
+      results = hybrid::search_among(engines, convex, queries, given.k, *ids);
     } else {
       std::optional<dense::RowFilter> dense_filter;
       std::optional<lexical::RowFilter> lexical_filter;
@@ -103,9 +103,9 @@ py::tuple search_both(const dense::VectorIndex& dense_index, const lexical::Anal
       }
       if (lexical_rows) lexical_filter = lexical::filter_from_mask(words.words->rows(), *lexical_rows);
       const hybrid::Filters filters{dense_filter ? &*dense_filter : nullptr, lexical_filter ? &*lexical_filter : nullptr};
-      results = hybrid::search(engines, convex, queries, given.k, filters, vectors_read);
+      results = hybrid::search(engines, convex, queries, given.k, filters, rows_in_place);
     }
-    dense_snapshot->note_vectors_read(vectors_read, matrix.rows);
+    dense_snapshot->note_vectors_read(rows_in_place, matrix.rows);
   }
   return to_fused(results);
 }

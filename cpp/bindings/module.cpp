@@ -16,4 +16,5 @@ PYBIND11_MODULE(_core, m) {
   sightline::bindings::register_sparse_index(m);
   sightline::bindings::register_hybrid(m);
   sightline::bindings::register_columns(m);
+  sightline::bindings::register_metadata(m);
 }

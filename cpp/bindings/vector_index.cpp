@@ -121,7 +121,7 @@ py::tuple search(const VectorIndex& index, const py::array& queries, std::size_t
     } else {
       told_of = index.combined().search(*snapshot, matrix.data, matrix.rows, k, score_data, id_data, stats);
     }
-    snapshot->note_vectors_read(stats.rows_exact, told_of);
+    snapshot->note_vectors_read(stats.rows_in_place, told_of);
   }
   return py::make_tuple(scores, ids, stats_dict(stats, *snapshot));
 }
@@ -138,7 +138,7 @@ py::tuple range_search(const VectorIndex& index, const py::array& query, float t
     const auto snapshot = index.snapshot();
     SearchStats stats;
     const auto hits = dense::range_search(*snapshot, matrix.data, threshold, mask.resolve(*snapshot), stats);
-    snapshot->note_vectors_read(stats.rows_exact, 1);
+    snapshot->note_vectors_read(stats.rows_in_place, 1);
     scores.reserve(hits.size());
     ids.reserve(hits.size());
     for (const Hit& hit : hits) {

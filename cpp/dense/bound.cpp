@@ -113,9 +113,10 @@ simd::CoarseQuery SegmentBound::constants(float tau) const noexcept {
   return query;
 }
 
-float exact_score(Metric metric, const simd::Kernels& kernels, const CodedQuery& query, const Segment& segment,
-                  std::size_t row) noexcept {
-  const StoredRow x = segment.stored_row(row);
+namespace {
+
+float score_of(Metric metric, const simd::Kernels& kernels, const CodedQuery& query, const Segment& segment, std::size_t row,
+               const StoredRow& x) noexcept {
   const std::size_t dim = segment.dim();
   switch (metric) {
     case Metric::kCosine: {
@@ -126,6 +127,19 @@ float exact_score(Metric metric, const simd::Kernels& kernels, const CodedQuery&
     case Metric::kSquaredL2: return to_score(-x.squared_distance(kernels, query.vector, dim));
   }
   return kNoScore;  // not reached: the switch is complete
+}
+
+}  // namespace
+
+float exact_score(Metric metric, const simd::Kernels& kernels, const CodedQuery& query, const Segment& segment,
+                  std::size_t row) noexcept {
+  return score_of(metric, kernels, query, segment, row, segment.stored_row(row));
+}
+
+float exact_score_of_stray(Metric metric, const simd::Kernels& kernels, const CodedQuery& query, const Segment& segment,
+                           std::size_t row) noexcept {
+  alignas(64) std::byte room[kMaxRowBytes];
+  return score_of(metric, kernels, query, segment, row, segment.stray_row(row, room));
 }
 
 }  // namespace sightline::dense

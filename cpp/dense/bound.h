@@ -114,5 +114,8 @@ float below(float score) noexcept;
 // The exact score of a row: float64 throughout, rounded to float32 once, the same bits under every kernel table.
 float exact_score(Metric metric, const simd::Kernels& kernels, const CodedQuery& query, const Segment& segment,
                   std::size_t row) noexcept;
+// The same of a row that is read here and there for few queries: see Segment::stray_row().
+float exact_score_of_stray(Metric metric, const simd::Kernels& kernels, const CodedQuery& query, const Segment& segment,
+                           std::size_t row) noexcept;
 
 }  // namespace sightline::dense

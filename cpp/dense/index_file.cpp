@@ -50,7 +50,7 @@ void VectorIndex::save(const std::filesystem::path& path) const {
 }
 
 std::unique_ptr<VectorIndex> VectorIndex::load(const std::filesystem::path& path, bool use_mmap) {
-  const auto file = storage::SectionFile::open(path, storage::ContentKind::kDense, use_mmap);
+  const auto file = storage::SectionFile::open_for_copies(path, storage::ContentKind::kDense, use_mmap);
   const IndexHeader header = file->array<IndexHeader>(kIndexHeader, 0, 1)[0];
   if (header.metric > static_cast<std::uint32_t>(Metric::kSquaredL2)) fail_corrupt(*file, "its metric is unknown");
   if (header.stored_type > static_cast<std::uint32_t>(StoredType::kBFloat16)) fail_corrupt(*file, "its dtype is unknown");

@@ -36,7 +36,7 @@ constexpr std::size_t kMaxRestWindows = 16;
 constexpr std::size_t kSampleEvery = 16;
 constexpr std::size_t kLeastKPresumed = 64;
 constexpr std::size_t kLeastKPresumedByFew = 300;
-constexpr std::size_t kFewQueries = 4;
+constexpr std::size_t kFewQueries = 4;  // whose rows lie too far from each other to share a page, too
 // Rows for each hit wanted, below which a sample tells too little.
 constexpr std::size_t kRowsForSample = 32;
 // Queries for which comparing a row with the one before costs little beside scoring it.
@@ -96,6 +96,7 @@ Pass::Pass(const Snapshot& snapshot, const float* queries, std::size_t query_cou
       refines_(kernels_.dot_row != nullptr && query_count >= kMinQueriesRefined),
       high_first_(query_count <= kMaxQueriesHighFirst || refines_),
       from_planes_(kernels_.scan_block_planes != nullptr),
+      stray_rows_(query_count <= kFewQueries),
       k_(k),
       sample_rank_(presume && coarse ? sample_rank() : 0),
       // Until k rows have been seen everything survives; that must not count against the planes. The threshold of a range
@@ -180,7 +181,8 @@ std::uint64_t Pass::allowed_to_any(std::uint32_t segment, std::size_t block) con
 }
 
 Hit Pass::exact_hit(std::size_t q, std::uint32_t segment, RowIndex row) const {
-  return {exact_score(snapshot_.metric(), kernels_, queries_[q], segment_at(segment), row), segment_at(segment).ids()[row]};
+  const auto score = stray_rows_ ? exact_score_of_stray : exact_score;
+  return {score(snapshot_.metric(), kernels_, queries_[q], segment_at(segment), row), segment_at(segment).ids()[row]};
 }
 
 void Pass::run(const std::function<void()>& beside) {
@@ -306,6 +308,7 @@ void Pass::score_row(std::uint32_t s, RowIndex row, bool repeated, std::size_t f
     if (!repeated) {
       worker.scores[q] = exact_score(snapshot_.metric(), kernels_, queries_[q], segment, row);
       ++worker.stats.rows_exact;
+      ++worker.stats.rows_in_place;
     }
     // Few rows get further, so few need their ids, each a line of memory that nobody asked for in time.
     if (worker.scores[q] < thresholds_[q].load()) continue;
@@ -434,6 +437,7 @@ void Pass::collect(std::size_t q, std::uint32_t segment, std::size_t block, std:
     }
     worker.collectors[q].push_candidate(candidate, thresholds_[q], [&](const Candidate& c) {
       ++worker.stats.rows_exact;
+      worker.stats.rows_in_place += stray_rows_ ? 0 : 1;
       worker.stats.bytes += segment_at(c.segment).row_bytes();
       return exact_hit(q, c.segment, c.row);
     });

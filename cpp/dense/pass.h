@@ -169,6 +169,7 @@ class Pass {
   const bool refines_;  // survivors of the high plane are bounded again row by row
   const bool high_first_;
   const bool from_planes_;
+  const bool stray_rows_;  // what is scored one by one is read as Segment::stray_row()
   const std::size_t k_;
   const std::size_t sample_rank_;  // 0: no sample
   const std::size_t window_blocks_;

@@ -88,6 +88,7 @@ void Pass::score_first(std::span<const std::size_t> begins) {
     all.drop_first(begins[q + 1] - begins[q]);
   });
   workers_[0].stats.rows_exact += total;
+  workers_[0].stats.rows_in_place += total;
   for (const Wanted& w : wanted) workers_[0].stats.bytes += segment_at(w.segment).row_bytes();
 }
 
@@ -120,7 +121,12 @@ std::vector<Hit> Pass::finish(std::size_t q, SearchStats& stats) {
     const auto score_from = [&](std::size_t first_of_part, std::size_t count) {
       for (std::size_t i = first_of_part; i < first_of_part + count; ++i) {
         if (i + kPrefetchRows < candidates.size()) {
-          segment_at(candidates[i + kPrefetchRows].segment).prefetch_hit(candidates[i + kPrefetchRows].row);
+          const Candidate& ahead = candidates[i + kPrefetchRows];
+          if (stray_rows_) {
+            segment_at(ahead.segment).prefetch_stray(ahead.row);
+          } else {
+            segment_at(ahead.segment).prefetch_hit(ahead.row);
+          }
         }
         hits[i - begin] = exact_hit(q, candidates[i].segment, candidates[i].row);
       }
@@ -135,6 +141,7 @@ std::vector<Hit> Pass::finish(std::size_t q, SearchStats& stats) {
     }
     for (std::size_t i = 0; i < count; ++i) first.push_exact(hits[i], thresholds_[q]);
     stats.rows_exact += count;
+    stats.rows_in_place += stray_rows_ ? 0 : count;
     stats.bytes += count * segment_at(candidates[begin].segment).row_bytes();
     begin += count;
   }

@@ -27,12 +27,14 @@ struct SearchStats {
   std::uint64_t rows_full = 0;   // bounded by both planes (some of them after the high plane)
   std::uint64_t rows_exact = 0;  // scored exactly
   std::uint64_t bytes = 0;       // of codes, constants and vectors read
+  std::uint64_t rows_in_place = 0;  // of rows_exact, those that were not read as stray ones: see Segment::stray_row()
 
   SearchStats& operator+=(const SearchStats& other) noexcept {
     rows_high += other.rows_high;
     rows_full += other.rows_full;
     rows_exact += other.rows_exact;
     bytes += other.bytes;
+    rows_in_place += other.rows_in_place;
     return *this;
   }
 };
@@ -53,8 +55,8 @@ class RowScorer {
  public:
   // Throws InvalidInputError for a query that is not finite or, under cosine, zero.
   RowScorer(const Snapshot& snapshot, const float* query);
-  float operator()(const RowAddress& at) const noexcept { return exact_score(metric_, *kernels_, query_, segment(at), at.row); }
-  void prefetch(const RowAddress& at) const noexcept { segment(at).prefetch(at.row); }
+  float operator()(const RowAddress& at) const noexcept { return exact_score_of_stray(metric_, *kernels_, query_, segment(at), at.row); }
+  void prefetch(const RowAddress& at) const noexcept { segment(at).prefetch_stray(at.row); }
 
  private:
   const Segment& segment(const RowAddress& at) const noexcept { return *snapshot_->segments()[at.segment].segment; }

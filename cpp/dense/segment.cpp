@@ -48,10 +48,13 @@ std::optional<RowIndex> Segment::find(DocId id) const noexcept {
   return static_cast<RowIndex>(found - ids_.data());
 }
 
+std::size_t Segment::resident_vector_bytes() const noexcept {
+  return std::max((high_.size_bytes() + low_.size_bytes()) / kResidentShare, kLeastResidentBytes);
+}
+
 void Segment::note_vectors_read(std::size_t count, std::size_t query_count) const noexcept {
-  if (!file_ || !file_->is_mapped() || count / std::max<std::size_t>(1, query_count) > row_count() / kScanShare) return;
-  const std::size_t allowed = std::max((high_.size_bytes() + low_.size_bytes()) / kResidentShare, kLeastResidentBytes);
-  if (vectors_.size_bytes() <= allowed) return;
+  if (count == 0 || !copies_stray_rows_ || count / std::max<std::size_t>(1, query_count) > row_count() / kScanShare) return;
+  const std::size_t allowed = resident_vector_bytes();
   if (rows_read_.fetch_add(count, std::memory_order_relaxed) + count <= allowed / kBytesAFault) return;
   rows_read_.store(0, std::memory_order_relaxed);
   file_->release_pages(kVectors, file_index_);
@@ -118,6 +121,7 @@ std::shared_ptr<const Segment> Segment::read(std::shared_ptr<const storage::Sect
   // Rows are read here and there, and the checksum has just brought in all of them.
   file->expect_random_reads(kVectors, index);
   file->release_pages(kVectors, index);
+  segment->copies_stray_rows_ = file->is_mapped() && segment->vectors_.size_bytes() > segment->resident_vector_bytes();
   segment->file_ = std::move(file);
   segment->file_index_ = index;
   return segment;

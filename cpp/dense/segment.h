@@ -28,6 +28,7 @@ namespace sightline::dense {
 inline constexpr std::size_t kMaxSegmentRows = std::size_t{1} << 24;
 // The interface promises 8,192 dimensions; the kernels could take four times as many.
 inline constexpr std::size_t kMaxDimension = 8192;
+inline constexpr std::size_t kMaxRowBytes = kMaxDimension * sizeof(float);
 
 class Segment {
  public:
@@ -54,6 +55,14 @@ class Segment {
   std::size_t row_bytes() const noexcept { return dim_ * stored_bytes(type_); }
   StoredRow stored_row(std::size_t row) const noexcept { return {type_, vectors_.data() + row * row_bytes()}; }
 
+  // A row that is read here and there: copied to `room`, kMaxRowBytes, where it would else bring in pages of a mapped file that are
+  // to be given back (see note_vectors_read()).
+  StoredRow stray_row(std::size_t row, std::byte* room) const noexcept {
+    const StoredRow mapped = stored_row(row);
+    if (!copies_stray_rows_ || !file_->copy({mapped.data, row_bytes()}, room)) return mapped;
+    return {type_, room};
+  }
+
   // Asks for a row that is about to be scored, as much of it as the hardware prefetcher needs to follow. Rows to be scored lie
   // here and there, and most of the time of scoring one is waiting for it.
   void prefetch(std::size_t row) const noexcept {
@@ -61,6 +70,13 @@ class Segment {
     const std::byte* const data = stored_row(row).data;
     for (std::size_t byte = 0; byte < std::min(row_bytes(), kMostBytes); byte += 64) __builtin_prefetch(data + byte);
     if (norms_.size() != 0) __builtin_prefetch(norms_.data() + row);
+  }
+  void prefetch_stray(std::size_t row) const noexcept {
+    if (!copies_stray_rows_) {
+      prefetch(row);
+    } else if (norms_.size() != 0) {
+      __builtin_prefetch(norms_.data() + row);
+    }
   }
   // The same of a row that will be a hit, probably: its id, too.
   void prefetch_hit(std::size_t row) const noexcept {
@@ -99,7 +115,7 @@ class Segment {
   };
   Memory memory() const noexcept;
 
-  // A call says how many stored rows it read, for how many queries. In a mapped file their pages are given back once they may
+  // A call says how many stored rows it read, but for stray ones, for how many queries. In a mapped file their pages are given back once they may
   // take more than a share of what is resident anyway, so that an index stays near 1 byte a dimension a row however long it
   // is searched. Not where a query read much of the rows: the data prunes so little that the next one will need them too.
   void note_vectors_read(std::size_t count, std::size_t query_count) const noexcept;
@@ -134,6 +150,8 @@ class Segment {
   Segment() = default;
   friend class SegmentBuilder;
 
+  std::size_t resident_vector_bytes() const noexcept;  // of a mapped file, that need not be given back
+
   simd::CoarseRows rows_at(std::size_t block, const Array<float>& residual) const noexcept {
     const std::size_t first = block * simd::kBlockRows;
     return {scale_.data() + first, residual.data() + first, bias_.size() == 0 ? kNoBias : bias_.data() + first};
@@ -158,6 +176,7 @@ class Segment {
   Array<double> norms_;         // cosine only
   std::shared_ptr<const storage::SectionFile> file_;
   std::uint32_t file_index_ = 0;  // of this segment in file_
+  bool copies_stray_rows_ = false;
   mutable std::atomic<std::size_t> rows_read_{0};  // since the pages of the vectors were given back
 };
 

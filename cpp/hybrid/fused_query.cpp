@@ -96,7 +96,6 @@ void FusedQuery::search_listed(std::size_t depth) {
     listed_hits_.push_back(fused(hits[i].id, cosine, hits[i].score));
     listed_ids_.push_back(hits[i].id);
   }
-  vectors_read_ += hits.size();
   std::sort(listed_ids_.begin(), listed_ids_.end());
 }
 
@@ -199,7 +198,6 @@ void FusedQuery::score(Found& found, Top& top) {
   raise_by_fused_bounds(found, top);
   std::erase_if(found.open, [least = theta()](const Open& o) { return o.upper < least; });
   std::sort(found.open.begin(), found.open.end(), [](const Open& a, const Open& b) { return a.upper > b.upper; });
-  std::size_t read = 0;
   for (std::size_t i = 0; i < found.open.size(); ++i) {
     const Open& o = found.open[i];
     if (o.upper < theta()) break;
@@ -208,11 +206,9 @@ void FusedQuery::score(Found& found, Top& top) {
       scorer_.prefetch({ahead.segment, ahead.row});
     }
     const bool exact = o.row.lower == o.row.upper;
-    if (!exact) ++read;
     top.push(fused(o.id, exact ? o.row.lower : scorer_({o.row.segment, o.row.row}), o.lexical));
     raise(top.threshold());
   }
-  vectors_read_ += read;
 }
 
 void FusedQuery::finish() {

@@ -63,7 +63,6 @@ class FusedQuery {
 
   // Best first; the last call.
   std::vector<FusedHit> take_hits() { return top_.take_sorted(); }
-  std::size_t vectors_read() const noexcept { return vectors_read_.load(); }
 
  private:
   using Top = TopKOf<FusedHit>;
@@ -115,7 +114,6 @@ class FusedQuery {
   std::atomic<float> provisional_{kNoScore};  // the greatest threshold that was applied before listed_ was true
   std::vector<Found> found_;  // by worker
   Top top_;
-  std::atomic<std::size_t> vectors_read_{0};
 };
 
 }  // namespace sightline::hybrid

@@ -56,11 +56,7 @@ class Batch final : public dense::RowSink {
   }
 
   std::vector<FusedHit> take_hits(std::size_t q) { return queries_[q]->take_hits(); }
-  std::size_t vectors_read() const noexcept {
-    std::size_t total = 0;
-    for (const auto& query : queries_) total += query->vectors_read();
-    return total + scored_without_bounds_;
-  }
+  std::size_t rows_in_place() const noexcept { return rows_in_place_; }
 
  private:
   template <typename Do>
@@ -91,7 +87,7 @@ class Batch final : public dense::RowSink {
       for (std::size_t q = 0; q < queries_.size(); ++q) raise(q);
       pass.run();
     }
-    scored_without_bounds_ += pass.run_stats().rows_exact;
+    rows_in_place_ += pass.run_stats().rows_in_place;
     if (queries_.size() == 1) {
       queries_.front()->finish_together();
     } else {
@@ -105,7 +101,7 @@ class Batch final : public dense::RowSink {
   std::size_t k_;
   Filters filters_;
   std::vector<std::unique_ptr<FusedQuery>> queries_;
-  std::size_t scored_without_bounds_ = 0;
+  std::size_t rows_in_place_ = 0;
 };
 
 using Top = TopKOf<FusedHit>;
@@ -137,7 +133,7 @@ void check_vectors(const Engines& engines, const Queries& queries) {
 }  // namespace
 
 std::vector<std::vector<FusedHit>> search(const Engines& engines, const Convex& convex, const Queries& queries, std::size_t k,
-                                          const Filters& filters, std::size_t& vectors_read) {
+                                          const Filters& filters, std::size_t& rows_in_place) {
   check_vectors(engines, queries);
   std::vector<std::vector<FusedHit>> results;
   results.reserve(queries.count());
@@ -148,13 +144,13 @@ std::vector<std::vector<FusedHit>> search(const Engines& engines, const Convex& 
     Batch batch(engines, convex, queries, first, end, k, filters);
     batch.run();
     for (std::size_t q = 0; q < end - first; ++q) results.push_back(batch.take_hits(q));
-    vectors_read += batch.vectors_read();
+    rows_in_place += batch.rows_in_place();
   }
   return results;
 }
 
 std::vector<std::vector<FusedHit>> search_among(const Engines& engines, const Convex& convex, const Queries& queries, std::size_t k,
-                                                std::span<const DocId> ids, std::size_t& vectors_read) {
+                                                std::span<const DocId> ids) {
   check_vectors(engines, queries);
   std::vector<std::vector<FusedHit>> results(queries.count());
   const bool lone = queries.count() == 1;
@@ -184,7 +180,6 @@ std::vector<std::vector<FusedHit>> search_among(const Engines& engines, const Co
   } else {
     parallel::parallel_for(queries.count(), search_one);
   }
-  vectors_read += queries.count() * ids.size();
   return results;
 }
 

@@ -24,14 +24,14 @@ struct Filters {
 
 // The k best documents of each query, best first, that have a vector or a term of the query.
 // One pass over the dense codes for a batch, beside which the lexical search of a lone query runs; see fused_query.h.
-// vectors_read: is increased by the stored vectors that were read.
+// rows_in_place: is increased as dense::SearchStats::rows_in_place.
 // Throws InvalidInputError for a query vector that cannot be searched. Precondition: k >= 1.
 std::vector<std::vector<FusedHit>> search(const Engines& engines, const Convex& convex, const Queries& queries, std::size_t k,
-                                          const Filters& filters, std::size_t& vectors_read);
+                                          const Filters& filters, std::size_t& rows_in_place);
 
 // The same among given documents, ids ascending, each scored by random access: for few of them.
 // O(ids * (dim + terms * log postings)) a query.
 std::vector<std::vector<FusedHit>> search_among(const Engines& engines, const Convex& convex, const Queries& queries, std::size_t k,
-                                                std::span<const DocId> ids, std::size_t& vectors_read);
+                                                std::span<const DocId> ids);
 
 }  // namespace sightline::hybrid

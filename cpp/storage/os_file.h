@@ -27,6 +27,10 @@ class InputFile {
   const std::byte* map() const;
   // Reads the next bytes, at most `size_bytes` and less only at the end of the file. Returns how many.
   std::size_t read(std::byte* buffer, std::size_t size_bytes) const;
+  // Reads at a position, from any thread. False, and nothing is promised of `buffer`, if not all could be read.
+  bool read_at(std::uint64_t position, std::byte* buffer, std::size_t size_bytes) const noexcept;
+  // Advice that reads will be here and there.
+  void expect_random_reads() const noexcept;
 
  private:
   const std::filesystem::path& path_;  // must outlive this object

@@ -73,6 +73,22 @@ std::size_t InputFile::read(std::byte* buffer, std::size_t size_bytes) const {
   return done;
 }
 
+bool InputFile::read_at(std::uint64_t position, std::byte* buffer, std::size_t size_bytes) const noexcept {
+  for (std::size_t done = 0; done < size_bytes;) {
+    const ssize_t got = ::pread(descriptor(handle_), buffer + done, size_bytes - done, static_cast<off_t>(position + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return false;
+    done += static_cast<std::size_t>(got);
+  }
+  return true;
+}
+
+void InputFile::expect_random_reads() const noexcept {
+#if defined(POSIX_FADV_RANDOM)
+  (void)::posix_fadvise(descriptor(handle_), 0, 0, POSIX_FADV_RANDOM);
+#endif
+}
+
 void unmap(const std::byte* data, std::size_t size_bytes) noexcept {
   ::munmap(const_cast<std::byte*>(data), size_bytes);
 }

@@ -43,6 +43,13 @@ bool is_open(std::intptr_t handle) { return handle_of(handle) != INVALID_HANDLE_
 // A call takes a size of 32 bits.
 DWORD piece(std::size_t left) { return static_cast<DWORD>(std::min<std::size_t>(left, std::size_t{1} << 30)); }
 
+OVERLAPPED at(std::uint64_t position) {
+  OVERLAPPED where{};
+  where.Offset = static_cast<DWORD>(position);
+  where.OffsetHigh = static_cast<DWORD>(position >> 32);
+  return where;
+}
+
 }  // namespace
 
 std::string shown(const std::filesystem::path& path) { return utf8(path.c_str(), path.native().size()); }
@@ -88,6 +95,18 @@ std::size_t InputFile::read(std::byte* buffer, std::size_t size_bytes) const {
   return done;
 }
 
+bool InputFile::read_at(std::uint64_t position, std::byte* buffer, std::size_t size_bytes) const noexcept {
+  for (std::size_t done = 0; done < size_bytes;) {
+    OVERLAPPED where = at(position + done);
+    DWORD got = 0;
+    if (::ReadFile(handle_of(handle_), buffer + done, piece(size_bytes - done), &got, &where) == 0 || got == 0) return false;
+    done += got;
+  }
+  return true;
+}
+
+void InputFile::expect_random_reads() const noexcept {}  // only opening a file can say so
+
 void unmap(const std::byte* data, std::size_t) noexcept { ::UnmapViewOfFile(data); }
 
 void advise(const std::byte* mapping, std::size_t begin, std::size_t end, Advice advice) noexcept {
@@ -116,9 +135,7 @@ OutputFile::~OutputFile() {
 void OutputFile::write_at(std::uint64_t position, const void* data, std::size_t size_bytes) const {
   const char* p = static_cast<const char*>(data);
   for (std::size_t left = size_bytes; left > 0;) {
-    OVERLAPPED where{};
-    where.Offset = static_cast<DWORD>(position);
-    where.OffsetHigh = static_cast<DWORD>(position >> 32);
+    OVERLAPPED where = at(position);
     DWORD written = 0;
     if (::WriteFile(handle_of(handle_), p, piece(left), &written, &where) == 0) {
       fail(temporary_path_, "write", ::GetLastError());

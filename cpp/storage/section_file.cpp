@@ -45,20 +45,22 @@ std::shared_ptr<const SectionFile> SectionFile::open(const std::filesystem::path
                                                      bool verify_sections) {
   std::shared_ptr<SectionFile> file(new SectionFile);
   file->path_ = path;
-  file->map_or_read(use_mmap);
+  file->map_or_read(use_mmap, false);
   file->parse(kind);
   if (verify_sections) file->verify_checksums();
   return file;
 }
 
-void SectionFile::map_or_read(bool use_mmap) {
-  const InputFile file(path_);
+void SectionFile::map_or_read(bool use_mmap, bool for_copies) {
+  auto opened = std::make_unique<const InputFile>(path_);
+  const InputFile& file = *opened;
   const std::size_t size = file.size_bytes();
   if (size < sizeof(Header)) fail_corrupt("it is shorter than a header");
   if (use_mmap) {
     data_ = file.map();
     mapped_ = true;
     size_bytes_ = size;
+    if (for_copies) file_ = std::move(opened);
     return;
   }
   auto* buffer = static_cast<std::byte*>(allocate_aligned(kAlignmentBytes, size));
@@ -131,6 +133,7 @@ std::span<const std::byte> SectionFile::bytes(std::uint32_t kind, std::uint32_t 
 
 void SectionFile::expect_random_reads(std::uint32_t kind, std::uint32_t index) const noexcept {
   advise_about(kind, index, Advice::kRandomReads);
+  if (file_ != nullptr) file_->expect_random_reads();
 }
 
 void SectionFile::release_pages(std::uint32_t kind, std::uint32_t index) const noexcept {
@@ -140,6 +143,10 @@ void SectionFile::release_pages(std::uint32_t kind, std::uint32_t index) const n
 void SectionFile::advise_about(std::uint32_t kind, std::uint32_t index, Advice advice) const noexcept {
   const SectionEntry* entry = mapped_ ? find(kind, index) : nullptr;
   if (entry != nullptr) advise(data_, entry->offset, entry->offset + entry->size_bytes, advice);
+}
+
+bool SectionFile::copy(std::span<const std::byte> part, std::byte* out) const noexcept {
+  return file_ != nullptr && file_->read_at(static_cast<std::uint64_t>(part.data() - data_), out, part.size());
 }
 
 void SectionFile::fail_size(std::uint32_t kind, std::uint32_t index, std::size_t size_bytes) const {

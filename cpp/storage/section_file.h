@@ -45,6 +45,8 @@ class SectionFile {
   // (another format version or kind).
   static std::shared_ptr<const SectionFile> open(const std::filesystem::path& path, ContentKind kind, bool use_mmap,
                                                  bool verify_sections = true);
+  // The same with every checksum verified, and a mapped file is kept open for copy().
+  static std::shared_ptr<const SectionFile> open_for_copies(const std::filesystem::path& path, ContentKind kind, bool use_mmap);
 
   const std::filesystem::path& path() const noexcept { return path_; }
   std::span<const SectionEntry> sections() const noexcept { return entries_; }
@@ -72,6 +74,10 @@ class SectionFile {
   // the disk when they are read. Safe while other threads read the section. No effect if there is no such section.
   void expect_random_reads(std::uint32_t kind, std::uint32_t index) const noexcept;
   void release_pages(std::uint32_t kind, std::uint32_t index) const noexcept;
+  // Copies a part of a mapped section by a system call, which maps no page, so that nothing is to be given back. For a part here
+  // and there that is a fifth of the time: 1.7 us for 1.5 KB, where the page fault and giving the pages back take 8 to 10.
+  // False, and nothing is promised of `out`, if the file was not opened for it or cannot be read: the section itself can.
+  bool copy(std::span<const std::byte> part, std::byte* out) const noexcept;
 
   ~SectionFile();
   SectionFile(const SectionFile&) = delete;
@@ -82,7 +88,7 @@ class SectionFile {
   const SectionEntry* find(std::uint32_t kind, std::uint32_t index) const noexcept;
   [[noreturn]] void fail_size(std::uint32_t kind, std::uint32_t index, std::size_t size_bytes) const;
   [[noreturn]] void fail_corrupt(const std::string& what) const;
-  void map_or_read(bool use_mmap);
+  void map_or_read(bool use_mmap, bool for_copies);
   void parse(ContentKind kind);
   void verify_checksums() const;
   void advise_about(std::uint32_t kind, std::uint32_t index, Advice advice) const noexcept;
@@ -91,6 +97,7 @@ class SectionFile {
   const std::byte* data_ = nullptr;
   std::size_t size_bytes_ = 0;
   bool mapped_ = false;
+  std::unique_ptr<const InputFile> file_;  // only for copy()
   std::vector<SectionEntry> entries_;
 };
 

@@ -134,14 +134,14 @@ void check_fusion(const Collection& c, const hybrid::Engines& engines) {
     for (const auto& all : scores) expected.push_back(Collection::best(all, convex, 200));
     for (const std::size_t k : {1UL, 10UL, 200UL}) {
       const auto together = hybrid::search(engines, convex, {c.query_vectors.data(), c.queries}, k, {}, read);
-      const auto among = hybrid::search_among(engines, convex, {c.query_vectors.data(), c.queries}, k, everything, read);
+      const auto among = hybrid::search_among(engines, convex, {c.query_vectors.data(), c.queries}, k, everything);
       for (std::size_t q = 0; q < c.queries.size(); ++q) {
         const std::vector<hybrid::FusedHit> first(expected[q].begin(), expected[q].begin() + static_cast<std::ptrdiff_t>(k));
         CHECK(same(together[q], first));
         CHECK(same(among[q], first));
         const hybrid::Queries lone{c.query_vectors.data() + q * kDim, std::span(c.queries).subspan(q, 1)};
         CHECK(same(hybrid::search(engines, convex, lone, k, {}, read).front(), first));
-        if (k == 10) CHECK(same(hybrid::search_among(engines, convex, lone, k, everything, read).front(), first));
+        if (k == 10) CHECK(same(hybrid::search_among(engines, convex, lone, k, everything).front(), first));
       }
     }
   }
@@ -194,7 +194,7 @@ TEST(hybrid_search_beside_writes) {
         const std::size_t q = i % c.queries.size();
         const hybrid::Queries lone{c.query_vectors.data() + q * kDim, std::span(c.queries).subspan(q, 1)};
         wrong += !same(hybrid::search(engines, convex, lone, 10, {}, read).front(),
-                       hybrid::search_among(engines, convex, lone, 10, everything, read).front());
+                       hybrid::search_among(engines, convex, lone, 10, everything).front());
       }
     });
   }

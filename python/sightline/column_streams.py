@@ -19,6 +19,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline import _core
+
 __all__ = [
     "NO_INSTANT",
     "STREAM_OF",
@@ -49,8 +51,15 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 }
 # Up to this many values, one vector comparison each is cheaper than a look-up table or a sort.
 _FEW = 8
+# Rows are grouped by their values once so many filters looked for equal ones: grouping costs about as much.
+_SCANS_BEFORE_GROUPS = 4
+# They are grouped again once a greater share of the values came later. And what a greater share of the rows has is
+# scanned for: a vector comparison is faster than setting so many bits one by one.
+_LATER_SHARE = 16
+_SCANNED_SHARE = 16
 # Below this every integer is a float64.
 _LEAST_INEXACT = 2.0**53
+_NO_ROWS = np.empty(0, dtype=np.int32)
 # Stands for "this string is no date"; datetime cannot express an instant this early.
 NO_INSTANT = np.iinfo(np.int64).min
 _ISO = re.compile(
@@ -133,12 +142,18 @@ class Growable:
 
 
 class Stream:
-    """The rows that have values of one kind; a row may occur several times (a list)."""
+    """The rows that have values of one kind; a row may occur several times (a list).
 
-    __slots__ = ("_rows", "aligned")
+    The rows of each value are grouped once that is worth it: ``_groups`` are those of the first so many values, which
+    all later versions have, too, or None where they are not worth their memory; ``_scans`` counts searches since then.
+    """
+
+    __slots__ = ("_groups", "_rows", "_scans", "aligned")
 
     def __init__(self) -> None:
         self._rows = Growable(np.int32)
+        self._groups: tuple[_core.ValueGroups | None, int] = None, 0
+        self._scans = 0
         # True while value i belongs to row i, the usual case of a field that every document has: no scatter needed.
         self.aligned = True
 
@@ -194,6 +209,34 @@ class Stream:
 
     def compare(self, comparison: str, operand: Any) -> Mask:
         raise NotImplementedError
+
+    def equal_rows(self, operands: Sequence[Any]) -> NDArray[np.int32] | None:
+        """Return the rows that have a value equal to any operand, ascending, if that takes no look at all values.
+
+        O(found rows * log), and now and then O(values). None where only ``equals_any`` can tell, or is faster.
+        """
+        return None
+
+    def _grouped(
+        self, count: int, group: Callable[[], _core.ValueGroups | None]
+    ) -> tuple[_core.ValueGroups | None, int]:
+        """Return the groups and of how many values they are; makes them, of all ``count``, where that is worth it."""
+        groups, grouped = found = self._groups
+        self._scans += 1
+        if self._scans >= _SCANS_BEFORE_GROUPS and (count - grouped) * _LATER_SHARE > count:
+            found = self._groups = group(), count
+            self._scans = 0
+        elif groups is not None and (count - grouped) * _LATER_SHARE > count:
+            return None, 0
+        return found
+
+    def _joined(self, groups: list[NDArray[np.int32]], later: NDArray[np.int32]) -> NDArray[np.int32] | None:
+        """Return the rows of some groups, and of later values, as one list; None if they are many."""
+        if self.aligned and (sum(map(len, groups)) + len(later)) * _SCANNED_SHARE > len(self._rows):
+            return None
+        if len(groups) == 1 and not len(later):
+            return groups[0]
+        return np.unique(np.concatenate([*groups, later]))
 
 
 class BooleanStream(Stream):
@@ -278,6 +321,17 @@ class NumberStream(Stream):
                 equal &= self._low.view == low
             mask |= equal
         return mask
+
+    def equal_rows(self, operands: Sequence[float]) -> NDArray[np.int32] | None:
+        if self._low is not None:  # two values may have one nearest float64
+            return None
+        values, rows = self._high.view, self.rows
+        groups, grouped = self._grouped(len(values), lambda: _core.ValueGroups.of_numbers(values, rows))
+        if groups is None:
+            return None
+        numbers = {high for high, low in map(split_number, operands) if low == 0.0}
+        later = rows[grouped:][np.isin(values[grouped:], list(numbers))] if grouped < len(values) else _NO_ROWS
+        return self._joined([groups.rows_of_number(number) for number in numbers], later)
 
     def compare(self, comparison: str, operand: float) -> Mask:
         high, low = split_number(operand)
@@ -389,6 +443,17 @@ class StringStream(Stream):
                 for instant in instants:
                     mask |= self._instants.view == instant
         return mask
+
+    def equal_rows(self, operands: Sequence[str]) -> NDArray[np.int32] | None:
+        if self._instants is not None and any(parse_instant(operand) is not None for operand in operands):
+            return None  # dates in other notations are other strings
+        values, rows, code_count = self._codes.view, self.rows, len(self._strings)
+        groups, grouped = self._grouped(len(values), lambda: _core.ValueGroups.of_codes(values, rows, code_count))
+        if groups is None:
+            return None
+        codes = {code for operand in operands if (code := self._code_of.get(operand)) is not None}
+        later = rows[grouped:][np.isin(values[grouped:], list(codes))] if grouped < len(values) else _NO_ROWS
+        return self._joined([groups.rows_of_code(code) for code in codes], later)
 
     def compare(self, comparison: str, operand: str) -> Mask:
         """Compare as instants if the operand is an ISO date (other strings never match), else as strings."""

@@ -283,10 +283,7 @@ class Columns:
 
 def check_paths(metadata: Mapping[str, Any], where: str) -> None:
     """Refuse metadata where a key with dots and a nested object spell one path: {"a.b": 1, "a": {"b": 2}}."""
-    for key, value in metadata.items():  # no generator: this runs for every document
-        if "." in key or type(value) is dict:
-            break
-    else:
+    if type(metadata) is dict and _core.is_flat(metadata):
         return
     seen: set[str] = set()
     pending: list[tuple[str, Mapping[str, Any]]] = [("", metadata)]

@@ -6,12 +6,13 @@ import datetime
 import math
 import uuid
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline import _core
 from sightline.errors import InvalidInputError
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "has_words",
     "joined_text",
     "lexical_item",
+    "parsed_documents",
     "python_scalar",
     "read_documents",
     "searched_text",
@@ -37,7 +39,6 @@ _FIELDS = ("id", "text", "metadata", "vector", "title")  # in the order of Docum
 _MAX_DEPTH = 16
 # Filters compare integers exactly as a sum of two float64, which covers all 64-bit identifiers with room to spare.
 _MAX_INTEGER = 2**64
-_ONLY_STR = {str}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ class Hit:
     degraded: str | None = None
 
 
+Vector: TypeAlias = "NDArray[np.float32]"
 # What a hit shows of a document: id, text, title, metadata.
 Content: TypeAlias = "tuple[str, str, str | None, dict[str, Any]]"
 
@@ -129,10 +131,20 @@ def joined_text(title: str | None, text: str) -> str:
 
 
 def read_documents(documents: object, batch_size: int) -> Iterator[list[Document]]:
-    """Check a stream of documents and yield it in batches.
+    """Check a stream of documents and yield it in batches: as ``parsed_documents``, the vectors in the documents."""
+    for batch, vectors in parsed_documents(documents, batch_size):
+        yield [
+            each if vector is None else replace(each, vector=vector)
+            for each, vector in zip(batch, vectors, strict=True)
+        ]
+
+
+def parsed_documents(documents: object, batch_size: int) -> Iterator[tuple[list[Document], list[Vector | None]]]:
+    """Check a stream of documents and yield it in batches, and their vectors beside them.
 
     Each yielded document has a str id (32 random hexadecimal digits, a UUID, where the caller gave none, so that it
-    cannot collide), plain JSON metadata that shares nothing with the caller's, and a finite float32 vector or None.
+    cannot collide), plain JSON metadata that shares nothing with the caller's, and no vector; that is finite float32,
+    or None.
 
     Parameters: documents : iterable of Document, dict of the same keys (``text`` or ``vector`` required), or str
     Raises:     InvalidInputError naming the position and, where it has one, the id of the offending document
@@ -143,18 +155,21 @@ def read_documents(documents: object, batch_size: int) -> Iterator[list[Document
             f"{type(documents).__name__}; wrap a single document in a list"
         )
     batch: list[Document] = []
+    vectors: list[Vector | None] = []
     for position, item in enumerate(documents):
-        batch.append(_parse(item, f"documents[{position}]"))
+        document, vector = _parse(item, f"documents[{position}]")
+        batch.append(document)
+        vectors.append(vector)
         if len(batch) == batch_size:
-            yield batch
-            batch = []
+            yield batch, vectors
+            batch, vectors = [], []
     if batch:
-        yield batch
+        yield batch, vectors
 
 
-def _parse(item: object, where: str) -> Document:
+def _parse(item: object, where: str) -> tuple[Document, Vector | None]:
     if isinstance(item, str):
-        return Document(id=uuid.uuid4().hex, text=encodable(item, f"{where}: text"))
+        return Document(id=uuid.uuid4().hex, text=encodable(item, f"{where}: text")), None
     given: tuple[Any, ...]
     if isinstance(item, Document):
         given = (item.id, item.text, item.metadata, item.vector, item.title)
@@ -186,13 +201,15 @@ def _parse(item: object, where: str) -> Document:
         metadata = {}
     if not isinstance(metadata, Mapping):
         raise InvalidInputError(f"{where}: metadata: expected a dict, got {type(metadata).__name__}")
-    return Document(
+    plain = _core.flat_copy(metadata)  # of nearly all metadata; what it refuses may be right or wrong
+    document = Document(
         identity,
         text if text.isascii() else encodable(text, f"{where}: text"),
-        _plain_object(metadata, f"{where}: metadata", 0) if metadata else {},
-        None if vector is None else _plain_vector(vector, where),
+        _plain_object(metadata, f"{where}: metadata", 0) if plain is None else plain,
+        None,
         title if title is None or title.isascii() else encodable(title, f"{where}: title"),
     )
+    return document, None if vector is None else _plain_vector(vector, where)
 
 
 def encodable(value: str, where: str) -> str:
@@ -258,19 +275,7 @@ def _plain_object(value: Mapping[Any, Any], where: str, depth: int) -> dict[str,
             raise InvalidInputError(f"{where}: key {key!r} begins with '$', which filters reserve for operators")
         if not key.isascii():
             encodable(key, where)
-        # The usual values first: naming the place of each would cost more than checking it.
-        kind = type(item)
-        if (
-            item is None
-            or kind is bool
-            or (kind is str and item.isascii())
-            or (kind is int and -_MAX_INTEGER <= item <= _MAX_INTEGER)
-        ):
-            plain[key] = item
-        elif kind is list and depth < _MAX_DEPTH and set(map(type, item)) == _ONLY_STR and "".join(item).isascii():
-            plain[key] = item.copy()
-        else:
-            plain[key] = _plain_value(item, f"{where}[{key!r}]", depth)
+        plain[key] = _plain_value(item, f"{where}[{key!r}]", depth)
     return plain
 
 

@@ -52,6 +52,7 @@ _GROUP_ROWS = 1 << 18
 _GROUP_VECTOR_BYTES = 192 << 20
 _GROUP_TEXT_BYTES = 64 << 20
 _CACHED_EMBEDDINGS = 10_000
+_NO_ROWS = np.empty(0, dtype=np.intp)
 
 
 class DurableKeeper(MaintainedKeeper):
@@ -144,10 +145,10 @@ class DurableKeeper(MaintainedKeeper):
         self._kill(connection, removed, head.commits)
         engines = Engines(state.dense, state.lexical).fork()
         engines.remove(removed)
-        table = state.table.after(rows)
+        table = state.table
         next_row = head.next_row
         if pending is None:
-            pass
+            table = table.after(rows)
         elif not pending.bulk:
             batch = pending.whole()
             ids = np.arange(next_row, next_row + len(pending))
@@ -157,8 +158,9 @@ class DurableKeeper(MaintainedKeeper):
             self._store.insert(connection, ids, entries)
             if batch.vectors is not None:
                 self._store.insert_vectors(connection, ids[batch.has_vector], batch.vectors)
-            table = _appended(table, ids, entries)
+            table = _following(table, rows, ids, entries)
         else:
+            table = table.after(rows)
             with ThreadPoolExecutor(1, "sightline-segment") as builder:
                 for entries, vectors in pending.groups():
                     ids = np.arange(next_row, next_row + len(entries.names))
@@ -170,7 +172,7 @@ class DurableKeeper(MaintainedKeeper):
                     del vectors
                     self._store.insert(connection, ids, entries)
                     segment = written.result()
-                    table = _appended(table, ids, entries)
+                    table = _following(table, _NO_ROWS, ids, entries)
                     if segment is not None:  # there is something that can be searched
                         self._store.replace_segments(connection, (), segment)
                         part = load_segment(self._folder, segment, pending.dim if segment.vectors else None)
@@ -239,11 +241,11 @@ class DurableKeeper(MaintainedKeeper):
                 self._lock.release()
 
 
-def _appended(table: Table, ids: Ids, entries: Entries) -> Table:
-    """Return the next version of a table, with documents as the database has them."""
+def _following(table: Table, dead: Rows, ids: Ids, entries: Entries) -> Table:
+    """Return the next version of a table, without some rows, with documents as the database has them."""
     flags = np.array(entries.flags, dtype=np.int64)
     return table.after(
-        np.empty(0, dtype=np.intp),
+        dead,
         (),
         flags & HAS_VECTOR != 0,
         flags & HAS_TEXT != 0,

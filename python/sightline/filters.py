@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sightline.columns import Columns, Field, Kind, Mask, Stream, StringStream
 from sightline.documents import python_scalar
@@ -67,6 +68,21 @@ class Filter(ABC):
         mask = self._evaluate(_Rows(columns, live))
         return mask if live is None else mask & live
 
+    def few(self, columns: Columns, live: Mask | None, most: int) -> NDArray[np.int32] | None:
+        """Return the live rows that match, ascending, if that takes no look at all rows; None says nothing.
+
+        Parameters: most : None, too, if there are more
+
+        Raises:     as ``mask``
+        """
+        found = self._few(_Rows(columns, live), most)
+        if found is None or live is None:
+            return found
+        return found[live[found]]
+
+    def _few(self, rows: _Rows, most: int) -> NDArray[np.int32] | None:
+        return None
+
     @abstractmethod
     def _evaluate(self, rows: _Rows) -> Mask: ...
 
@@ -82,6 +98,15 @@ class _And(Filter):
         for part in self.parts[1:]:
             mask &= part._evaluate(rows)
         return mask
+
+    def _few(self, rows: _Rows, most: int) -> NDArray[np.int32] | None:
+        for position, part in enumerate(self.parts):
+            found = part._few(rows, most)
+            if found is not None:
+                for other in (*self.parts[:position], *self.parts[position + 1 :]):
+                    found = found[other._evaluate(rows)[found]]
+                return found
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +163,7 @@ class _OnField(Filter):
     def _operands(self) -> Iterable[tuple[Kind, Any]]: ...
 
     @abstractmethod
-    def _matches(self, field: Field, stream: Stream, operand: Any) -> Mask: ...
+    def _row_mask(self, field: Field, stream: Stream, operand: Any, row_count: int) -> Mask: ...
 
     def _evaluate(self, rows: _Rows) -> Mask:
         mask: Mask | None = None
@@ -146,7 +171,7 @@ class _OnField(Filter):
         if field is not None:
             for kind, operand in self._operands():
                 for stream in _streams(field, kind, self, rows):
-                    found = stream.row_mask(self._matches(field, stream, operand), rows.columns.row_count)
+                    found = self._row_mask(field, stream, operand, rows.columns.row_count)
                     mask = found if mask is None else mask | found
         return np.zeros(rows.columns.row_count, dtype=np.bool_) if mask is None else mask
 
@@ -160,8 +185,23 @@ class _EqualsAny(_OnField):
     def _operands(self) -> Iterable[tuple[Kind, Any]]:
         return self.operands.items()
 
-    def _matches(self, field: Field, stream: Stream, operand: Any) -> Mask:
-        return stream.equals_any(operand)
+    def _row_mask(self, field: Field, stream: Stream, operand: Any, row_count: int) -> Mask:
+        return _equal_mask(stream, operand, row_count)
+
+    def _few(self, rows: _Rows, most: int) -> NDArray[np.int32] | None:
+        field = rows.columns.field(self.path)
+        found: list[NDArray[np.int32]] = []
+        if field is not None:
+            for kind, operands in self.operands.items():
+                for stream in _streams(field, kind, self, rows):
+                    equal = stream.equal_rows(operands)
+                    if equal is None or len(equal) > most:
+                        return None
+                    found.append(equal)
+        if len(found) == 1:
+            return found[0]
+        union = np.unique(np.concatenate([np.empty(0, dtype=np.int32), *found]))
+        return union if len(union) <= most else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,19 +215,28 @@ class _OneOperand(_OnField):
 
 @dataclass(frozen=True, slots=True)
 class _Compare(_OneOperand):
-    def _matches(self, field: Field, stream: Stream, operand: Any) -> Mask:
-        return stream.compare(self.operator, operand)
+    def _row_mask(self, field: Field, stream: Stream, operand: Any, row_count: int) -> Mask:
+        return stream.row_mask(stream.compare(self.operator, operand), row_count)
 
 
 @dataclass(frozen=True, slots=True)
 class _Contains(_OneOperand):
-    def _matches(self, field: Field, stream: Stream, operand: Any) -> Mask:
+    def _row_mask(self, field: Field, stream: Stream, operand: Any, row_count: int) -> Mask:
         if isinstance(stream, StringStream):
             if self.operator == "$icontains":
-                return stream.contains(operand, ignore_case=True)
+                return stream.row_mask(stream.contains(operand, ignore_case=True), row_count)
             if stream is field.scalars.get("string"):
-                return stream.contains(operand)
-        return stream.equals_any([operand])
+                return stream.row_mask(stream.contains(operand), row_count)
+        return _equal_mask(stream, [operand], row_count)
+
+
+def _equal_mask(stream: Stream, operands: list[Any], row_count: int) -> Mask:
+    found = stream.equal_rows(operands)
+    if found is None:
+        return stream.row_mask(stream.equals_any(operands), row_count)
+    mask = np.zeros(row_count, dtype=np.bool_)
+    mask[found] = True
+    return mask
 
 
 def _streams(field: Field, kind: Kind, node: _OnField, rows: _Rows) -> list[Stream]:

@@ -163,8 +163,7 @@ class FollowingKeeper(Keeper):
 
     def rows_of(self, names: Sequence[str]) -> dict[str, int]:
         """Return the internal ids of those documents that are present."""
-        with self._store.reading() as reader:
-            return reader.rows_of(names)
+        return self._store.rows_of(names)
 
     def reusable(self, documents: Sequence[Document]) -> list[NDArray[np.float32] | None]:
         """Return the vectors that the embedder made before for the very same texts, of whatever document."""

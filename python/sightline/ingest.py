@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.columns import Columns, check_paths
-from sightline.documents import Document, has_words, read_documents, searched_text
+from sightline.documents import Document, Vector, has_words, parsed_documents, searched_text
 from sightline.embed import embed_documents
 from sightline.errors import DuplicateIdError, InvalidInputError, MissingExtraError
 from sightline.filters import Filter
@@ -46,11 +46,11 @@ def prepare(
     count = 0
     seen: set[str] = set()
     report(stage, 0, total)
-    for batch in read_documents(documents, batch_size):
+    for batch, given in parsed_documents(documents, batch_size):
         names = _Names(count, batch)
         _check_ids(batch, names, seen, known)
         searched = [searched_text(document) for document in batch]
-        rows = _vectors(batch, searched, names, embedder, reusable)
+        rows = _vectors(batch, given, searched, names, embedder, reusable)
         has_vector = [row is not None for row in rows]
         vectors = [row for row in rows if row is not None]
         if vectors and dim is None:
@@ -64,13 +64,11 @@ def prepare(
             if document.metadata:
                 check_paths(document.metadata, f"{names[i]}: metadata")
         yield Batch(
-            [Document(each.id, each.text, each.metadata, None, each.title) for each in batch],
+            batch,
             np.stack(vectors) if vectors else None,
             np.array(has_vector, dtype=np.bool_),
             np.array([has_words(each.title, each.text, fields) for each in batch], dtype=np.bool_),
-            np.array(
-                [here and each.vector is None for here, each in zip(has_vector, batch, strict=True)], dtype=np.bool_
-            ),
+            np.array([here and vector is None for here, vector in zip(has_vector, given, strict=True)], dtype=np.bool_),
         )
         count += len(batch)
         report(stage, count, total)
@@ -119,12 +117,13 @@ def _check_ids(
 
 def _vectors(
     batch: list[Document],
+    given: list[Vector | None],
     searched: list[str],
     names: Sequence[str],
     embedder: Callable[[list[str]], Any] | None,
     reusable: Callable[[Sequence[Document]], list[NDArray[np.float32] | None]],
 ) -> list[NDArray[np.float32] | None]:
-    rows: list[NDArray[np.float32] | None] = [document.vector for document in batch]
+    rows = list(given)
     # The embedding of nothing says nothing, so a blank document gets none.
     missing = [i for i, row in enumerate(rows) if row is None and searched[i].strip()]
     if embedder is not None and missing:

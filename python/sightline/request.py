@@ -285,13 +285,15 @@ def _adapted(adapter: Callable[[Any], Any], vectors: NDArray[np.float32]) -> NDA
 
 
 def _given_vectors(vector: Any, count: int, single: bool) -> NDArray[np.float32]:
+    if single and type(vector) is np.ndarray and vector.dtype == np.float32 and vector.ndim == 1:  # the usual one
+        alone: NDArray[np.float32] = np.array(vector[np.newaxis], order="C")
+        if 0.0 < float(alone[0].dot(alone[0])) < math.inf:  # which clears nearly every vector
+            return alone
     vectors = float_array(vector, "vector", "numbers", np.float32)
     expected = "(dim,) for one query" if single else f"({count}, dim) for {count} queries"
     if vectors.ndim != (1 if single else 2) or (not single and len(vectors) != count):
         raise InvalidInputError(f"vector: expected shape {expected}, got {vectors.shape}")
     vectors = np.atleast_2d(vectors)
-    if single and 0.0 < float(vectors[0].dot(vectors[0])) < math.inf:  # which clears nearly every vector
-        return vectors
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
         raise InvalidInputError(f"{_row(int(np.argmin(finite)), single)}: holds NaN or infinity")

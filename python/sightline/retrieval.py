@@ -123,7 +123,7 @@ def plain_hits(state: State, request: Request) -> list[list[Hit]]:
     offset = request.selection.offset
     found = []
     for answer in _answers(state, request, request.selection.wanted):
-        contents = state.table.contents(state.table.rows(answer.ids[offset:]))
+        contents = state.table.contents(answer.ids[offset:])
         scores = zip(
             answer.scores[offset:].tolist(),
             answer.dense[offset:].tolist(),
@@ -181,6 +181,10 @@ def list_candidates(state: State, request: Request, depth: int) -> list[tuple[Id
 
 def _allowed(state: State, request: Request) -> Allowed:
     table = state.table
+    if request.where is not None and not isinstance(request.queries[0], Query):
+        rows = table.few(request.where, Allowed.most_few(table))
+        if rows is not None:
+            return Allowed.of_few(table, rows)
     selected = None if request.where is None else table.select(request.where)
     if isinstance(request.queries[0], Query):  # the only one
         met = _meeting(state, request.queries[0])

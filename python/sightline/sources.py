@@ -32,18 +32,31 @@ class Allowed:
     def __init__(self, table: Table, selected: Mask | None) -> None:
         self.table = table
         self._selected = selected
-        self._rows: NDArray[np.intp] | None = None
+        self._rows: NDArray[np.intp] | NDArray[np.int32] | None = None
         self.few: Ids | None = None  # the ids, ascending, if they are few
         if selected is not None and int(np.count_nonzero(selected)) * _FEW_SHARE < len(selected):
             self._rows = np.flatnonzero(selected)
             self.few = table.row_ids[self._rows]
+
+    @staticmethod
+    def most_few(table: Table) -> int:
+        """Return how many rows count as few."""
+        return (len(table.row_ids) - 1) // _FEW_SHARE
+
+    @classmethod
+    def of_few(cls, table: Table, rows: NDArray[np.int32]) -> Allowed:
+        """Return what allows a few live rows, ascending."""
+        allowed = cls(table, None)
+        allowed._rows = rows
+        allowed.few = table.row_ids[rows]
+        return allowed
 
     def mask(self, member: Mask) -> Mask | Ids | None:
         """Return the mask for an engine that has the live rows among ``member``; ids where they are few."""
         return self.bits(member) if self.few is None else self.few[member[self._rows]]
 
     def bits(self, member: Mask) -> Mask | None:
-        """Return the mask for such an engine as one entry for each of its rows."""
+        """Return the mask for such an engine as one entry for each of its rows. Not where few are allowed."""
         if self._selected is None:
             return None
         if self.table.live is not None:

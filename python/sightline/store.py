@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from sightline.documents import Content
 from sightline.errors import CorruptIndexError, IncompatibleIndexError, SightlineError, StorageError
 from sightline.store_format import (
+    AT_ONCE,
     SCHEMA,
     SETTINGS_HASH,
     Entries,
@@ -247,6 +248,14 @@ class Store:
         """
         with self._any_connection() as connection:
             return Reader(connection, self.damaged).records(rows)
+
+    def rows_of(self, names: Sequence[str]) -> dict[str, int]:
+        """Return the rows of the ids that are present in one commit."""
+        if len(names) > AT_ONCE:
+            with self.reading() as reader:
+                return reader.rows_of(names)
+        with self._any_connection() as connection:  # a lone statement sees one commit anyway
+            return Reader(connection, self.damaged).rows_of(names)
 
     def contents(self, rows: Sequence[int]) -> list[Content]:
         """Return what hits show of the documents written under rows, in their order.

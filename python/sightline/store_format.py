@@ -12,12 +12,14 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline import _core
 from sightline.documents import Document, joined_text
 from sightline.errors import SightlineError
 
 __all__ = [
     "ADAPTER",
     "ADAPTER_HASH",
+    "AT_ONCE",
     "EMBEDDED",
     "HAS_TEXT",
     "HAS_VECTOR",
@@ -33,7 +35,6 @@ __all__ = [
     "content_hash",
     "content_rows",
     "digest_of",
-    "encoded",
     "entries_of",
     "metadata_check",
     "plain",
@@ -50,8 +51,7 @@ HAS_VECTOR, HAS_TEXT, EMBEDDED = 1, 2, 4
 # Keys of the table of settings that are not what the index was made with; the adapter may change.
 SETTINGS_HASH, ADAPTER, ADAPTER_HASH = "hash", "adapter", "adapter_hash"
 
-_CHUNK = 500  # parameters of one statement; SQLite allows 999 at least
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+AT_ONCE = 500  # parameters of one statement; SQLite allows 999 at least
 
 SCHEMA = """
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -130,7 +130,7 @@ def entries_of(documents: Sequence[Document], flags: list[int]) -> Entries:
     return Entries(
         [document.id for document in documents],
         flags,
-        [encoded(document.metadata) for document in documents],
+        _core.encode_metadata([document.metadata for document in documents]),  # type: ignore[misc]
         [document.title for document in documents],
         [document.text for document in documents],
     )
@@ -149,11 +149,7 @@ def digest_of(rows: Ids) -> int:
 
     Source:     S. Vigna, splitmix64, the finaliser
     """
-    with np.errstate(over="ignore"):
-        mixed = rows.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return int((mixed ^ (mixed >> np.uint64(31))).sum(dtype=np.uint64))
+    return _core.digest_of_rows(np.ascontiguousarray(rows, dtype=np.int64))
 
 
 def text_hash(text: str) -> bytes:
@@ -184,17 +180,13 @@ def metadata_check(row: int, metadata: str | None) -> int:
     return zlib.crc32((metadata or "").encode(), row & 0xFFFFFFFF)
 
 
-def encoded(value: Mapping[str, Any]) -> str | None:
-    return _ENCODER.encode(value) if value else None
-
-
 def plain(metadata: str | None) -> dict[str, Any]:
-    """Return what ``encoded`` made text of."""
+    """Return the metadata of its JSON."""
     found: dict[str, Any] = {} if metadata is None else json.loads(metadata)
     return found
 
 
 def chunks(values: Sequence[Any]) -> Iterator[tuple[Sequence[Any], str]]:
-    for start in range(0, len(values), _CHUNK):
-        chunk = values[start : start + _CHUNK]
+    for start in range(0, len(values), AT_ONCE):
+        chunk = values[start : start + AT_ONCE]
         yield chunk, ",".join("?" * len(chunk))

@@ -107,14 +107,14 @@ class Table:
         found: list[Document] = self._documents.view[rows].tolist()
         return found
 
-    def contents(self, rows: Rows) -> list[Content]:
-        """Return what hits show of the documents of rows, nobody else's.
+    def contents(self, ids: Ids) -> list[Content]:
+        """Return what hits show of the documents of internal ids that exist, nobody else's.
 
         Raises:     as ``documents``
         """
         if self._records is not None:
-            return self._records.contents(self.row_ids[rows].tolist())
-        found = self._documents.view[rows]
+            return self._records.contents(ids.tolist())
+        found = self._documents.view[self.rows(ids)]
         return [(each.id, each.text, each.title, copy_plain(each.metadata)) for each in found]
 
     def names(self, rows: Rows) -> list[str]:
@@ -143,6 +143,10 @@ class Table:
         """Return the live rows that match a filter; None for all rows."""
         return self.live if where is None else where.mask(self.columns, self.live)
 
+    def few(self, where: Filter, most: int) -> NDArray[np.int32] | None:
+        """Return the live rows that match a filter, ascending, if that takes no look at all rows; else None."""
+        return where.few(self.columns, self.live, most)
+
     def count(self, where: Filter) -> int:
         """Return how many live rows match a filter."""
         return int(np.count_nonzero(where.mask(self.columns, self.live)))
@@ -166,15 +170,13 @@ class Table:
             ids = np.arange(self.next_id, self.next_id + len(documents), dtype=np.int64)
         table = self._extended(documents, ids, has_vector, has_text, embedded, extend)
         table.next_id = int(ids[-1]) + 1 if len(ids) else self.next_id
-        if len(dead):
-            live = np.ones(len(table._ids), dtype=np.bool_)
-            if self.live is not None:
-                live[: len(self.live)] = self.live
+        if len(dead) or self.live is not None:
+            live = np.empty(len(table._ids), dtype=np.bool_)
+            before = len(self._ids)
+            live[:before] = True if self.live is None else self.live
+            live[before:] = True
             live[dead] = False
             table.live, table._dead_count = live, self._dead_count + len(dead)
-        elif self.live is not None:
-            table.live = np.concatenate([self.live, np.ones(len(ids), dtype=np.bool_)])
-            table._dead_count = self._dead_count
         return table._swept()
 
     @classmethod

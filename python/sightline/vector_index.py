@@ -247,7 +247,8 @@ class VectorIndex:
 
         A mapped index keeps codes, bounds and ids resident, about 1 byte a dimension and 24 to 32 bytes a row, and
         gives the pages of the vectors back: after loading, and after searches once they may have brought in a quarter
-        of the codes' size (or 32 MB, if that is more). Only where the data prunes so little that queries score more
+        of the codes' size (or 32 MB, if that is more). Single queries copy the few rows that they score by a system
+        call, which brings in no pages. Only where the data prunes so little that queries score more
         than a quarter of the rows exactly do the vectors stay, until later calls need fewer. Pages are shared between
         processes and remain in the system's file cache, so bringing them in again costs little while memory is not
         short.
