@@ -344,6 +344,28 @@ TEST(section_file_replaced_while_it_is_mapped) {
   CHECK_EQ(SectionFile::open(path, ContentKind::kDense, true)->sections().size(), std::size_t{replaced ? 1U : 3U});
 }
 
+// Parts of a mapped file are copied past the mapping, also when the file was replaced; not if it was read, or opened without.
+TEST(section_file_copies_parts) {
+  const TemporaryDirectory directory;
+  const auto path = directory / "file";
+  write_example(path);
+  const auto file = SectionFile::open_for_copies(path, ContentKind::kDense, true);
+  CHECK(file->is_mapped());
+  file->expect_random_reads(7, 0);
+  const auto numbers = file->array<std::uint32_t>(7, 0, kNumbers.size());
+  std::filesystem::rename(path, directory / "moved");
+  for (const std::size_t count : {std::size_t{0}, std::size_t{1}, kNumbers.size() - 3}) {
+    std::vector<std::uint32_t> copied(count);
+    CHECK(file->copy(std::as_bytes(numbers.subspan(3, count)), reinterpret_cast<std::byte*>(copied.data())));
+    CHECK(std::equal(copied.begin(), copied.end(), kNumbers.begin() + 3));
+  }
+  std::byte one{};
+  for (const auto& other : {SectionFile::open(directory / "moved", ContentKind::kDense, true),
+                            SectionFile::open_for_copies(directory / "moved", ContentKind::kDense, false)}) {
+    CHECK(!other->copy(other->bytes(8, 3).first(1), &one));
+  }
+}
+
 TEST(section_file_names_of_any_alphabet) {
   const TemporaryDirectory directory;
   const auto path = directory.path() / std::filesystem::path(u8"f\u00fcr \u65e5\u672c \U0001F50D");
