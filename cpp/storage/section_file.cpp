@@ -51,6 +51,15 @@ std::shared_ptr<const SectionFile> SectionFile::open(const std::filesystem::path
   return file;
 }
 
+std::shared_ptr<const SectionFile> SectionFile::open_for_copies(const std::filesystem::path& path, ContentKind kind, bool use_mmap) {
+  std::shared_ptr<SectionFile> file(new SectionFile);
+  file->path_ = path;
+  file->map_or_read(use_mmap, true);
+  file->parse(kind);
+  file->verify_checksums();
+  return file;
+}
+
 void SectionFile::map_or_read(bool use_mmap, bool for_copies) {
   auto opened = std::make_unique<const InputFile>(path_);
   const InputFile& file = *opened;
