@@ -271,3 +271,22 @@ def test_another_kind_of_index(tmp_path: Path) -> None:
         "the class that saved it",
     )
     refuse(lambda: sl.BM25Index.load(dense), sl.IncompatibleIndexError, "another kind of index")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_rows_that_are_copied_from_a_large_mapped_file_are_those_that_are_read(tmp_path: Path, dtype: Any) -> None:
+    # Vectors of more than 32 MB are not kept mapped, so that single queries copy the rows they score.
+    dim = 512 if dtype == "float32" else 1024
+    rng = np.random.default_rng(5)
+    index = sl.VectorIndex(dim, dtype=dtype)
+    index.add(rng.standard_normal((18_000, dim), dtype=np.float32))  # one segment
+    index.save(tmp_path / "index")
+    mapped, read = (sl.VectorIndex.load(tmp_path / "index", mmap=mmap) for mmap in (True, False))
+    assert mapped.memory()["vectors"] > 33 * 2**20
+    queries = rng.standard_normal((5, dim), dtype=np.float32)
+    few = np.sort(rng.choice(18_000, 50, replace=False))
+    for count in (1, 4, 5):
+        for mask in (None, few):
+            left, right = (each.search(queries[:count], 10, mask=mask) for each in (mapped, read))
+            assert all(a.tobytes() == b.tobytes() for a, b in zip(left, right, strict=True))
+    assert mapped.score(queries[0], few).tobytes() == read.score(queries[0], few).tobytes()

@@ -24,6 +24,8 @@ __all__ = ["Mode", "Request", "SearchOptions", "Selection", "parse_request", "pa
 _CHOICE_LEAST = 50
 _CHOICE_FACTOR = 4
 
+_DEFAULT_FUSION = Convex()
+
 Mode: TypeAlias = Literal["hybrid", "dense", "lexical"]
 
 
@@ -203,7 +205,7 @@ def parse_request(
         raise InvalidInputError(f"explain: expected True or False, got {explain!r}")
     condition = None if where is None else parse_filter(where)
     chosen = _mode(mode, query, vector, embedder is not None or vector_count > 0)
-    method = Convex() if fusion is None else check_fusion(fusion)
+    method = _DEFAULT_FUSION if fusion is None else check_fusion(fusion)
     if fusion is not None and chosen != "hybrid":
         raise InvalidInputError(f"fusion: applies to mode='hybrid' only, the mode is {chosen!r}")
     if vector is not None and chosen == "lexical":
