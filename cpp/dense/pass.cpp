@@ -31,8 +31,6 @@ constexpr double kBothPlanesTolerate = 0.5;
 // Blocks looked at before a stage is judged, and skipped after it was judged useless until it is tried again.
 constexpr std::size_t kWindowBlocks = 16;
 constexpr std::size_t kMaxRestWindows = 16;
-// Blocks of each worker that tell nothing of a stage, because thresholds are poor as yet.
-constexpr std::size_t kUnjudgedBlocks = 64;
 // One block in so many is looked at first where a threshold is presumed. From this k on it was measured to pay, and for the
 // few queries that read the high plane first, whose lower bounds are loose, from a greater one.
 constexpr std::size_t kSampleEvery = 16;
@@ -70,10 +68,6 @@ void Pass::LevelBounds::follow(std::size_t q, float threshold) {
 
 void Pass::Usefulness::record(std::size_t left, std::size_t tiles_a_block, std::size_t window_blocks,
                               double tolerated) noexcept {
-  if (unjudged < kUnjudgedBlocks * tiles_a_block) {
-    ++unjudged;
-    return;
-  }
   rows_left += left;
   rows_tolerated += tolerated;
   const std::size_t window = tiles_a_block * window_blocks;

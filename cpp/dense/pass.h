@@ -96,7 +96,6 @@ class Pass {
   // then rests or not, each time for longer while it stays useless, since thresholds are poor at first and the data may
   // be what is hard.
   struct Usefulness {
-    std::size_t unjudged = 0;  // tiles so far, up to those that are not judged
     std::size_t seen = 0;
     std::size_t rows_left = 0;
     double rows_tolerated = 0;
