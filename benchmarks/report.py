@@ -145,12 +145,12 @@ def _busy(run: Run) -> list[str]:
 def _lost(run: Run) -> str:
     """What Sightline lost, first: nobody should have to search for it."""
     compared = [row for row in run.rows if row.ratio is not None]
-    lost = sorted((row for row in compared if row.ratio and row.ratio["high"] < 1), key=lambda row: row.ratio["median"])  # type: ignore[index]
+    lost = sorted((row for row in compared if row.ratio and row.ratio["high"] < 1), key=lambda row: row.ratio["value"])  # type: ignore[index]
     text = f"## Lost comparisons\n\nOf {len(compared)} comparisons, {len(lost)} are lost beyond noise"
     if not lost:
         return text + "."
     rows = (
-        (row.suite, row.data, row.case, row.name, _recall(row), _number(row.ratio["median"] if row.ratio else None))
+        (row.suite, row.data, row.case, row.name, _recall(row), _number(row.ratio["value"] if row.ratio else None))
         for row in lost
     )
     return text + ":\n\n" + _table(["suite", "data", "case", "faster engine", "its recall", "ratio"], rows)
@@ -194,7 +194,7 @@ def _row_cells(row: Row) -> Sequence[str]:
         _recall(row),
         f"{_number(row.median)} [{_number(row.least)} to {_number(row.most)}]",
         "" if rate is None else f"{rate:,.0f}",
-        "" if ratio is None else f"{ratio['median']:.2f} [{ratio['low']:.2f} to {ratio['high']:.2f}]",
+        "" if ratio is None else f"{ratio['value']:.2f} [{ratio['low']:.2f} to {ratio['high']:.2f}]",
         "" if row.share is None else f"{row.share['value']:.0%} of {_LIMITS[row.share['of']]}",
     )
 

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.timing import Ratio
+from benchmarks.ratios import Ratio
 
 __all__ = ["SCHEMA_VERSION", "EngineRecord", "Row", "Run", "merge", "read", "write"]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 # Of the environment: what differs from run to run.
 _OF_A_RUN = ("load_before", "cpu_of_others", "cpu_stolen", "shortened")
 
@@ -41,6 +41,7 @@ class Row:
     most: float | None = None
     rounds: list[float] = field(default_factory=list)
     beside: list[float] = field(default_factory=list)
+    processes: list[int] = field(default_factory=list)  # which pair of processes each round asked
     ratio: dict[str, float] | None = None
     share: dict[str, Any] | None = None  # {"of": a limit of the machine, "value": 0..1}
     queries: int = 0  # in one call

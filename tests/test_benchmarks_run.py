@@ -152,7 +152,7 @@ def test_every_engine_is_described_and_known():
 def test_the_report_shows_gaps_and_lost_comparisons(run_file):
     run = results.read(run_file)
     peer = next(row for row in run.rows if row.ratio is not None)
-    peer.ratio = {"median": 0.5, "low": 0.4, "high": 0.6}
+    peer.ratio = {"value": 0.5, "low": 0.4, "high": 0.6}
     gap = next(row for row in run.rows if row.engine == "numpy")
     gap.status, gap.problem, gap.median, gap.ratio = "missing", "not installed: numpy", None, None
     run.environment |= {"cpu_of_others": 0.01, "cpu_stolen": 0.0, "shortened": False}

@@ -30,7 +30,7 @@ class Made(Contender):
         self.fails = fails
         self.asked: list[int] = []
 
-    def round(self, case: dict[str, Any], first: int, calls: int) -> float:
+    def round(self, case: dict[str, Any], first: int, calls: int, process: int = 0) -> float:
         if self.fails:
             raise WorkerError("ValueError: broken")
         self.asked.append(calls)
@@ -38,7 +38,8 @@ class Made(Contender):
 
 
 def made_session(**options: Any) -> Session:
-    defaults = {"threads": 2, "repeats": 5, "seconds": 1.0, "longest": None, "minutes": None}
+    defaults = {"threads": 2, "repeats": 5, "seconds": 1.0, "precision": 0.03, "processes": 1}
+    defaults |= {"longest": None, "minutes": None}
     return Session(argparse.Namespace(**{**defaults, **options}), LIMITS)
 
 
@@ -51,8 +52,9 @@ def compare(session: Session, *engines: Contender, **options: Any) -> dict[str, 
 
 def test_ratios_are_paired_with_sightline() -> None:
     rows = compare(made_session(), Made("sightline", 2.0), Made("peer", 6.0))
-    assert rows["peer"].ratio == {"median": 3.0, "low": 3.0, "high": 3.0}
-    assert rows["peer"].beside == rows["sightline"].rounds == [2.0] * 5
+    assert rows["peer"].ratio == pytest.approx({"value": 3.0, "low": 3.0, "high": 3.0})
+    assert rows["peer"].beside == rows["sightline"].rounds == pytest.approx([2.0] * 5)
+    assert rows["peer"].processes == [0] * 5
     assert rows["sightline"].ratio is None
 
 
