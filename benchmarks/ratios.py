@@ -18,8 +18,9 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-__all__ = ["Ratio", "midmean", "paired_logs", "paired_ratio", "resampled"]
+__all__ = ["NOISY", "Ratio", "midmean", "paired_logs", "paired_ratio", "resampled"]
 
+NOISY = 0.05  # a ratio whose interval is wider than this to either side is called so
 _RESAMPLES = 1000
 _INTERVAL = (0.025, 0.975)
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ratios import Ratio
+from benchmarks.ratios import NOISY, Ratio
 
 __all__ = ["SCHEMA_VERSION", "EngineRecord", "Row", "Run", "merge", "read", "write"]
 
@@ -55,6 +55,14 @@ class Row:
 
     def set_ratio(self, ratio: Ratio) -> None:
         self.ratio = asdict(ratio)
+
+    def ratio_shown(self) -> str:
+        """The ratio with its interval, and whether that is wide; empty where there is none."""
+        if self.ratio is None:
+            return ""
+        ratio = Ratio(**self.ratio)
+        noisy = ", noisy" if ratio.error > NOISY else ""
+        return f"{ratio.value:.2f} [{ratio.low:.2f} to {ratio.high:.2f}]{noisy}"
 
     def per_second(self) -> float | None:
         return self.queries / self.median * 1e3 if self.queries and self.median and self.unit == "ms" else None

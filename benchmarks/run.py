@@ -37,7 +37,7 @@ _PROFILES: dict[str, dict[str, dict[str, Any]]] = {
         "quality": {},
     },
     "smoke": {
-        "common": {"repeats": 2, "seconds": 0.5, "processes": 2},
+        "common": {"repeats": 2, "seconds": 0.5, "processes": 1},
         "dense": {"rows": [2000], "dim": 32, "batches": [1, 10], "vectors": ["embedding"], "check": 20},
         "lexical": {"documents": 500, "max_queries": 40, "batches": [1, 10], "check": 20, "index_documents": 100},
         "hybrid": {"documents": 500, "check": 10},

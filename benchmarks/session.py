@@ -286,7 +286,7 @@ def _row_line(row: Row) -> str:
     if row.recall is not None:
         parts.append(f"recall@{row.k} {row.recall:.4f}")
     if row.ratio is not None:
-        parts.append(f"ratio {row.ratio['value']:.2f} [{row.ratio['low']:.2f} to {row.ratio['high']:.2f}]")
+        parts.append(f"ratio {row.ratio_shown()}")
     if row.share is not None:
         parts.append(f"{row.share['value']:.0%} of {row.share['of']}")
     return ", ".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks import peers, report, results
+from benchmarks.run import profile_options
 from benchmarks.workers import Contender, WorkerError, contenders, environment_for
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -122,6 +124,31 @@ def test_a_peer_that_is_not_installed_is_a_gap(monkeypatch, tmp_path):
         assert (gone.worker, gone.problem, gone.gap) == (None, "not installed: absent", "missing")
     with contenders({"numpy": "numpy_dense"}, tmp_path, 1, left_out={"numpy": "it builds for long"}) as (left,):
         assert (left.worker, left.problem, left.gap) == (None, "it builds for long", "left out")
+
+
+def test_an_engine_that_builds_quickly_is_asked_in_several_processes(tmp_path):
+    np.save(tmp_path / "rows.npy", np.eye(4, dtype=np.float32))
+    np.save(tmp_path / "queries.npy", np.eye(4, dtype=np.float32))
+    table = {"numpy": "numpy_dense"}
+    case = {"what": "search", "setting": 0, "k": 2, "batch": 1}
+    with contenders(table, tmp_path, 1, processes=3, seconds=60) as (engine,):
+        workers = [engine.worker, *engine.more]
+        assert len(workers) == 3
+        for process in range(4):
+            assert engine.round(case, 0, 1, process) > 0
+        engine.more[0].close()
+        with pytest.raises((WorkerError, ValueError)):  # the second and the fifth round are those of the second process
+            engine.round(case, 0, 1, 4)
+        assert engine.round(case, 0, 1, 3) > 0
+    with contenders(table, tmp_path, 1, processes=3, seconds=0) as (engine,):
+        assert engine.more == []
+
+
+def test_fewer_engines_have_more_time_each():
+    given = argparse.Namespace(peers=["numpy"], seconds=None, threads=1)
+    assert profile_options("quick", "dense", given).seconds == 3
+    given.seconds = 0.5
+    assert profile_options("quick", "dense", given).seconds == 0.5
 
 
 def test_an_engine_that_fails_keeps_its_message(tmp_path):
