@@ -9,6 +9,7 @@ from pathlib import Path
 
 import sightline as sl
 from benchmarks import data, hybrid, lexical
+from benchmarks.environment import others_seconds
 from benchmarks.peers import DENSE, HYBRID, LEXICAL, chosen
 from benchmarks.results import Row
 from benchmarks.session import Session, input_folder
@@ -104,6 +105,7 @@ def _rounds(session: Session, there: dict[str, tuple[Contender, Row]], inputs: P
         seconds=session.options.seconds * 4,  # most of it goes into starting processes
         precision=session.options.precision,
         reference="sightline",
-        estimates=dict.fromkeys(there, 1.0),  # short ones: two of each in a round
+        estimates=dict.fromkeys(there, 1e3),
+        others=others_seconds,
     )
     return {name: timing for name, timing in found.items() if there[name][1].status == "ok"}

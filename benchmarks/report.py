@@ -29,9 +29,10 @@ _METHOD = """\
 - **One process an engine**, with the same number of threads for all, set in each library and by CPU affinity.
   Memory beyond interpreter and input: the peak while building, and what stays resident after it and one search.
 - **Paired rounds.** A slice of an engine is some calls that are not counted, then as many over other queries as take
-  20 to 40 ms. In a round, two slices of an engine lie between two of Sightline over the same queries: a slow phase of
-  a shared machine hits all or none, and both stand once after the other. A slice ends when the engine's threads sleep,
-  so that nobody spins on the next one's CPUs. Caches hold an engine's own data, as in a server; the same for all.
+  20 to 40 ms. In a round, a slice of an engine lies between two of Sightline of half that length, over the same
+  queries: a slow phase of a shared machine hits all or none, and a drift cancels out. A slice ends
+  when the engine's threads sleep, so that nobody spins on the next one's CPUs. Caches hold an engine's own data, as in
+  a server; the same for all. A round in which other processes had a fifth of the CPUs is left out.
 - **Several processes.** Of each engine that starts and builds within two seconds there are three processes, asked in
   turns: memory layout and threads differ from one to the next more than the calls within one.
 - **Rounds where the noise is.** A ratio is an engine's time over Sightline's in the same round: above 1, Sightline is

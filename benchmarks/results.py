@@ -42,6 +42,7 @@ class Row:
     rounds: list[float] = field(default_factory=list)
     beside: list[float] = field(default_factory=list)
     processes: list[int] = field(default_factory=list)  # which pair of processes each round asked
+    disturbed: int = 0  # rounds that are left out because others had the CPUs
     ratio: dict[str, float] | None = None
     share: dict[str, Any] | None = None  # {"of": a limit of the machine, "value": 0..1}
     queries: int = 0  # in one call

@@ -17,7 +17,7 @@ __all__ = ["main", "profile_options"]
 # about speed, for tests of the harness.
 _PROFILES: dict[str, dict[str, dict[str, Any]]] = {
     "quick": {
-        "common": {"seconds": 1.0, "longest": 1.0, "minutes": 4.5, "slow_builds": SLOW_BUILDS},
+        "common": {"seconds": 0.7, "processes": 2, "longest": 1.0, "minutes": 4.5, "slow_builds": SLOW_BUILDS},
         "dense": {"rows": [5_000, 20_000], "batches": [1, 100], "approximate": True},
         "lexical": {"batches": [1, 100], "max_queries": 300},
         "hybrid": {"documents": 20_000, "check": 50},
@@ -47,7 +47,7 @@ _PROFILES: dict[str, dict[str, dict[str, Any]]] = {
         "quality": {"documents": 500, "max_queries": 30},
     },
 }
-_MOST_TIME = 3.0  # times the seconds of a profile, where few of the engines are installed or asked for
+_MOST_TIME = 4.0  # times the seconds of a profile, where few of the engines are installed or asked for
 # How a profile's minutes are shared out among its suites: by what they take where every peer is installed.
 _WEIGHTS = {"dense": 38, "lexical": 10, "hybrid": 10, "ingest": 12, "open": 15, "filter": 4, "quality": 11}
 
@@ -66,7 +66,10 @@ def profile_options(profile: str, suite: str, given: argparse.Namespace) -> argp
             setattr(options, name, value)
     options.threads = given.threads or command.SUITES[suite][2] or sl.cpu_info()["cpus"]
     if given.seconds is None:
-        options.seconds *= min(_MOST_TIME, len(peers.ALL) / max(1, len(_present(given.peers))))
+        factor = min(_MOST_TIME, len(peers.ALL) / max(1, len(_present(given.peers))))
+        options.seconds *= factor
+        if factor >= 2 and profile == "quick" and given.processes is None:
+            options.processes = 3
     return options
 
 

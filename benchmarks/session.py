@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import peers
+from benchmarks.environment import others_seconds
 from benchmarks.limits import Limits
 from benchmarks.ratios import paired_ratio
 from benchmarks.results import EngineRecord, Row
@@ -164,6 +165,7 @@ class Session:
             processes=1 + max((len(entry.contender.more) for entry in timed.values()), default=0),
             reference=next((label for label, entry in timed.items() if entry.contender.name == _OURS), None),
             estimates=estimates,
+            others=others_seconds,
         )
         self.finish(list(rows.values()), {rows[label].name: timing for label, timing in times.items()})
         return list(rows.values())
@@ -223,7 +225,7 @@ class Session:
             if timing is not None:
                 row.rounds, row.beside = list(timing.rounds), list(timing.beside)
                 row.median, row.least, row.most = timing.median, timing.least, timing.most
-                row.processes = list(timing.processes)
+                row.processes, row.disturbed = list(timing.processes), timing.disturbed
                 if timing.beside:
                     row.set_ratio(paired_ratio(timing.rounds, timing.beside, timing.processes))
         if rows:
@@ -286,7 +288,9 @@ def _row_line(row: Row) -> str:
     if row.recall is not None:
         parts.append(f"recall@{row.k} {row.recall:.4f}")
     if row.ratio is not None:
-        parts.append(f"ratio {row.ratio_shown()}")
+        parts.append(f"ratio {row.ratio_shown()}, {len(row.rounds)} rounds")
+    if row.disturbed:
+        parts.append(f"{row.disturbed} disturbed rounds left out")
     if row.share is not None:
         parts.append(f"{row.share['value']:.0%} of {row.share['of']}")
     return ", ".join(parts)

@@ -1,12 +1,15 @@
 """Paired, interleaved rounds, so that a machine that slows down slows both engines of a pair; medians and spreads.
 
 A slice of an engine is some calls that are not counted, then so many timed ones as take 20 to 40 ms, each over another
-query. In a round, an engine's two slices lie between two of the reference (Sightline), over the same queries:
-reference, engine, engine, reference. Of slices a tenth of a second apart a slow phase of a shared machine hits all or
-none, a drift cancels out, and both engines stand once after the other. A slice ends when the threads of its engine
-sleep, because those of OpenMP and BLAS spin for milliseconds after a call and would take the next engine's CPUs. The
-uncounted calls wake an engine's own and bring its data back into the caches, as they are in a server that answers one
-query after another.
+query. In a round, an engine's slice lies between two of the reference (Sightline) of half that length, over the same
+queries: of slices some 10 ms apart a slow phase of a shared machine hits all or none, a drift cancels out, and what an
+engine leaves behind in caches and CPUs counts for the slice after it as much as for the one before. A slice ends when
+the threads of its engine sleep, because those of OpenMP and BLAS spin for milliseconds after a call and would take the
+next engine's CPUs. The uncounted calls wake an engine's own and bring its data back into the caches, as they are in a
+server that answers one query after another.
+
+A round in which other processes had much of the CPUs is left out, so that a machine need not be quite idle. That is
+decided by their time, never by what was measured.
 
 Rounds go on until the ratio is known well enough, or its time is over: time goes where the noise is.
 """
@@ -37,13 +40,17 @@ __all__ = [
 
 LEAST_ROUNDS = 3
 _SURE_ROUNDS = 8  # an interval of fewer is too often narrow by chance
+_LOOK_EVERY = 4  # rounds: who looks after each ends too early by chance
 _SLICE_SECONDS = 0.02
 _MOST_CALLS = 4096
 _WARM_SECONDS = 0.005
-_LONG_SECONDS = 0.1  # a call that is longer needs no other before it, and not two of it in a round
+_LONG_SECONDS = 0.1  # a call that is longer needs no other before it
 _LEAST_PAUSE_SECONDS = 0.002
 _MOST_PAUSE_SECONDS = 0.2
 _BLIND_PAUSE_SECONDS = 0.05  # where the states of threads cannot be read
+_DISTURBED = 0.2  # of all CPU time in a round, by others
+_CLOCK_SECONDS = 0.03  # the kernel's count of CPU time is not finer than that
+_CPUS = os.cpu_count() or 1
 _MOST_SHARE = 3.0  # of ``seconds`` that a noisy engine may take where others need less
 
 RoundOf = Callable[[int, int, int], float]  # (number of the first call, calls, process) -> milliseconds of one call
@@ -52,12 +59,13 @@ RoundOf = Callable[[int, int, int], float]  # (number of the first call, calls, 
 @dataclass(frozen=True)
 class Timing:
     """Milliseconds of one call: each round's median, what the reference took beside it in the same round, and which
-    pair of processes it was.
+    pair of processes it was. ``disturbed``: how many rounds were left out because others had the CPUs.
     """
 
     rounds: tuple[float, ...]
     beside: tuple[float, ...] = ()
     processes: tuple[int, ...] = ()
+    disturbed: int = 0
 
     @property
     def median(self) -> float:
@@ -120,9 +128,9 @@ def _others_sleep(tasks: Path) -> bool:
     return True
 
 
-def calls_per_round(seconds_a_call: float) -> int:
-    """A power of two, so that two runs nearly always measure over the same queries."""
-    wanted = np.clip(_SLICE_SECONDS / max(seconds_a_call, 1e-9), 1, _MOST_CALLS)
+def calls_per_round(seconds_a_call: float, parts: int = 1) -> int:
+    """A power of two, so that two runs nearly always measure over the same queries. ``parts``: slices in a round."""
+    wanted = np.clip(_SLICE_SECONDS / parts / max(seconds_a_call, 1e-9), 1, _MOST_CALLS)
     return int(2 ** np.ceil(np.log2(wanted)))
 
 
@@ -135,6 +143,7 @@ def interleave(
     reference: str | None = None,
     estimates: Mapping[str, float] | None = None,
     processes: int = 1,
+    others: Callable[[], float] = lambda: 0.0,
 ) -> dict[str, Timing]:
     """Time each engine in at most ``repeats`` rounds; with a ``reference`` each has slices of it before and after.
 
@@ -142,61 +151,69 @@ def interleave(
     where they are known already. An engine has three rounds, and more until the interval of its ratio is within
     ``precision`` of it, ``seconds`` an engine are used up by all together, or it alone has used up three times as much.
     The order rotates from round to round, and so does the number of the process that is asked, of ``processes``.
+    ``others`` gives the CPU seconds that other processes have used so far.
     """
     known = estimates or {}
-    usual = {
-        name: (known[name] if name in known else one_round(0, 1, 0)) / 1e3 for name, one_round in rounds_of.items()
-    }
-    calls = {name: calls_per_round(value) for name, value in usual.items()}
-    taken: dict[str, list[float]] = {name: [] for name in rounds_of}
-    beside: dict[str, list[float]] = {name: [] for name in rounds_of}
-    asked: dict[str, list[int]] = {name: [] for name in rounds_of}
+    usual = {name: (known[name] if name in known else one(0, 1, 0)) / 1e3 for name, one in rounds_of.items()}
+    calls = {name: calls_per_round(value, parts=2 if name == reference else 1) for name, value in usual.items()}
+    rounds: dict[str, list[_Round]] = {name: [] for name in rounds_of}
     spent = dict.fromkeys(rounds_of, 0.0)
-    others = [name for name in rounds_of if name != reference] or list(rounds_of)
-    partner = reference if reference in rounds_of and reference not in others else None
+    rivals = [name for name in rounds_of if name != reference] or list(rounds_of)
+    partner = reference if reference in rounds_of and reference not in rivals else None
 
     def done(name: str) -> bool:
-        rounds = len(taken[name])
-        if rounds < LEAST_ROUNDS:
+        if len(rounds[name]) < LEAST_ROUNDS:
             return False
-        if sum(spent.values()) > seconds * len(others) or spent[name] > seconds * _MOST_SHARE:
+        if sum(spent.values()) > seconds * len(rivals) or spent[name] > seconds * _MOST_SHARE:
             return True
-        if not precision or rounds < _SURE_ROUNDS:
+        known = _timing(rounds[name])
+        if not precision or len(known.rounds) < _SURE_ROUNDS or len(known.rounds) % _LOOK_EVERY:
             return False
-        against = beside[name] or [1.0] * rounds
-        return paired_ratio(taken[name], against, asked[name]).error <= precision
+        against = known.beside or (1.0,) * len(known.rounds)
+        return paired_ratio(known.rounds, against, known.processes).error <= precision
 
     for number in range(repeats):
-        at = number % len(others)
+        at = number % len(rivals)
         first, process = number * (_MOST_CALLS + 1), number % processes
         of_reference = []
-        for name in others[at:] + others[:at]:
+        for name in rivals[at:] + rivals[:at]:
             if done(name):
                 continue
-            start = time.perf_counter()
-            found: dict[str, list[float]] = {}
-            for turn in _turns(name, partner, long=usual[name] > _LONG_SECONDS):
-                found.setdefault(turn, []).append(rounds_of[turn](first, calls[turn], process))
-            taken[name].append(_geometric_mean(found[name]))
-            asked[name].append(process)
-            if partner is not None:
-                beside[name].append(_geometric_mean(found[partner]))
-                of_reference.append(beside[name][-1])
-            spent[name] += time.perf_counter() - start
+            before, start = others(), time.perf_counter()
+            turns = (name,) if partner is None else (partner, name, partner)
+            found = [rounds_of[turn](first, calls[turn], process) for turn in turns]
+            taken = time.perf_counter() - start
+            beside = None if partner is None else float(np.sqrt(found[0] * found[-1]))
+            disturbed = others() - before > max(_DISTURBED * taken * _CPUS, _CLOCK_SECONDS)
+            rounds[name].append(_Round(found[len(found) // 2], beside, process, disturbed))
+            of_reference.append(rounds[name][-1])
+            spent[name] += taken
         if partner is not None and of_reference:
-            taken[partner].append(float(np.median(of_reference)))
-            asked[partner].append(process)
-    return {name: Timing(tuple(taken[name]), tuple(beside[name]), tuple(asked[name])) for name in rounds_of}
+            quiet = [one for one in of_reference if not one.disturbed]
+            middle = float(np.median([one.beside for one in quiet or of_reference]))  # type: ignore[arg-type]
+            rounds[partner].append(_Round(middle, None, process, not quiet))
+    return {name: _timing(found) for name, found in rounds.items()}
 
 
-def _turns(name: str, reference: str | None, *, long: bool) -> tuple[str, ...]:
-    if reference is None:
-        return (name,)
-    return (reference, name, reference) if long else (reference, name, name, reference)
+@dataclass(frozen=True)
+class _Round:
+    milliseconds: float
+    beside: float | None
+    process: int
+    disturbed: bool
 
 
-def _geometric_mean(values: Sequence[float]) -> float:
-    return float(np.exp(np.mean(np.log(values))))
+def _timing(rounds: Sequence[_Round]) -> Timing:
+    """The rounds that were not disturbed; all, where fewer than three are left."""
+    kept = [one for one in rounds if not one.disturbed]
+    if len(kept) < LEAST_ROUNDS:
+        kept = list(rounds)
+    return Timing(
+        tuple(one.milliseconds for one in kept),
+        tuple(one.beside for one in kept if one.beside is not None),
+        tuple(one.process for one in kept),
+        len(rounds) - len(kept),
+    )
 
 
 def measure(calls: Mapping[str, Callable[[], object]], *, repeats: int, seconds: float) -> dict[str, Timing]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -18,6 +20,12 @@ from benchmarks.workers import Contender, WorkerError
 LIMITS = Limits(
     read_gb_s=20.0, read_one_gb_s=10.0, int8_gop_s=500.0, float32_gflop_s=90.0, write_gb_s=1.0, syncs_s=2000.0
 )
+
+
+@pytest.fixture(autouse=True)
+def idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever else uses the CPUs of a test's machine is none of its business."""
+    monkeypatch.setattr("benchmarks.session.others_seconds", lambda: 0.0)
 
 
 class Made(Contender):
@@ -125,6 +133,20 @@ def test_strict_runs_end_with_an_error_where_something_failed_or_is_missing() ->
             command._refuse_gaps(bad, {"sightline", "numpy"})
     with pytest.raises(SystemExit, match="no exact answer was compared"):
         command._refuse_gaps(run(sightline="missing"), {"numpy"})
+
+
+def test_own_children_are_not_others() -> None:
+    if not os.path.exists("/proc/thread-self/children"):
+        pytest.skip("Linux tells who the children are")
+    before = environment._living_children()
+    code = "import time; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass\ntime.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code]) as child:
+        end = time.monotonic() + 60
+        while environment._living_children() < before + 0.25:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        child.kill()
+    assert np.isfinite(environment.others_seconds())
 
 
 def test_who_else_used_the_cpus() -> None:

@@ -27,16 +27,35 @@ def test_a_round_does_not_count_its_first_calls(cold):
     assert seen == [7, 8, 9, 10]
 
 
-def test_a_slice_begins_when_all_is_warm():
+class Clock:
+    """Stands for ``time`` in timing.py: it goes on only where a test says so."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    made = Clock()
+    monkeypatch.setattr(timing, "time", made)
+    return made
+
+
+def test_a_slice_begins_when_all_is_warm(clock):
     seen = []
 
     def call(number):
         seen.append(number)
-        time.sleep(0.001 if len(seen) < 5 else 0.0)
+        clock.sleep(0.001)
 
     run_round(call, 7, 2)
-    assert seen[:3] == [7, 7, 7]
-    assert seen[-2:] == [8, 9]
+    assert seen == [7, 7, 7, 7, 7, 8, 9]
 
 
 def test_a_long_call_needs_no_other_before_it(monkeypatch, cold):
@@ -74,14 +93,15 @@ def test_slices_lie_between_two_of_the_reference():
     times = interleave(engines, repeats=4, seconds=10, reference="ours", estimates={"ours": 1.0, "a": 2.0}, processes=3)
     assert order.pop(0) == ("b", 0, 1, 0)  # only what is not known is tried
     names = [turn[0] for turn in order]
-    round_a, round_b = ["ours", "a", "a", "ours"], ["ours", "b", "ours"]  # of what takes long, one slice
+    round_a, round_b = ["ours", "a", "ours"], ["ours", "b", "ours"]
     assert names == 2 * (round_a + round_b + round_b + round_a)
-    assert {turn[0]: turn[2] for turn in order} == {"ours": 32, "a": 16, "b": 1}  # powers of two, of 20 ms at the least
-    assert [turn[3] for turn in order[::7]] == [0, 1, 2, 0]  # all of a round ask processes of the same number
+    # Powers of two, at the least 20 ms in a round, of ours in both slices together.
+    assert {turn[0]: turn[2] for turn in order} == {"ours": 16, "a": 16, "b": 1}
+    assert [turn[3] for turn in order[::6]] == [0, 1, 2, 0]  # all of a round ask processes of the same number
     assert times["a"].beside == times["b"].beside == (1.0,) * 4
     assert times["ours"].rounds == (1.0,) * 4
     assert times["ours"].beside == ()
-    assert times["b"].rounds == pytest.approx((400.0,) * 4)
+    assert times["b"].rounds == (400.0,) * 4
     assert times["a"].processes == times["ours"].processes == (0, 1, 2, 0)
 
 
@@ -93,7 +113,7 @@ def test_a_slow_phase_hits_both_of_a_pair():
         def one_round(first, calls, process):
             nonlocal passed
             passed += 1
-            return milliseconds * (4 if passed > 22 else 1)
+            return milliseconds * (4 if passed > 18 else 1)
 
         return one_round
 
@@ -119,8 +139,8 @@ def test_a_drift_and_what_comes_after_another_engine_cancel_out():
 
     engines = {name: engine(name, value) for name, value in {"ours": 1.0, "a": 4.0}.items()}
     times = interleave(engines, repeats=20, seconds=10, reference="ours", estimates=dict.fromkeys(engines, 1.0))
-    ratios = np.array(times["a"].rounds[1:]) / times["a"].beside[1:]
-    assert ratios == pytest.approx([4 / 2**0.5] * 19)
+    ratios = np.array(times["a"].rounds) / times["a"].beside
+    assert ratios == pytest.approx([4 / 2**0.5] * 20)
 
 
 def noisy(seed, spread):
@@ -142,17 +162,16 @@ def test_rounds_end_when_the_ratio_is_known_well_enough():
     assert {len(timing.rounds) for timing in interleave(engines, **given).values()} == {300}  # without a precision
 
 
-def test_time_that_is_not_needed_goes_to_noisy_engines():
+def test_time_that_is_not_needed_goes_to_noisy_engines(clock):
     def slow(inner):
         def one_round(*arguments):
-            time.sleep(0.002)
+            clock.sleep(0.002)
             return inner(*arguments)
 
         return one_round
 
     engines = {name: slow(noisy(at, 0.001)) for at, name in enumerate(("ours", "a", "b", "c"))}
     engines["noisy"] = slow(noisy(9, 1.0))
-    start = time.perf_counter()
     times = interleave(
         engines,
         repeats=1000,
@@ -161,18 +180,47 @@ def test_time_that_is_not_needed_goes_to_noisy_engines():
         reference="ours",
         estimates=dict.fromkeys(engines, 1.0),
     )
-    assert 0.5 < time.perf_counter() - start < 5  # three times its own 0.2 s, where the others have 0.6 s
-    assert len(times["a"].rounds) == 8 < len(times["noisy"].rounds)
+    assert len(times["a"].rounds) == len(times["b"].rounds) == len(times["c"].rounds) == 8
+    assert 0.59 < len(times["noisy"].rounds) * 0.006 < 0.65  # three times its own 0.2 s, of the 0.8 s of all
 
 
-def test_an_engine_that_takes_its_time_has_three_rounds():
+def test_rounds_in_which_others_had_the_cpus_are_left_out(monkeypatch):
+    """Every third round of the peer is disturbed, and takes twice as long: it is the others' time that decides."""
+    used = 0.0
+    turns = 0
+    monkeypatch.setattr(timing, "_CPUS", 1)
+
+    def engine(milliseconds, disturbs):
+        def one_round(first, calls, process):
+            nonlocal used, turns
+            time.sleep(0.001)
+            if not disturbs:
+                return milliseconds
+            turns += 1
+            used += 10.0 if turns % 3 == 0 else 0.0
+            return milliseconds * (2 if turns % 3 == 0 else 1)
+
+        return one_round
+
+    engines = {"ours": engine(1.0, False), "peer": engine(4.0, True)}
+    given = {"repeats": 12, "seconds": 10, "reference": "ours", "estimates": dict.fromkeys(engines, 1.0)}
+    times = interleave(engines, **given, others=lambda: used)
+    assert times["peer"].rounds == (4.0,) * 8
+    assert (times["peer"].disturbed, len(times["peer"].beside), len(times["peer"].processes)) == (4, 8, 8)
+    assert times["ours"].disturbed == 4
+    always = interleave(engines, **given, others=lambda: time.perf_counter() * 2)
+    assert len(always["peer"].rounds) == 12  # nothing else is left
+    assert always["peer"].disturbed == 0
+
+
+def test_an_engine_that_takes_its_time_has_three_rounds(clock):
     def slow(first, calls, process):
-        time.sleep(0.02)
+        clock.sleep(0.02)
         return 20.0
 
-    times = interleave({"slow": slow, "fast": lambda *_: 0.1}, repeats=6, seconds=0.02)
+    times = interleave({"slow": slow, "fast": lambda *_: 0.1}, repeats=6, seconds=0.025)
     assert len(times["slow"].rounds) == len(times["fast"].rounds) == 3
-    times = interleave({"slow": slow, "fast": lambda *_: 0.1}, repeats=6, seconds=0.04)  # the fast one's time, too
+    times = interleave({"slow": slow, "fast": lambda *_: 0.1}, repeats=6, seconds=0.035)  # the fast one's time, too
     assert len(times["slow"].rounds) == 4
 
 
@@ -196,6 +244,7 @@ def test_calls_a_round():
     assert calls_per_round(10.0) == 1
     assert calls_per_round(1e-9) == 4096
     assert calls_per_round(0.002) == calls_per_round(0.0015) == 16
+    assert calls_per_round(0.002, parts=2) == 8
 
 
 def make_run(ratio: float, noise: float, seed: int, *, recall: float = 1.0, ours: float = 1.0) -> Run:
