@@ -26,15 +26,16 @@ _METHOD = """\
 - **Correct before fast.** Each row has its recall, against brute force in float64. An engine that promises exact
   answers and gives another one ends the run, Sightline first: its vector ids are compared one by one, ties
   included. A row that ties with the k-th score to within the rounding of float32 counts as found.
-- **One process an engine**, with the same number of threads for all, set in each library and by CPU affinity.
+- **Processes of its own for each engine**, with the same number of threads for all, set in each library and by CPU
+  affinity.
   Memory beyond interpreter and input: the peak while building, and what stays resident after it and one search.
 - **Paired rounds.** A slice of an engine is some calls that are not counted, then as many over other queries as take
   20 to 40 ms. In a round, a slice of an engine lies between two of Sightline of half that length, over the same
-  queries: a slow phase of a shared machine hits all or none, and a drift cancels out. A slice ends
-  when the engine's threads sleep, so that nobody spins on the next one's CPUs. Caches hold an engine's own data, as in
-  a server; the same for all. A round in which other processes had a fifth of the CPUs is left out.
-- **Several processes.** Of each engine that starts and builds within two seconds there are three processes, asked in
-  turns: memory layout and threads differ from one to the next more than the calls within one.
+  queries: a slow phase of a shared machine hits all or none, and a drift cancels out. A slice ends when the engine's
+  threads sleep, so that nobody spins on the next one's CPUs. Caches hold an engine's own data, as in a server; the
+  same for all. A round in which other processes had a fifth of the CPUs is left out.
+- **Several processes.** An engine that starts and builds within two seconds does so in two or three processes, asked
+  in turns: memory layout and placing of threads may differ from one to the next.
 - **Rounds where the noise is.** A ratio is an engine's time over Sightline's in the same round: above 1, Sightline is
   faster. It is the midmean over rounds (the mean of the middle half of the logarithms); in brackets its 95 % interval,
   by a bootstrap over processes and rounds. Rounds go on until the interval is within 3 %, or the time of the case is
