@@ -41,12 +41,24 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
         "--peers", nargs="*", choices=peers.ALL, help="only these engines besides Sightline (default: all installed)"
     )
     parser.add_argument("--threads", type=int, help="for every engine alike")
-    parser.add_argument("--repeats", type=int, default=15, help="rounds (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=200, help="rounds at most (default: %(default)s)")
     parser.add_argument(
         "--seconds",
         type=float,
         default=8,
-        help="at most this long for each engine of a case, beyond three rounds (default: %(default)s)",
+        help="for each engine of a case; who needs less leaves the rest to others (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--precision",
+        type=float,
+        default=0.03,
+        help="enough rounds are made when the interval of a ratio is within this of it (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=3,
+        help="of each engine that builds within two seconds, asked in turns (default: %(default)s)",
     )
     parser.add_argument("--longest", type=float, help="leave out, visibly, a peer one call of which takes more seconds")
     parser.add_argument("--seed", type=int, default=1)

@@ -2,7 +2,10 @@
 
 Ratios are compared, because they hold across machines and days; Sightline's own times only say something where both
 runs are of one machine. A figure has moved if the 95 % interval of its change leaves out "none" and the change exceeds
-the threshold: rounds of one run do not see what differs between two runs (memory layout, neighbours on the machine).
+the threshold. The interval is made from the same draws as those that the runs show (``benchmarks.ratios``).
+
+``--reproduce`` takes both as runs of the same code: it names each ratio column that differs by 10 % or more, and then
+exits with 1.
 """
 
 from __future__ import annotations
@@ -14,11 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import results
+from benchmarks.ratios import midmean, paired_logs, resampled
 from benchmarks.results import Row, Run
 
 __all__ = ["Change", "changes", "main"]
 
-_RESAMPLES = 2000
 _RECALL_STEP = 0.001
 _AGREEMENT = 0.10
 _Key = tuple[str, str, str, str]
@@ -56,11 +59,11 @@ def changes(old: Run, new: Run, threshold: float) -> list[Change]:
             continue
         if first.engine == "sightline":
             if old.environment.get("cpu") == new.environment.get("cpu"):
-                found.append(_timed(key, "time", _logs(first), _logs(second), threshold, sign=-1))
+                found.append(_timed(key, "time", first, second, threshold, sign=-1))
             if first.recall is not None and second.recall is not None:
                 found.append(_plain(key, "recall", first.recall, second.recall))
         elif first.beside and second.beside:
-            found.append(_timed(key, "ratio", _paired(first), _paired(second), threshold, sign=1))
+            found.append(_timed(key, "ratio", first, second, threshold, sign=1))
     return sorted(found, key=lambda change: change.factor)
 
 
@@ -68,32 +71,15 @@ def _by_key(run: Run) -> dict[_Key, Row]:
     return {(row.suite, row.data, row.case, row.name): row for row in run.rows}
 
 
-def _logs(row: Row) -> np.typing.NDArray[np.float64]:
-    return np.log(np.asarray(row.rounds))
-
-
-def _paired(row: Row) -> np.typing.NDArray[np.float64]:
-    rounds = min(len(row.rounds), len(row.beside))
-    return _logs(row)[:rounds] - np.log(np.asarray(row.beside[:rounds]))
-
-
-def _timed(
-    key: _Key,
-    figure: str,
-    old: np.typing.NDArray[np.float64],
-    new: np.typing.NDArray[np.float64],
-    threshold: float,
-    *,
-    sign: int,
-) -> Change:
-    """Bootstrap of the difference of medians of logarithms: the factor between them."""
-    rng = np.random.default_rng(0)
-    medians = [np.median(part[rng.integers(0, len(part), (_RESAMPLES, len(part)))], axis=1) for part in (old, new)]
-    low, high = np.exp(np.quantile(sign * (medians[1] - medians[0]), (0.025, 0.975)))
-    factor = float(np.exp(sign * (np.median(new) - np.median(old))))
+def _timed(key: _Key, figure: str, old: Row, new: Row, threshold: float, *, sign: int) -> Change:
+    """The factor between two midmeans of logarithms, with the interval of the difference of their draws."""
+    logs = [paired_logs(row.rounds, row.beside or [1.0] * len(row.rounds)) for row in (old, new)]
+    draws = [resampled(logs[at], row.processes, seed=at) for at, row in enumerate((old, new))]
+    low, high = np.exp(np.quantile(sign * (draws[1] - draws[0]), (0.025, 0.975)))
+    values = [float(midmean(part)) for part in logs]
+    factor = float(np.exp(sign * (values[1] - values[0])))
     moved = bool((low > 1 or high < 1) and abs(np.log(factor)) > np.log1p(threshold))
-    values = (float(np.exp(np.median(part))) for part in (old, new))
-    return Change(key, figure, *values, factor, float(low), float(high), moved)
+    return Change(key, figure, *(float(np.exp(v)) for v in values), factor, float(low), float(high), moved)
 
 
 def _plain(key: _Key, figure: str, old: float, new: float) -> Change:
@@ -108,6 +94,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("new", type=Path)
     parser.add_argument("--threshold", type=float, default=0.10, help="changes up to here are noise (default: 0.10)")
     parser.add_argument("--fail-on-worse", action="store_true", help="exit with 1 if something got worse beyond noise")
+    parser.add_argument("--reproduce", action="store_true", help="exit with 1 if ratio columns differ by 10 %% or more")
     parser.add_argument("--all", action="store_true", help="also what did not move")
     options = parser.parse_args(argv)
     try:
@@ -134,17 +121,25 @@ def main(argv: list[str]) -> int:
     worse = sum(change.worse for change in found)
     better = sum(change.moved for change in found) - worse
     print(f"{len(found)} figures in both: {better} better, {worse} worse, {len(found) - better - worse} within noise")
-    _print_agreement([change for change in found if change.figure == "ratio"])
-    return 1 if worse and options.fail_on_worse else 0
+    apart = _agreement([change for change in found if change.figure == "ratio"], named=options.reproduce)
+    return 1 if (worse and options.fail_on_worse) or (apart and options.reproduce) else 0
 
 
-def _print_agreement(ratios: list[Change]) -> None:
-    """How well two runs of the same code agree in their ratio columns, whatever their noise says."""
+def _agreement(ratios: list[Change], *, named: bool) -> int:
+    """Print how well two runs of the same code agree in their ratio columns; how many do not, whatever their noise."""
     if not ratios:
-        return
-    off = sorted((abs(float(np.log(change.factor))) for change in ratios), reverse=True)
-    within = sum(value <= np.log1p(_AGREEMENT) for value in off)
+        return 0
+    off = sorted(((abs(float(np.log(change.factor))), change) for change in ratios), key=lambda pair: -pair[0])
+    apart = [change for value, change in off if value > np.log1p(_AGREEMENT)]
+    if named:
+        for change in apart:
+            print(
+                f"apart  {' | '.join(change.key)}: ratio {change.old:.4g} -> {change.new:.4g}, "
+                f"factor {change.factor:.2f} [{change.low:.2f} to {change.high:.2f}]"
+            )
+    median = np.median([value for value, _ in off])
     print(
-        f"ratio columns: {within} of {len(off)} differ by less than {_AGREEMENT:.0%}; "
-        f"median difference {np.expm1(np.median(off)):.1%}, largest {np.expm1(off[0]):.1%}"
+        f"ratio columns: {len(off) - len(apart)} of {len(off)} differ by less than {_AGREEMENT:.0%}; "
+        f"median difference {np.expm1(median):.1%}, largest {np.expm1(off[0][0]):.1%}"
     )
+    return len(apart)

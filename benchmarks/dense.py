@@ -109,7 +109,7 @@ def run_on(session: Session, found: Vectors, *, approximate: bool) -> None:
                     if row.recall is not None and row.recall >= _GOOD_RECALL:
                         good.setdefault(row.engine, entry.setting)
     if options.cases:
-        session.cases += dense_cases.run_cases(found.rows, found.queries, repeats=options.repeats)
+        session.cases += dense_cases.run_cases(found.rows, found.queries, repeats=min(options.repeats, 15))
 
 
 def _entries(engines: list[Contender], batch: int, k: int, good: dict[str, int], *, sweep: bool) -> list[Entry]:

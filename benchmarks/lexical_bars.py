@@ -31,7 +31,7 @@ class Bars:
             elif row.engine == "tantivy":
                 self._at_least(f"{case}: times tantivy", row, _TANTIVY)
             elif row.engine == "sightline-packed" and row.ratio is not None:
-                self._line(f"{case}: packed, times the scan form's time", row.ratio["median"], _PACKED_TIME, most=True)
+                self._line(f"{case}: packed, times the scan form's time", row.ratio["value"], _PACKED_TIME, most=True)
 
     def indexed(self, rows: Sequence[Row]) -> None:
         for row in rows:
@@ -56,7 +56,7 @@ class Bars:
 
     def _at_least(self, name: str, row: Row, wanted: float) -> None:
         if row.ratio is not None:
-            self._line(name, row.ratio["median"], wanted, most=False)
+            self._line(name, row.ratio["value"], wanted, most=False)
 
     def _line(self, name: str, figure: float, wanted: float, *, most: bool) -> None:
         met = figure <= wanted if most else figure >= wanted

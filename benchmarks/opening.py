@@ -9,6 +9,7 @@ from pathlib import Path
 
 import sightline as sl
 from benchmarks import data, hybrid, lexical
+from benchmarks.environment import others_seconds
 from benchmarks.peers import DENSE, HYBRID, LEXICAL, chosen
 from benchmarks.results import Row
 from benchmarks.session import Session, input_folder
@@ -26,7 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000], help="generated rows")
     parser.add_argument("--dim", type=int, default=384)
     parser.add_argument("--documents", type=int, default=20_000)
-    parser.add_argument("--opens", type=int, default=9, help="fresh processes for each engine (default: %(default)s)")
+    parser.add_argument("--opens", type=int, default=30, help="rounds of new processes at most (default: %(default)s)")
 
 
 def run(session: Session) -> None:
@@ -78,9 +79,9 @@ def _open(session: Session, table: dict[str, str], inputs: Path, described: str,
 
 
 def _rounds(session: Session, there: dict[str, tuple[Contender, Row]], inputs: Path) -> dict[str, Timing]:
-    """Each engine opens in a new process, one of Sightline directly before or after it."""
+    """Each engine opens in new processes, with one of Sightline before and one after them."""
 
-    def opened(name: str, first: int, calls: int) -> float:
+    def opened(name: str, first: int, calls: int, process: int) -> float:
         engine, row = there[name]
         if row.status != "ok" or engine.folder is None:
             return float("nan")
@@ -96,11 +97,15 @@ def _rounds(session: Session, there: dict[str, tuple[Contender, Row]], inputs: P
         milliseconds: float = reply["seconds"] * 1e3
         return milliseconds
 
+    for name in there:  # not counted: it reads the libraries and the index from the disk
+        opened(name, 0, 1, 0)
     found = interleave(
         {name: partial(opened, name) for name in there},
         repeats=LEAST_ROUNDS if session.late() else session.options.opens,
         seconds=session.options.seconds * 4,  # most of it goes into starting processes
+        precision=session.options.precision,
         reference="sightline",
         estimates=dict.fromkeys(there, 1e3),
+        others=others_seconds,
     )
     return {name: timing for name, timing in found.items() if there[name][1].status == "ok"}

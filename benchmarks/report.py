@@ -26,20 +26,26 @@ _METHOD = """\
 - **Correct before fast.** Each row has its recall, against brute force in float64. An engine that promises exact
   answers and gives another one ends the run, Sightline first: its vector ids are compared one by one, ties
   included. A row that ties with the k-th score to within the rounding of float32 counts as found.
-- **One process an engine**, with the same number of threads for all, set in each library and by CPU affinity.
+- **Processes of its own for each engine**, with the same number of threads for all, set in each library and by CPU
+  affinity.
   Memory beyond interpreter and input: the peak while building, and what stays resident after it and one search.
-- **Paired rounds.** Each slice of an engine (one call that is not counted, then as many over other queries as take
-  25 ms) lies directly before or after a slice of Sightline over the same queries, in alternating order: a slow
-  phase of a shared machine hits both or neither. A slice ends when the engine's threads sleep, so that nobody
-  spins on the next one's CPUs. Caches hold an engine's own data, as in a server; it is the same for all.
-- **Median and spread.** A time is the median of a slice's calls, then the median over rounds [least to most]. A
-  ratio is that engine's time over Sightline's, the median over *pairs*: above 1, Sightline is faster; in brackets
-  its 95 % bootstrap interval.
+- **Paired rounds.** A slice of an engine is some calls that are not counted, then as many over other queries as take
+  20 to 40 ms. In a round, a slice of an engine lies between two of Sightline of half that length, over the same
+  queries: a slow phase of a shared machine hits all or none, and a drift cancels out. A slice ends when the engine's
+  threads sleep, so that nobody spins on the next one's CPUs. Caches hold an engine's own data, as in a server; the
+  same for all. A round in which other processes had a fifth of the CPUs is left out.
+- **Several processes.** An engine that starts and builds within two seconds does so in two or three processes, asked
+  in turns: memory layout and placing of threads may differ from one to the next.
+- **Rounds where the noise is.** A ratio is an engine's time over Sightline's in the same round: above 1, Sightline is
+  faster. It is the midmean over rounds (the mean of the middle half of the logarithms); in brackets its 95 % interval,
+  by a bootstrap over processes and rounds. Rounds go on until the interval is within 3 %, or the time of the case is
+  over; what is known worse than to 5 % is called noisy. A time is the median of a slice's calls, then the median over
+  rounds [least to most].
 - **Limits.** Read bandwidth (of all threads and of one), int8 and float32 arithmetic, durable writing and syncs are
   measured in the same run; int8 by the instructions that the kernels in use have. "Share" is how much of the limit
   that binds Sightline it reaches; reading beyond 100 % means that the codes fit the caches.
-- **Ingest** builds anew in each round, in a process that has built before; **opening** starts a process each time,
-  imports not counted.
+- **Ingest** builds anew in each slice, in a process that has built before; **opening** starts a process each time,
+  imports not counted, after one opening that is not counted.
 - Approximate engines are swept over their settings with 100 queries a call; elsewhere each shows the first setting
   that reached a recall of 0.95, or its last. Engines that are not installed, fail, or whose calls
   take longer than the quick profile allows stay in the tables as gaps."""
@@ -131,11 +137,10 @@ def _busy(run: Run) -> list[str]:
             "against them flatter us, and shares of limits are uncertain. Spreads show how much; measure on your own "
             "machine."
         )
-    if "syncs_s" not in run.limits:
+    if not any(row.processes for row in run.rows):
         found.append(
-            "**These figures are from before slices were paired**: all engines took turns, rounds of one case lay up "
-            "to seconds apart, after pauses of 50 ms, and a round had at most 50 calls. Their ratios vary more than "
-            "those that the method below gives."
+            "**These figures are from before the method below**: all engines took turns, rounds of one case lay up to "
+            "seconds apart, one process an engine. Their ratios vary more than those that it gives."
         )
     if run.environment.get("shortened"):
         found.append("**Some cases have three rounds only**: the run was behind the minutes that its profile has.")
@@ -145,12 +150,12 @@ def _busy(run: Run) -> list[str]:
 def _lost(run: Run) -> str:
     """What Sightline lost, first: nobody should have to search for it."""
     compared = [row for row in run.rows if row.ratio is not None]
-    lost = sorted((row for row in compared if row.ratio and row.ratio["high"] < 1), key=lambda row: row.ratio["median"])  # type: ignore[index]
+    lost = sorted((row for row in compared if row.ratio and row.ratio["high"] < 1), key=lambda row: row.ratio["value"])  # type: ignore[index]
     text = f"## Lost comparisons\n\nOf {len(compared)} comparisons, {len(lost)} are lost beyond noise"
     if not lost:
         return text + "."
     rows = (
-        (row.suite, row.data, row.case, row.name, _recall(row), _number(row.ratio["median"] if row.ratio else None))
+        (row.suite, row.data, row.case, row.name, _recall(row), _number(row.ratio["value"] if row.ratio else None))
         for row in lost
     )
     return text + ":\n\n" + _table(["suite", "data", "case", "faster engine", "its recall", "ratio"], rows)
@@ -187,14 +192,13 @@ def _row_cells(row: Row) -> Sequence[str]:
     if row.status != "ok" or row.median is None:
         return (row.name, "", "", row.problem or row.status, "", "", "")
     rate = row.per_second()
-    ratio = row.ratio
     return (
         f"**{row.name}**" if row.engine == "sightline" else row.name,
         "yes" if row.exact else "",
         _recall(row),
         f"{_number(row.median)} [{_number(row.least)} to {_number(row.most)}]",
         "" if rate is None else f"{rate:,.0f}",
-        "" if ratio is None else f"{ratio['median']:.2f} [{ratio['low']:.2f} to {ratio['high']:.2f}]",
+        row.ratio_shown(),
         "" if row.share is None else f"{row.share['value']:.0%} of {_LIMITS[row.share['of']]}",
     )
 

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.timing import Ratio
+from benchmarks.ratios import NOISY, Ratio
 
 __all__ = ["SCHEMA_VERSION", "EngineRecord", "Row", "Run", "merge", "read", "write"]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 # Of the environment: what differs from run to run.
 _OF_A_RUN = ("load_before", "cpu_of_others", "cpu_stolen", "shortened")
 
@@ -41,6 +41,8 @@ class Row:
     most: float | None = None
     rounds: list[float] = field(default_factory=list)
     beside: list[float] = field(default_factory=list)
+    processes: list[int] = field(default_factory=list)  # which pair of processes each round asked
+    disturbed: int = 0  # rounds that are left out because others had the CPUs
     ratio: dict[str, float] | None = None
     share: dict[str, Any] | None = None  # {"of": a limit of the machine, "value": 0..1}
     queries: int = 0  # in one call
@@ -54,6 +56,14 @@ class Row:
 
     def set_ratio(self, ratio: Ratio) -> None:
         self.ratio = asdict(ratio)
+
+    def ratio_shown(self) -> str:
+        """The ratio with its interval, and whether that is wide; empty where there is none."""
+        if self.ratio is None:
+            return ""
+        ratio = Ratio(**self.ratio)
+        noisy = ", noisy" if ratio.error > NOISY else ""
+        return f"{ratio.value:.2f} [{ratio.low:.2f} to {ratio.high:.2f}]{noisy}"
 
     def per_second(self) -> float | None:
         return self.queries / self.median * 1e3 if self.queries and self.median and self.unit == "ms" else None

@@ -7,7 +7,7 @@ import importlib
 from typing import Any
 
 import sightline as sl
-from benchmarks import command, data
+from benchmarks import command, data, peers
 from benchmarks.peers import SLOW_BUILDS
 from benchmarks.session import Session
 
@@ -17,17 +17,17 @@ __all__ = ["main", "profile_options"]
 # about speed, for tests of the harness.
 _PROFILES: dict[str, dict[str, dict[str, Any]]] = {
     "quick": {
-        "common": {"repeats": 9, "seconds": 1.0, "longest": 1.0, "minutes": 4.5, "slow_builds": SLOW_BUILDS},
+        "common": {"seconds": 0.7, "processes": 2, "longest": 1.0, "minutes": 4.5, "slow_builds": SLOW_BUILDS},
         "dense": {"rows": [5_000, 20_000], "batches": [1, 100], "approximate": True},
         "lexical": {"batches": [1, 100], "max_queries": 300},
         "hybrid": {"documents": 20_000, "check": 50},
         "ingest": {"rows": [20_000], "documents": 10_000, "index_documents": 10_000},
-        "open": {"rows": [20_000], "opens": 5, "documents": 10_000},
+        "open": {"rows": [20_000], "opens": 15, "documents": 10_000},
         "filter": {"rows": [20_000], "shares": [0.1, 0.001], "batches": [1]},
         "quality": {"max_queries": 300},
     },
     "full": {
-        "common": {"repeats": 15, "seconds": 8.0},
+        "common": {"seconds": 8.0},
         "dense": {"rows": [10_000, 100_000, 300_000], "approximate": True, "k": [10, 100]},
         "lexical": {},
         "hybrid": {},
@@ -37,7 +37,7 @@ _PROFILES: dict[str, dict[str, dict[str, Any]]] = {
         "quality": {},
     },
     "smoke": {
-        "common": {"repeats": 2, "seconds": 0.5},
+        "common": {"repeats": 2, "seconds": 0.5, "processes": 1},
         "dense": {"rows": [2000], "dim": 32, "batches": [1, 10], "vectors": ["embedding"], "check": 20},
         "lexical": {"documents": 500, "max_queries": 40, "batches": [1, 10], "check": 20, "index_documents": 100},
         "hybrid": {"documents": 500, "check": 10},
@@ -47,6 +47,7 @@ _PROFILES: dict[str, dict[str, dict[str, Any]]] = {
         "quality": {"documents": 500, "max_queries": 30},
     },
 }
+_MOST_TIME = 4.0  # times the seconds of a profile, where few of the engines are installed or asked for
 # How a profile's minutes are shared out among its suites: by what they take where every peer is installed.
 _WEIGHTS = {"dense": 38, "lexical": 10, "hybrid": 10, "ingest": 12, "open": 15, "filter": 4, "quality": 11}
 
@@ -64,7 +65,18 @@ def profile_options(profile: str, suite: str, given: argparse.Namespace) -> argp
         if value is not None and (hasattr(options, name) or name == "minutes"):
             setattr(options, name, value)
     options.threads = given.threads or command.SUITES[suite][2] or sl.cpu_info()["cpus"]
+    if given.seconds is None:
+        factor = min(_MOST_TIME, len(peers.ALL) / max(1, len(_present(given.peers))))
+        options.seconds *= factor
+        if factor >= 2 and profile == "quick" and given.processes is None:
+            options.processes = 3
     return options
+
+
+def _present(wanted: list[str] | None) -> set[str]:
+    """The engines that a run measures: fewer of them have more time each."""
+    tables = (peers.DENSE, peers.LEXICAL, peers.HYBRID)
+    return {n for table in tables for n, m in peers.chosen(table, wanted).items() if not peers.missing(m)}
 
 
 def main(argv: list[str]) -> int:
@@ -83,7 +95,7 @@ def main(argv: list[str]) -> int:
         type=float,
         help="where the run is behind, cases have three rounds only, and say so (default: 4.5 in the quick profile)",
     )
-    parser.set_defaults(profile="quick", repeats=None, seconds=None)
+    parser.set_defaults(profile="quick", repeats=None, seconds=None, precision=None, processes=None)
     given = parser.parse_args(argv)
     profile = given.profile
     suites = given.suites or list(command.SUITES)

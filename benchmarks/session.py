@@ -16,15 +16,18 @@ from typing import Any
 import numpy as np
 
 from benchmarks import peers
+from benchmarks.environment import others_seconds
 from benchmarks.limits import Limits
+from benchmarks.ratios import paired_ratio
 from benchmarks.results import EngineRecord, Row
-from benchmarks.timing import LEAST_ROUNDS, Timing, interleave, paired_ratio
+from benchmarks.timing import LEAST_ROUNDS, Timing, interleave
 from benchmarks.truth import Truth, WrongAnswer
 from benchmarks.workers import Contender, WorkerError, contenders
 
 __all__ = ["Entry", "Session", "input_folder"]
 
 _OURS = "sightline"
+_SHORT_BUILD_SECONDS = 2.0  # engines that start and build within it are measured in several processes
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,14 @@ class Session:
     ) -> Iterator[list[Contender]]:
         """Every engine of ``table`` that ``--peers`` wants, built one after another, with a record of each."""
         wanted = peers.chosen(table, self.options.peers)
-        with contenders(wanted, inputs, threads or self.threads, left_out=self.left_out(wanted)) as found:
+        with contenders(
+            wanted,
+            inputs,
+            threads or self.threads,
+            left_out=self.left_out(wanted),
+            processes=1 if self.late() else self.options.processes,
+            seconds=_SHORT_BUILD_SECONDS,
+        ) as found:
             for contender in found:
                 record = self._record(suite, data, contender)
                 print(f"  {_engine_line(record)}", flush=True)
@@ -151,8 +161,11 @@ class Session:
             {label: partial(entry.contender.round, entry.case) for label, entry in timed.items()},
             repeats=self.repeats(),
             seconds=self.options.seconds,
+            precision=self.options.precision,
+            processes=1 + max((len(entry.contender.more) for entry in timed.values()), default=0),
             reference=next((label for label, entry in timed.items() if entry.contender.name == _OURS), None),
             estimates=estimates,
+            others=others_seconds,
         )
         self.finish(list(rows.values()), {rows[label].name: timing for label, timing in times.items()})
         return list(rows.values())
@@ -212,8 +225,9 @@ class Session:
             if timing is not None:
                 row.rounds, row.beside = list(timing.rounds), list(timing.beside)
                 row.median, row.least, row.most = timing.median, timing.least, timing.most
+                row.processes, row.disturbed = list(timing.processes), timing.disturbed
                 if timing.beside:
-                    row.set_ratio(paired_ratio(timing.rounds, timing.beside))
+                    row.set_ratio(paired_ratio(timing.rounds, timing.beside, timing.processes))
         if rows:
             print(f" {rows[0].suite}: {rows[0].data}: {rows[0].case}")
         for row in rows:
@@ -274,7 +288,9 @@ def _row_line(row: Row) -> str:
     if row.recall is not None:
         parts.append(f"recall@{row.k} {row.recall:.4f}")
     if row.ratio is not None:
-        parts.append(f"ratio {row.ratio['median']:.2f} [{row.ratio['low']:.2f} to {row.ratio['high']:.2f}]")
+        parts.append(f"ratio {row.ratio_shown()}, {len(row.rounds)} rounds")
+    if row.disturbed:
+        parts.append(f"{row.disturbed} disturbed rounds left out")
     if row.share is not None:
         parts.append(f"{row.share['value']:.0%} of {row.share['of']}")
     return ", ".join(parts)

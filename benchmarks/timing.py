@@ -1,11 +1,17 @@
-"""Paired, interleaved rounds, so that a machine that slows down slows both engines of a pair; medians, spreads, ratios.
+"""Paired, interleaved rounds, so that a machine that slows down slows both engines of a pair; medians and spreads.
 
-A slice of an engine is one call that is not counted, then so many timed ones as take about 25 ms, each over another
-query. In a round, each engine's slice lies directly before or after one of the reference (Sightline), over the same
-queries, and which of both goes first alternates: of two slices a tenth of a second apart, a slow phase of a shared
-machine hits both or neither, and a drift cancels out. A slice ends when the threads of its engine sleep, because those
-of OpenMP and BLAS spin for milliseconds after a call and would take the next engine's CPUs. The uncounted call wakes an
-engine's own and brings its data back into the caches, as they are in a server that answers one query after another.
+A slice of an engine is some calls that are not counted, then so many timed ones as take 20 to 40 ms, each over another
+query. In a round, an engine's slice lies between two of the reference (Sightline) of half that length, over the same
+queries: of slices some 10 ms apart a slow phase of a shared machine hits all or none, a drift cancels out, and what an
+engine leaves behind in caches and CPUs counts for the slice after it as much as for the one before. A slice ends when
+the threads of its engine sleep, because those of OpenMP and BLAS spin for milliseconds after a call and would take the
+next engine's CPUs. The uncounted calls wake an engine's own and bring its data back into the caches, as they are in a
+server that answers one query after another.
+
+A round in which other processes had much of the CPUs is left out, so that a machine need not be quite idle. That is
+decided by their time, never by what was measured.
+
+Rounds go on until the ratio is known well enough, or its time is over: time goes where the noise is.
 """
 
 from __future__ import annotations
@@ -20,36 +26,46 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.ratios import paired_ratio
+
 __all__ = [
     "LEAST_ROUNDS",
-    "Ratio",
     "Timing",
     "calls_per_round",
     "interleave",
     "measure",
-    "paired_ratio",
     "run_round",
     "settle",
 ]
 
 LEAST_ROUNDS = 3
-_SLICE_SECONDS = 0.025
-_MOST_CALLS = 1024
-_WARM_SECONDS = 0.1  # a call that is longer needs no other before it
+_SURE_ROUNDS = 8  # an interval of fewer is too often narrow by chance
+_LOOK_EVERY = 4  # rounds: who looks after each ends too early by chance
+_SLICE_SECONDS = 0.02
+_MOST_CALLS = 4096
+_WARM_SECONDS = 0.005
+_LONG_SECONDS = 0.1  # a call that is longer needs no other before it
 _LEAST_PAUSE_SECONDS = 0.002
 _MOST_PAUSE_SECONDS = 0.2
 _BLIND_PAUSE_SECONDS = 0.05  # where the states of threads cannot be read
-_RESAMPLES = 1000
+_DISTURBED = 0.2  # of all CPU time in a round, by others
+_CLOCK_SECONDS = 0.03  # the kernel's count of CPU time is not finer than that
+_CPUS = os.cpu_count() or 1
+_MOST_SHARE = 3.0  # of ``seconds`` that a noisy engine may take where others need less
 
-RoundOf = Callable[[int, int], float]  # (number of the first call, calls) -> milliseconds of one call
+RoundOf = Callable[[int, int, int], float]  # (number of the first call, calls, process) -> milliseconds of one call
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds of one call: each round's median, and what the reference took beside it in the same round."""
+    """Milliseconds of one call: each round's median, what the reference took beside it in the same round, and which
+    pair of processes it was. ``disturbed``: how many rounds were left out because others had the CPUs.
+    """
 
     rounds: tuple[float, ...]
     beside: tuple[float, ...] = ()
+    processes: tuple[int, ...] = ()
+    disturbed: int = 0
 
     @property
     def median(self) -> float:
@@ -64,24 +80,19 @@ class Timing:
         return max(self.rounds)
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """The median over rounds of one engine's time over another's in the same round, and its 95 % bootstrap interval."""
-
-    median: float
-    low: float
-    high: float
-
-
 def run_round(call: Callable[[int], object], first: int, calls: int) -> float:
-    """One slice: calls number ``first`` (not counted) to ``first + calls``; the median in milliseconds."""
-    start = time.perf_counter()
+    """One slice: call number ``first``, again and again until all is warm (not counted), then those numbered after it;
+    the median in milliseconds.
+    """
+    begin = time.perf_counter()
     call(first)
-    warming = time.perf_counter() - start
+    warming = time.perf_counter() - begin
     times = np.empty(calls)
-    if calls == 1 and warming > _WARM_SECONDS:
+    if calls == 1 and warming > _LONG_SECONDS:
         times[0] = warming
     else:
+        while time.perf_counter() - begin < _WARM_SECONDS:
+            call(first)
         for number in range(calls):
             start = time.perf_counter()
             call(first + 1 + number)
@@ -117,10 +128,10 @@ def _others_sleep(tasks: Path) -> bool:
     return True
 
 
-def calls_per_round(seconds_a_call: float) -> int:
-    """A power of two, so that two runs nearly always measure over the same queries."""
-    wanted = np.clip(_SLICE_SECONDS / max(seconds_a_call, 1e-9), 1, _MOST_CALLS)
-    return int(2 ** np.floor(np.log2(wanted)))
+def calls_per_round(seconds_a_call: float, parts: int = 1) -> int:
+    """A power of two, so that two runs nearly always measure over the same queries. ``parts``: slices in a round."""
+    wanted = np.clip(_SLICE_SECONDS / parts / max(seconds_a_call, 1e-9), 1, _MOST_CALLS)
+    return int(2 ** np.ceil(np.log2(wanted)))
 
 
 def interleave(
@@ -128,72 +139,88 @@ def interleave(
     *,
     repeats: int,
     seconds: float,
+    precision: float = 0.0,
     reference: str | None = None,
     estimates: Mapping[str, float] | None = None,
+    processes: int = 1,
+    others: Callable[[], float] = lambda: 0.0,
 ) -> dict[str, Timing]:
-    """Time each engine in ``repeats`` rounds; with a ``reference`` each slice has one of it directly beside.
+    """Time each engine in at most ``repeats`` rounds; with a ``reference`` each has slices of it before and after.
 
     ``rounds_of`` gives for each engine what ``run_round`` does with its call; ``estimates`` are milliseconds of a call
-    where they are known already. An engine that has used up ``seconds`` sits out the rounds that remain, but each has
-    three. The order rotates from round to round.
+    where they are known already. An engine has three rounds, and more until the interval of its ratio is within
+    ``precision`` of it, ``seconds`` an engine are used up by all together, or it alone has used up three times as much.
+    The order rotates from round to round, and so does the number of the process that is asked, of ``processes``.
+    ``others`` gives the CPU seconds that other processes have used so far.
     """
     known = estimates or {}
-    calls = {
-        name: calls_per_round((known[name] if name in known else one_round(0, 1)) / 1e3)
-        for name, one_round in rounds_of.items()
-    }
-    taken: dict[str, list[float]] = {name: [] for name in rounds_of}
-    beside: dict[str, list[float]] = {name: [] for name in rounds_of}
+    usual = {name: (known[name] if name in known else one(0, 1, 0)) / 1e3 for name, one in rounds_of.items()}
+    calls = {name: calls_per_round(value, parts=2 if name == reference else 1) for name, value in usual.items()}
+    rounds: dict[str, list[_Round]] = {name: [] for name in rounds_of}
     spent = dict.fromkeys(rounds_of, 0.0)
-    others = [name for name in rounds_of if name != reference] or list(rounds_of)
-    paired = reference in rounds_of and reference not in others
+    rivals = [name for name in rounds_of if name != reference] or list(rounds_of)
+    partner = reference if reference in rounds_of and reference not in rivals else None
+
+    def done(name: str) -> bool:
+        if len(rounds[name]) < LEAST_ROUNDS:
+            return False
+        if sum(spent.values()) > seconds * len(rivals) or spent[name] > seconds * _MOST_SHARE:
+            return True
+        known = _timing(rounds[name])
+        if not precision or len(known.rounds) < _SURE_ROUNDS or len(known.rounds) % _LOOK_EVERY:
+            return False
+        against = known.beside or (1.0,) * len(known.rounds)
+        return paired_ratio(known.rounds, against, known.processes).error <= precision
+
     for number in range(repeats):
-        at = number % len(others)
-        first = number * (_MOST_CALLS + 1)
+        at = number % len(rivals)
+        first, process = number * (_MOST_CALLS + 1), number % processes
         of_reference = []
-        for name in others[at:] + others[:at]:
-            if number >= LEAST_ROUNDS and spent[name] > seconds:
+        for name in rivals[at:] + rivals[:at]:
+            if done(name):
                 continue
-            start = time.perf_counter()
-            for turn in _turns(name, reference if paired else None, number):
-                milliseconds = rounds_of[turn](first, calls[turn])
-                if turn == name:
-                    taken[name].append(milliseconds)
-                else:
-                    beside[name].append(milliseconds)
-                    of_reference.append(milliseconds)
-            spent[name] += time.perf_counter() - start
-        if reference is not None and of_reference:
-            taken[reference].append(float(np.median(of_reference)))
-    return {name: Timing(tuple(taken[name]), tuple(beside[name])) for name in rounds_of}
+            before, start = others(), time.perf_counter()
+            turns = (name,) if partner is None else (partner, name, partner)
+            found = [rounds_of[turn](first, calls[turn], process) for turn in turns]
+            taken = time.perf_counter() - start
+            beside = None if partner is None else float(np.sqrt(found[0] * found[-1]))
+            disturbed = others() - before > max(_DISTURBED * taken * _CPUS, _CLOCK_SECONDS)
+            rounds[name].append(_Round(found[len(found) // 2], beside, process, disturbed))
+            of_reference.append(rounds[name][-1])
+            spent[name] += taken
+        if partner is not None and of_reference:
+            quiet = [one for one in of_reference if not one.disturbed]
+            middle = float(np.median([one.beside for one in quiet or of_reference]))  # type: ignore[arg-type]
+            rounds[partner].append(_Round(middle, None, process, not quiet))
+    return {name: _timing(found) for name, found in rounds.items()}
 
 
-def _turns(name: str, reference: str | None, number: int) -> tuple[str, ...]:
-    if reference is None:
-        return (name,)
-    return (reference, name) if number % 2 == 0 else (name, reference)
+@dataclass(frozen=True)
+class _Round:
+    milliseconds: float
+    beside: float | None
+    process: int
+    disturbed: bool
+
+
+def _timing(rounds: Sequence[_Round]) -> Timing:
+    """The rounds that were not disturbed; all, where fewer than three are left."""
+    kept = [one for one in rounds if not one.disturbed]
+    if len(kept) < LEAST_ROUNDS:
+        kept = list(rounds)
+    return Timing(
+        tuple(one.milliseconds for one in kept),
+        tuple(one.beside for one in kept if one.beside is not None),
+        tuple(one.process for one in kept),
+        len(rounds) - len(kept),
+    )
 
 
 def measure(calls: Mapping[str, Callable[[], object]], *, repeats: int, seconds: float) -> dict[str, Timing]:
     """``interleave`` for calls of this process that are the same each time; ``seconds`` are those of all together."""
 
-    def numbered(call: Callable[[], object], first: int, count: int) -> float:
+    def numbered(call: Callable[[], object], first: int, count: int, process: int) -> float:
         return run_round(lambda _: call(), first, count)
 
     rounds_of = {name: partial(numbered, call) for name, call in calls.items()}
     return interleave(rounds_of, repeats=repeats, seconds=seconds / max(1, len(calls)))
-
-
-def paired_ratio(slow: Sequence[float], fast: Sequence[float]) -> Ratio:
-    """How many times longer ``slow`` takes than ``fast``, round by round, so that what slows both cancels out."""
-    rounds = min(len(slow), len(fast))
-    ratios = np.asarray(slow[:rounds]) / np.asarray(fast[:rounds])
-    low, high = bootstrap_interval(ratios)
-    return Ratio(float(np.median(ratios)), low, high)
-
-
-def bootstrap_interval(values: np.typing.NDArray[np.float64]) -> tuple[float, float]:
-    """The 95 % interval of the median by resampling, with a fixed seed: the same figures give the same interval."""
-    picks = np.random.default_rng(0).integers(0, len(values), (_RESAMPLES, len(values)))
-    low, high = np.quantile(np.median(values[picks], axis=1), (0.025, 0.975))
-    return float(low), float(high)

@@ -7,9 +7,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,7 @@ class Contender:
     built: dict[str, Any] | None = None
     problem: str | None = None  # "not installed: ..." or the message of its failure
     worker: Worker | None = None
+    more: list[Worker] = field(default_factory=list)  # other processes with the same index, built anew
     folder: Path | None = None
     left_out: bool = False
 
@@ -135,10 +137,18 @@ class Contender:
             reply = self.worker.ask("answers", case=case, count=count, path=str(path))
             return np.load(path), reply["bytes_read"], reply["milliseconds"]
 
-    def round(self, case: dict[str, Any], first: int, calls: int) -> float:
+    def round(self, case: dict[str, Any], first: int, calls: int, process: int = 0) -> float:
+        """Milliseconds of one call in a slice of ``run_round``; in process number ``process``, as far as there are."""
         assert self.worker is not None
-        milliseconds: float = self.worker.ask("round", case=case, first=first, calls=calls)["milliseconds"]
+        worker = [self.worker, *self.more][process % (1 + len(self.more))]
+        milliseconds: float = worker.ask("round", case=case, first=first, calls=calls)["milliseconds"]
         return milliseconds
+
+    def close(self) -> None:
+        for worker in [self.worker, *self.more]:
+            if worker is not None:
+                worker.close()
+        self.worker, self.more = None, []
 
 
 @contextmanager
@@ -150,9 +160,14 @@ def contenders(
     build: bool = True,
     folder: Path | None = None,
     left_out: Mapping[str, str] | None = None,
+    processes: int = 1,
+    seconds: float = 0.0,
 ) -> Iterator[list[Contender]]:
     """Start every engine of ``table`` and build it, one at a time; those that are missing or fail stay as gaps, and so
     do those of ``left_out``, with the reason that it gives.
+
+    ``processes``: an engine that is started and built within ``seconds`` is so again, in so many processes: what
+    differs between two of them (memory layout, threads) is then seen within a run.
     """
     found: list[Contender] = []
     with tempfile.TemporaryDirectory(dir=folder) as folders:
@@ -170,17 +185,27 @@ def contenders(
                     continue
                 contender.folder = Path(folders) / name
                 contender.folder.mkdir()
+                start = time.perf_counter()
                 contender.worker = Worker(module, threads, inputs, contender.folder)
                 if not build:
                     continue
                 try:
                     contender.built = contender.worker.ask("build")
+                    if time.perf_counter() - start <= seconds:
+                        _build_more(contender, processes - 1, threads, inputs)
                 except WorkerError as error:
                     contender.problem = f"failed: {error}"
-                    contender.worker.close()
-                    contender.worker = None
+                    contender.close()
             yield found
         finally:
             for contender in found:
-                if contender.worker is not None:
-                    contender.worker.close()
+                contender.close()
+
+
+def _build_more(contender: Contender, count: int, threads: int, inputs: Path) -> None:
+    assert contender.folder is not None
+    for number in range(count):
+        folder = contender.folder.with_name(f"{contender.name}.{number + 1}")
+        folder.mkdir()
+        contender.more.append(Worker(contender.module, threads, inputs, folder))
+        contender.more[-1].ask("prepare")

@@ -8,7 +8,7 @@ from benchmarks.workers import Contender
 
 
 def _row(engine, *, ratio=None, median=1.0):
-    found = None if ratio is None else {"median": ratio, "low": ratio, "high": ratio}
+    found = None if ratio is None else {"value": ratio, "low": ratio, "high": ratio}
     return Row("lexical", "data", "case", engine, median=median, ratio=found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks import peers, report, results
+from benchmarks.run import profile_options
 from benchmarks.workers import Contender, WorkerError, contenders, environment_for
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -124,6 +126,31 @@ def test_a_peer_that_is_not_installed_is_a_gap(monkeypatch, tmp_path):
         assert (left.worker, left.problem, left.gap) == (None, "it builds for long", "left out")
 
 
+def test_an_engine_that_builds_quickly_is_asked_in_several_processes(tmp_path):
+    np.save(tmp_path / "rows.npy", np.eye(4, dtype=np.float32))
+    np.save(tmp_path / "queries.npy", np.eye(4, dtype=np.float32))
+    table = {"numpy": "numpy_dense"}
+    case = {"what": "search", "setting": 0, "k": 2, "batch": 1}
+    with contenders(table, tmp_path, 1, processes=3, seconds=60) as (engine,):
+        workers = [engine.worker, *engine.more]
+        assert len(workers) == 3
+        for process in range(4):
+            assert engine.round(case, 0, 1, process) > 0
+        engine.more[0].close()
+        with pytest.raises((WorkerError, ValueError)):  # the second and the fifth round are those of the second process
+            engine.round(case, 0, 1, 4)
+        assert engine.round(case, 0, 1, 3) > 0
+    with contenders(table, tmp_path, 1, processes=3, seconds=0) as (engine,):
+        assert engine.more == []
+
+
+def test_fewer_engines_have_more_time_each():
+    given = argparse.Namespace(peers=["numpy"], seconds=None, processes=None, threads=1)
+    assert profile_options("quick", "dense", given).seconds == pytest.approx(2.8)
+    given.seconds = 0.5
+    assert profile_options("quick", "dense", given).seconds == 0.5
+
+
 def test_an_engine_that_fails_keeps_its_message(tmp_path):
     np.save(tmp_path / "rows.npy", np.eye(4, dtype=np.float32))
     np.save(tmp_path / "queries.npy", np.eye(4, dtype=np.float32))
@@ -152,7 +179,7 @@ def test_every_engine_is_described_and_known():
 def test_the_report_shows_gaps_and_lost_comparisons(run_file):
     run = results.read(run_file)
     peer = next(row for row in run.rows if row.ratio is not None)
-    peer.ratio = {"median": 0.5, "low": 0.4, "high": 0.6}
+    peer.ratio = {"value": 0.5, "low": 0.4, "high": 0.6}
     gap = next(row for row in run.rows if row.engine == "numpy")
     gap.status, gap.problem, gap.median, gap.ratio = "missing", "not installed: numpy", None, None
     run.environment |= {"cpu_of_others": 0.01, "cpu_stolen": 0.0, "shortened": False}

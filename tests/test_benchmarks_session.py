@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -20,6 +22,12 @@ LIMITS = Limits(
 )
 
 
+@pytest.fixture(autouse=True)
+def idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever else uses the CPUs of a test's machine is none of its business."""
+    monkeypatch.setattr("benchmarks.session.others_seconds", lambda: 0.0)
+
+
 class Made(Contender):
     """An engine whose calls take so many milliseconds, by its own word."""
 
@@ -30,7 +38,7 @@ class Made(Contender):
         self.fails = fails
         self.asked: list[int] = []
 
-    def round(self, case: dict[str, Any], first: int, calls: int) -> float:
+    def round(self, case: dict[str, Any], first: int, calls: int, process: int = 0) -> float:
         if self.fails:
             raise WorkerError("ValueError: broken")
         self.asked.append(calls)
@@ -38,7 +46,8 @@ class Made(Contender):
 
 
 def made_session(**options: Any) -> Session:
-    defaults = {"threads": 2, "repeats": 5, "seconds": 1.0, "longest": None, "minutes": None}
+    defaults = {"threads": 2, "repeats": 5, "seconds": 1.0, "precision": 0.03, "processes": 1}
+    defaults |= {"longest": None, "minutes": None}
     return Session(argparse.Namespace(**{**defaults, **options}), LIMITS)
 
 
@@ -51,8 +60,9 @@ def compare(session: Session, *engines: Contender, **options: Any) -> dict[str, 
 
 def test_ratios_are_paired_with_sightline() -> None:
     rows = compare(made_session(), Made("sightline", 2.0), Made("peer", 6.0))
-    assert rows["peer"].ratio == {"median": 3.0, "low": 3.0, "high": 3.0}
-    assert rows["peer"].beside == rows["sightline"].rounds == [2.0] * 5
+    assert rows["peer"].ratio == pytest.approx({"value": 3.0, "low": 3.0, "high": 3.0})
+    assert rows["peer"].beside == rows["sightline"].rounds == pytest.approx([2.0] * 5)
+    assert rows["peer"].processes == [0] * 5
     assert rows["sightline"].ratio is None
 
 
@@ -123,6 +133,20 @@ def test_strict_runs_end_with_an_error_where_something_failed_or_is_missing() ->
             command._refuse_gaps(bad, {"sightline", "numpy"})
     with pytest.raises(SystemExit, match="no exact answer was compared"):
         command._refuse_gaps(run(sightline="missing"), {"numpy"})
+
+
+def test_own_children_are_not_others() -> None:
+    if not os.path.exists("/proc/thread-self/children"):
+        pytest.skip("Linux tells who the children are")
+    before = environment._living_children()
+    code = "import time; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass\ntime.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code]) as child:
+        end = time.monotonic() + 60
+        while environment._living_children() < before + 0.25:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        child.kill()
+    assert np.isfinite(environment.others_seconds())
 
 
 def test_who_else_used_the_cpus() -> None:
