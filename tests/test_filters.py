@@ -117,7 +117,7 @@ def test_groups_of_equal_values_agree_with_the_model(seed, monkeypatch):
     monkeypatch.setattr("sightline.column_streams._SCANS_BEFORE_GROUPS", 2)
     rng = random.Random(seed)
     # Fields of one kind that all rows have are those that scan for what many rows have.
-    kinds = [lambda: rng.choice([f"s{i}" for i in range(40)]), lambda: rng.randrange(40), lambda: _random_value(rng)]
+    kinds = [lambda: rng.choice([f"s{i}" for i in range(100)]), lambda: rng.randrange(100), lambda: _random_value(rng)]
     metadatas: list[dict] = []
     columns = Columns()
     few = 0

@@ -56,7 +56,7 @@ _SCANS_BEFORE_GROUPS = 4
 # They are grouped again once a greater share of the values came later. And what a greater share of the rows has is
 # scanned for: a vector comparison is faster than setting so many bits one by one.
 _LATER_SHARE = 16
-_SCANNED_SHARE = 16
+_SCANNED_SHARE = 64
 # Below this every integer is a float64.
 _LEAST_INEXACT = 2.0**53
 _NO_ROWS = np.empty(0, dtype=np.int32)
