@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import sqlite3
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -236,3 +237,17 @@ def test_verify_finds_what_contradicts_itself(
     damage(folder)
     with pytest.raises(CorruptIndexError, match=message), HybridIndex.open(folder) as index:
         index.verify()
+
+
+def test_a_manifest_with_a_column_too_many_is_damage(tmp_path: Path) -> None:
+    # One flipped bit in the text of the schema can do that.
+    folder = tmp_path / "kb"
+    with HybridIndex(folder) as index:
+        index.add([{"id": "a", "text": "one"}])
+        index.flush()
+    connection = sqlite3.connect(folder / "sightline.db")
+    connection.execute("ALTER TABLE segments ADD COLUMN more INTEGER NOT NULL DEFAULT 0")
+    connection.commit()
+    connection.close()
+    with pytest.raises(CorruptIndexError, match="manifest"):
+        HybridIndex.open(folder, read_only=True)

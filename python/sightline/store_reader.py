@@ -53,7 +53,7 @@ class Reader:
 
     def settings(self) -> dict[str, str]:
         """Return what the index was made with, as JSON by name."""
-        found = dict(self._connection.execute("SELECT * FROM settings"))
+        found = dict(self._connection.execute("SELECT key, value FROM settings"))
         for key in (ADAPTER, ADAPTER_HASH):
             found.pop(key, None)
         check = found.pop(SETTINGS_HASH, None)
@@ -83,7 +83,8 @@ class Reader:
     def segments(self) -> list[Segment]:
         """Return the manifest, in the order of rows."""
         rows = self._connection.execute("SELECT * FROM segments ORDER BY first").fetchall()
-        if not all(type(value) is int and value >= 0 for row in rows for value in row):
+        # Five columns before schema version 3; damage to the text of the schema may make more of them.
+        if not all(len(row) in (5, 6) and all(type(value) is int and value >= 0 for value in row) for row in rows):
             raise self.damaged("its manifest of segments cannot be read")
         found = [Segment(*row) for row in rows]
         for before, after in itertools.pairwise(found):
