@@ -97,6 +97,32 @@ def test_many_small_writes_are_sealed_and_merged_in_the_background(
         assert index.verify()["documents"] == 150
 
 
+def test_a_write_as_maintenance_ends_is_seen_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sightline.maintenance, "_SEAL_ROWS", 1)
+    keeper = sightline.maintenance.MaintainedKeeper
+    step = keeper._maintain_once
+    late: list[bool] = []
+
+    with HybridIndex(tmp_path / "kb", durability="os") as index:
+
+        def step_then_write(self: Any) -> bool:
+            worked = step(self)
+            if not worked and not late:  # nothing is left to do, but the thread has not ended yet
+                writer = threading.Thread(target=index.upsert, args=([Document("late", "late")],))
+                writer.start()
+                writer.join(30)
+                late.append(writer.is_alive())
+            return worked
+
+        monkeypatch.setattr(keeper, "_maintain_once", step_then_write)
+        index.upsert([Document("early", "early")])
+        until = time.monotonic() + 30
+        while (not late or index.stats()["unsealed"]) and time.monotonic() < until:
+            time.sleep(0.01)
+        assert late == [False]
+        assert index.stats()["unsealed"] == 0
+
+
 def test_a_failure_in_the_background_is_kept_for_stats_and_raised_by_flush(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -534,8 +560,10 @@ def test_close_waits_for_a_reader_that_looks_for_commits(tmp_path: Path) -> None
 
 def test_an_index_that_nobody_closed_ends_its_maintenance_before_the_interpreter(tmp_path: Path) -> None:
     code = f"""
-import time, sightline.durable, sightline as sl
+import threading, time, sightline.durable, sightline as sl
+begun = threading.Event()
 def step(keeper):
+    begun.set()
     time.sleep(0.5)
     print("finished", flush=True)
     return True
@@ -543,6 +571,7 @@ sightline.maintenance._SEAL_ROWS = 1
 sightline.durable.DurableKeeper._maintain_once = step
 index = sl.HybridIndex({str(tmp_path / "kb")!r})
 index.add(["text"])
+begun.wait()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "finished\n"

@@ -51,6 +51,7 @@ class MaintainedKeeper(FollowingKeeper):
     def __init__(self, folder: Path, store: Store, given: Settings) -> None:
         super().__init__(folder, store, given)
         self._maintenance: threading.Thread | None = None
+        self._serving = self._asked = False  # whether the thread will look for work, and has to once more
         self._maintenance_error: SightlineError | None = None
         self._closing = False
         self._least_number = 0  # of the next segment, after files whose numbers a failed commit may yet name
@@ -60,6 +61,7 @@ class MaintainedKeeper(FollowingKeeper):
 
     def _forked(self) -> None:
         super()._forked()
+        self._serving = False  # the thread is the parent's
         self._unremoved = []  # which are the parent's to remove
 
     def check_writable(self) -> None:
@@ -88,24 +90,38 @@ class MaintainedKeeper(FollowingKeeper):
 
     def _start_maintenance(self) -> None:
         with self.publishing:
-            running = self._maintenance is not None and self._maintenance.is_alive()
-            if not self.background or running or self._closing:
+            if not self.background or self._closing:
+                return
+            self._asked = True
+            if self._serving:
                 return
             self._maintenance = threading.Thread(target=self._maintain, name="sightline-maintenance", daemon=True)
             self._maintenance.start()
+            self._serving = True
             _maintained.add(self)
+
+    def _is_asked(self) -> bool:
+        """Take the request to look for work. The thread ends with the last, so that none falls between two threads."""
+        with self.publishing:
+            asked, self._asked = self._asked and not self._closing, False
+            self._serving = asked
+            return asked
 
     def _maintain(self) -> None:
         try:
-            while not self._closing:
-                with self._maintaining:
-                    worked = self._maintain_once()
-                    self._discard()
-                    if not worked:
-                        break
-            self._maintenance_error = None
-        except SightlineError as error:  # nothing is lost: the rows stay where they are, and the next write tries again
-            self._maintenance_error = error
+            while self._is_asked():
+                worked = True
+                while worked and not self._closing:
+                    with self._maintaining:
+                        worked = self._maintain_once()
+                        self._discard()
+                self._maintenance_error = None
+        except BaseException as error:
+            with self.publishing:
+                self._serving = False
+            if not isinstance(error, SightlineError):
+                raise
+            self._maintenance_error = error  # nothing is lost: the rows stay, and the next write tries again
 
     def _maintain_once(self) -> bool:
         if self._tail_rows() >= self._seal_rows():
