@@ -72,7 +72,8 @@ void Pass::score_first(std::span<const std::size_t> begins) {
   std::vector<Hit> hits(total);
   const auto prefetch = [&](std::size_t i) {
     if (i < total && (wanted[i].row != wanted[i - 1].row || wanted[i].segment != wanted[i - 1].segment)) {
-      segment_at(wanted[i].segment).prefetch_hit(wanted[i].row);
+      segment_at(wanted[i].segment).prefetch(wanted[i].row);
+      segment_at(wanted[i].segment).prefetch_id(wanted[i].row);
     }
   };
   parallel::parallel_for((total + kScoresATask - 1) / kScoresATask, [&](std::size_t task, std::size_t) {
@@ -125,8 +126,9 @@ std::vector<Hit> Pass::finish(std::size_t q, SearchStats& stats) {
           if (stray_rows_) {
             segment_at(ahead.segment).prefetch_stray(ahead.row);
           } else {
-            segment_at(ahead.segment).prefetch_hit(ahead.row);
+            segment_at(ahead.segment).prefetch(ahead.row);
           }
+          segment_at(ahead.segment).prefetch_id(ahead.row);
         }
         hits[i - begin] = exact_hit(q, candidates[i].segment, candidates[i].row);
       }

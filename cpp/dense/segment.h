@@ -71,6 +71,7 @@ class Segment {
     for (std::size_t byte = 0; byte < std::min(row_bytes(), kMostBytes); byte += 64) __builtin_prefetch(data + byte);
     if (norms_.size() != 0) __builtin_prefetch(norms_.data() + row);
   }
+  // The same of a row that will be read as stray_row().
   void prefetch_stray(std::size_t row) const noexcept {
     if (!copies_stray_rows_) {
       prefetch(row);
@@ -78,11 +79,8 @@ class Segment {
       __builtin_prefetch(norms_.data() + row);
     }
   }
-  // The same of a row that will be a hit, probably: its id, too.
-  void prefetch_hit(std::size_t row) const noexcept {
-    prefetch(row);
-    __builtin_prefetch(ids_.data() + row);
-  }
+  // Asks for the id of a row that will be a hit, probably.
+  void prefetch_id(std::size_t row) const noexcept { __builtin_prefetch(ids_.data() + row); }
 
   // Cosine only: |x| in float64.
   double norm(std::size_t row) const noexcept { return norms_[row]; }

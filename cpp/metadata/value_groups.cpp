@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "core/error.h"
+#include "core/mix64.h"
 
 namespace sightline::metadata {
 namespace {
@@ -33,8 +34,8 @@ ValueGroups ValueGroups::of_numbers(std::span<const double> numbers, std::span<c
 // Where a number is in the table, or the free slot where it belongs.
 std::size_t ValueGroups::slot_of(double number) const noexcept {
   const std::size_t mask = slots_.size() - 1;
-  const std::uint64_t mixed = std::bit_cast<std::uint64_t>(number + 0.0) * 0x9E3779B97F4A7C15ULL;  // -0 + 0 is 0
-  std::size_t slot = static_cast<std::size_t>(mixed >> 32) & mask;
+  // All bits mixed: those of small integers differ in a few of the upper ones only. -0 + 0 is 0.
+  std::size_t slot = static_cast<std::size_t>(mix64(std::bit_cast<std::uint64_t>(number + 0.0))) & mask;
   while (slots_[slot].code >= 0 && slots_[slot].number != number) slot = (slot + 1) & mask;
   return slot;
 }

@@ -43,20 +43,20 @@ SectionFile::~SectionFile() {
 
 std::shared_ptr<const SectionFile> SectionFile::open(const std::filesystem::path& path, ContentKind kind, bool use_mmap,
                                                      bool verify_sections) {
-  std::shared_ptr<SectionFile> file(new SectionFile);
-  file->path_ = path;
-  file->map_or_read(use_mmap, false);
-  file->parse(kind);
-  if (verify_sections) file->verify_checksums();
-  return file;
+  return open(path, kind, use_mmap, verify_sections, false);
 }
 
 std::shared_ptr<const SectionFile> SectionFile::open_for_copies(const std::filesystem::path& path, ContentKind kind, bool use_mmap) {
+  return open(path, kind, use_mmap, true, true);
+}
+
+std::shared_ptr<SectionFile> SectionFile::open(const std::filesystem::path& path, ContentKind kind, bool use_mmap,
+                                               bool verify_sections, bool for_copies) {
   std::shared_ptr<SectionFile> file(new SectionFile);
   file->path_ = path;
-  file->map_or_read(use_mmap, true);
+  file->map_or_read(use_mmap, for_copies);
   file->parse(kind);
-  file->verify_checksums();
+  if (verify_sections) file->verify_checksums();
   return file;
 }
 

@@ -88,6 +88,8 @@ class SectionFile {
   const SectionEntry* find(std::uint32_t kind, std::uint32_t index) const noexcept;
   [[noreturn]] void fail_size(std::uint32_t kind, std::uint32_t index, std::size_t size_bytes) const;
   [[noreturn]] void fail_corrupt(const std::string& what) const;
+  static std::shared_ptr<SectionFile> open(const std::filesystem::path& path, ContentKind kind, bool use_mmap, bool verify_sections,
+                                           bool for_copies);
   void map_or_read(bool use_mmap, bool for_copies);
   void parse(ContentKind kind);
   void verify_checksums() const;
