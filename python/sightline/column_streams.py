@@ -51,7 +51,8 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 }
 # Up to this many values, one vector comparison each is cheaper than a look-up table or a sort.
 _FEW = 8
-# Rows are grouped by their values once so many filters looked for equal ones: grouping costs about as much.
+# Rows are grouped by their values at the fourth look for equal ones, which costs about as much. A search that does not
+# find its rows at once looks twice, so that is its second filter.
 _SCANS_BEFORE_GROUPS = 4
 # They are grouped again once a greater share of the values came later. And what a greater share of the rows has is
 # scanned for: a vector comparison is faster than setting so many bits one by one.

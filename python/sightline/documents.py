@@ -143,8 +143,8 @@ def parsed_documents(documents: object, batch_size: int) -> Iterator[tuple[list[
     """Check a stream of documents and yield it in batches, and their vectors beside them.
 
     Each yielded document has a str id (32 random hexadecimal digits, a UUID, where the caller gave none, so that it
-    cannot collide), plain JSON metadata that shares nothing with the caller's, and no vector; that is finite float32,
-    or None.
+    cannot collide), plain JSON metadata that shares nothing with the caller's, and no vector: that stands beside it,
+    finite float32 (dim,), or None.
 
     Parameters: documents : iterable of Document, dict of the same keys (``text`` or ``vector`` required), or str
     Raises:     InvalidInputError naming the position and, where it has one, the id of the offending document
