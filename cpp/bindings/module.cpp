@@ -17,4 +17,5 @@ PYBIND11_MODULE(_core, m) {
   sightline::bindings::register_hybrid(m);
   sightline::bindings::register_columns(m);
   sightline::bindings::register_metadata(m);
+  sightline::bindings::register_contents(m);
 }

@@ -1,7 +1,7 @@
 """Types of the native core (cpp/bindings). Private: arguments must be the exact arrays that the wrappers prepare."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, type_check_only
+from typing import Any, TypeAlias, TypeVar, type_check_only
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ _Floats: TypeAlias = NDArray[np.float32]
 _Ids: TypeAlias = NDArray[np.int64]
 _Bools: TypeAlias = NDArray[np.bool_]
 _Tokens: TypeAlias = list[str] | list[list[str]]
+_Hit = TypeVar("_Hit")
 _Clause: TypeAlias = tuple[list[str], bool, bool]  # terms, phrase, excluded
 _Clauses: TypeAlias = list[list[_Clause]]  # of each query, or none at all
 
@@ -161,6 +162,26 @@ def flat_copy(metadata: object) -> dict[str, Any] | None: ...
 def is_flat(metadata: dict[str, Any]) -> bool: ...
 def digest_of_rows(rows: _Ids) -> int: ...
 def encode_metadata(metadatas: list[dict[str, Any]]) -> list[str | None]: ...
+def content_hash(row: int, flags: int, name: str, metadata: str | None, title: str | None, text: str) -> bytes: ...
+def content_rows(
+    rows: list[int],
+    names: list[str],
+    flags: list[int],
+    metadata: list[str | None],
+    titles: list[str | None],
+    texts: list[str],
+) -> list[tuple[int, str, int, bytes, bytes | None, str | None, int, str | None, str]]: ...
+def checked_contents(
+    fetched: list[tuple[Any, ...]], rows: list[int], decode: Callable[[str], Any]
+) -> list[tuple[str, str, str | None, dict[str, Any]]] | int | None: ...
+def plain_hits(
+    hit_type: type[_Hit],
+    contents: list[tuple[str, str, str | None, dict[str, Any]]],
+    scores: NDArray[np.float64],
+    dense: NDArray[np.float64],
+    lexical: NDArray[np.float64],
+    first_rank: int,
+) -> list[_Hit]: ...
 
 class ValueGroups(metaclass=_Pybind11Type):
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...  # made by the following only

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline import _core
 from sightline.columns import Mask
 from sightline.convex_search import search_convex
 from sightline.documents import Document, Hit, copy_plain, searched_text
@@ -124,28 +125,8 @@ def plain_hits(state: State, request: Request) -> list[list[Hit]]:
     found = []
     for answer in _answers(state, request, request.selection.wanted):
         contents = state.table.contents(answer.ids[offset:])
-        scores = zip(
-            answer.scores[offset:].tolist(),
-            answer.dense[offset:].tolist(),
-            answer.lexical[offset:].tolist(),
-            strict=True,
-        )
-        hits: list[Hit] = []
-        for (name, text, title, metadata), (score, dense, lexical) in zip(contents, scores, strict=True):
-            # NaN is not equal to itself.
-            hits.append(
-                Hit(
-                    name,
-                    text,
-                    title,
-                    metadata,
-                    score,
-                    offset + len(hits) + 1,
-                    dense if dense == dense else None,
-                    lexical if lexical == lexical else None,
-                )
-            )
-        found.append(hits)
+        scores = answer.scores[offset:], answer.dense[offset:], answer.lexical[offset:]
+        found.append(_core.plain_hits(Hit, contents, *scores, offset + 1))
     return found
 
 

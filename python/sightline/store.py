@@ -23,7 +23,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NoReturn, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,21 @@ _CACHE_KIB = 64 << 10  # of the connection that writes, at most
 _BUSY_SECONDS = 30.0  # how long a checkpoint or another process may hold a lock that we need
 
 
+class _Translated:
+    """Turn SQLite's errors into ours. A class: every search comes here, and a generator takes longer."""
+
+    __slots__ = ("_store",)
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (sqlite3.DatabaseError, OverflowError, UnicodeDecodeError)):
+            self._store._translate(error)
+
+
 class Store:
     """The open database of an index.
 
@@ -76,6 +91,7 @@ class Store:
         durability: Durability = "full",
     ) -> None:
         self.path = folder / FILE_NAME
+        self._folder_name, self._log_name = str(folder), f"{self.path}-wal"
         self.read_only = read_only
         # Whether the last transaction ended in its COMMIT: no reader sees it, but its frames may be whole in the log,
         # and then a crash before the next commit brings it back.
@@ -105,8 +121,8 @@ class Store:
 
     def _is_still(self) -> bool:
         """Whether nobody writes now, and we cannot make the files that SQLite needs to see when somebody begins."""
-        writable = not self.read_only or os.access(self.path.parent, os.W_OK)
-        return not writable and not self.path.with_name(FILE_NAME + "-wal").exists()
+        writable = not self.read_only or os.access(self._folder_name, os.W_OK)
+        return not writable and not os.path.exists(self._log_name)
 
     def _modified(self) -> int:
         try:
@@ -178,25 +194,24 @@ class Store:
                 connection.execute(_UPGRADES[step])
             connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Turn SQLite's errors into ours."""
-        try:
-            yield
-        except (sqlite3.OperationalError, sqlite3.DatabaseError, OverflowError, UnicodeDecodeError) as error:
-            if self._closed and isinstance(error, sqlite3.ProgrammingError):  # by another thread, meanwhile
-                raise SightlineError("this HybridIndex is closed") from None
-            name = getattr(error, "sqlite_errorname", "")
-            text = str(error)
-            full_or_broken = name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY"))
-            busy = name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PERM", "SQLITE_NOMEM"))
-            known = ("disk", "unable to open", "readonly", "locked", "permission")
-            if full_or_broken or busy or (not name and any(word in text for word in known)):
-                raise StorageError(
-                    f"'{self.path}': {text}; the last commit is untouched, and the call can be repeated once the cause "
-                    "is gone (space, permissions, another program that holds the file)"
-                ) from error
-            raise self.damaged(text) from error
+    def _translated(self) -> _Translated:
+        return _Translated(self)
+
+    def _translate(self, error: BaseException) -> NoReturn:
+        """Raise one of SQLite's errors as ours."""
+        if self._closed and isinstance(error, sqlite3.ProgrammingError):  # by another thread, meanwhile
+            raise SightlineError("this HybridIndex is closed") from None
+        name = getattr(error, "sqlite_errorname", "")
+        text = str(error)
+        full_or_broken = name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY"))
+        busy = name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PERM", "SQLITE_NOMEM"))
+        known = ("disk", "unable to open", "readonly", "locked", "permission")
+        if full_or_broken or busy or (not name and any(word in text for word in known)):
+            raise StorageError(
+                f"'{self.path}': {text}; the last commit is untouched, and the call can be repeated once the cause "
+                "is gone (space, permissions, another program that holds the file)"
+            ) from error
+        raise self.damaged(text) from error
 
     def damaged(self, what: str) -> CorruptIndexError:
         """Return the error for a database that contradicts itself."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline import _core
-from sightline.documents import Document, joined_text
+from sightline.documents import Document
 from sightline.errors import SightlineError
 
 __all__ = [
@@ -138,10 +138,16 @@ def entries_of(documents: Sequence[Document], flags: list[int]) -> Entries:
 
 def content_rows(rows: Sequence[int], entries: Entries) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of the table ``contents``."""
-    for row, (name, flag, metadata, title, text) in zip(rows, zip(*entries, strict=True), strict=True):
-        key = text_hash(joined_text(title, text)) if flag & EMBEDDED else None
-        whole = content_hash(row, flag, name, metadata, title, text)
-        yield (row, name, flag, whole, key, metadata, metadata_check(row, metadata), title, text)
+    for first in range(0, len(rows), AT_ONCE):  # a large write need not have all of them at a time
+        some = slice(first, first + AT_ONCE)
+        yield from _core.content_rows(
+            list(rows[some]),
+            entries.names[some],
+            entries.flags[some],
+            entries.metadata[some],
+            entries.titles[some],
+            entries.texts[some],
+        )
 
 
 def digest_of(rows: Ids) -> int:
@@ -163,12 +169,11 @@ def settings_hash(settings: Mapping[str, str]) -> str:
 
 
 def content_hash(row: int, flags: int, name: str, metadata: str | None, title: str | None, text: str) -> bytes:
-    # Lengths first, -1 for None, so that no two contents are the same sequence of characters.
-    metadata_size = -1 if metadata is None else len(metadata)
-    title_size = -1 if title is None else len(title)
-    sizes = f"[{len(name)}, {metadata_size}, {title_size}, {len(text)}]"
-    whole = f"{row} {flags} {sizes} {name}{metadata or ''}{title or ''}{text}"
-    return hashlib.blake2b(whole.encode(), digest_size=16).digest()
+    """Return the hash of all that is kept of a document: BLAKE2b, 16 bytes, of its values and their lengths.
+
+    Raises:     TypeError if damage to the database changed the type of a value
+    """
+    return _core.content_hash(row, flags, name, metadata, title, text)
 
 
 def vector_hash(key: int | bytes, vector: bytes) -> bytes:

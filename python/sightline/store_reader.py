@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline import _core
 from sightline.documents import Content, Document
 from sightline.errors import CorruptIndexError
 from sightline.store_format import (
@@ -27,6 +28,7 @@ from sightline.store_format import (
     chunks,
     content_hash,
     metadata_check,
+    plain,
     settings_hash,
     vector_hash,
 )
@@ -35,8 +37,6 @@ __all__ = ["Reader"]
 
 _Found = TypeVar("_Found")
 _LAST_ROW = (1 << 63) - 1
-# Half the time of json.loads for what a document holds; a checksum has shown already that the text is whole.
-_decode = json.JSONDecoder().raw_decode
 _RECORD = "row, contents.id, flags, hash, metadata, title, text"
 
 
@@ -158,23 +158,19 @@ class Reader:
     def contents(self, rows: Sequence[int]) -> list[Content]:
         """Return what hits show of the documents of rows, in their order.
 
-        Every search ends here, for each of its hits, hence no call for each but what checks and decodes it.
+        Every search ends here, for each of its hits, hence no Python call for each.
 
         Raises:     as ``records``
         """
-        found: dict[int, Content] = {}
-        row = -1
-        try:
-            for chunk, marks in chunks(rows):
-                query = f"SELECT {_RECORD} FROM contents WHERE row IN ({marks})"
-                for row, name, flags, check, metadata, title, text in self._connection.execute(query, chunk):
-                    if content_hash(row, flags, name, metadata, title, text) != check:
-                        raise ValueError
-                    plain = {} if metadata is None else _decode(metadata)[0]
-                    found[row] = name, text, title, plain
-        except (ValueError, TypeError, AttributeError):
-            raise self._mismatch(row) from None
-        return self._in_order(found, rows)
+        fetched: list[tuple[Any, ...]] = []
+        for chunk, marks in chunks(rows):
+            fetched += self._connection.execute(f"SELECT {_RECORD} FROM contents WHERE row IN ({marks})", chunk)
+        found = _core.checked_contents(fetched, list(rows), json.loads)
+        if isinstance(found, int):
+            raise self._mismatch(found)
+        if found is None:
+            raise RowGoneError("a row was purged")
+        return found
 
     def names(self, rows: Sequence[int]) -> list[str]:
         """Return the ids written under rows, in their order, without reading documents.
@@ -211,10 +207,10 @@ class Reader:
         try:
             if content_hash(row, flags, name, metadata, title, text) != check:
                 raise ValueError
-            plain = _decode(metadata)[0] if metadata is not None else {}
-        except (ValueError, TypeError, AttributeError):
+            document = Document(name, text, plain(metadata), None, title)
+        except (ValueError, TypeError):
             raise self._mismatch(row) from None
-        return Record(row, Document(name, text, plain, None, title), flags)
+        return Record(row, document, flags)
 
     def _mismatch(self, row: int) -> CorruptIndexError:
         return self.damaged(f"the document of row {row} does not have its hash")

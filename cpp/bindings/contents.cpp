@@ -1,0 +1,257 @@
+// What the database of an index keeps of documents, row by row: hashed on its way there, checked and decoded on its way to hits.
+// python/sightline/store_format.py says what the values mean. The hashes are hashlib's and zlib's own, called without a Python
+// function around each; what is made here is what they are of.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <array>
+#include <charconv>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "bindings/json_objects.h"
+#include "bindings/registry.h"
+#include "bindings/texts.h"
+#include "core/error.h"
+
+namespace sightline::bindings {
+namespace {
+
+namespace py = pybind11;
+
+constexpr long long kEmbedded = 4;  // a bit of the flags: the embedder made the vector
+constexpr int kDigestBytes = 16;
+
+py::object checked(PyObject* made) {
+  if (made == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(made);
+}
+
+void append_number(std::string& out, long long number) {
+  char digits[24];
+  out.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
+}
+
+void append_utf8(std::string& out, PyObject* text) {
+  if (PyUnicode_IS_ASCII(text)) {
+    out.append(reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(text)), static_cast<std::size_t>(PyUnicode_GET_LENGTH(text)));
+    return;
+  }
+  const py::object bytes = checked(PyUnicode_AsUTF8String(text));  // not the form that the str would keep
+  out.append(PyBytes_AS_STRING(bytes.ptr()), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.ptr())));
+}
+
+// One row of the table, borrowed. SQLite columns hold values of any type, so damage may change the types as well.
+struct Content {
+  PyObject* row;
+  PyObject* flags;
+  PyObject* name;
+  PyObject* metadata;
+  PyObject* title;
+  PyObject* text;
+
+  bool has_its_types() const {
+    const auto is_text = [](PyObject* value) { return PyUnicode_CheckExact(value) != 0; };
+    return PyLong_CheckExact(row) && PyLong_CheckExact(flags) && is_text(name) && is_text(text) &&
+           (metadata == Py_None || is_text(metadata)) && (title == Py_None || is_text(title));
+  }
+};
+
+class Hashes {
+ public:
+  Hashes()
+      : blake2b_(py::module_::import("hashlib").attr("blake2b")),
+        crc32_(py::module_::import("zlib").attr("crc32")),
+        keywords_(py::make_tuple("digest_size")),
+        digest_bytes_(py::int_(kDigestBytes)),
+        digest_("digest") {}
+
+  // Of everything in a row. Precondition: has_its_types().
+  py::object of_content(const Content& content) {
+    const auto length = [](PyObject* text) { return text == Py_None ? -1 : static_cast<long long>(PyUnicode_GET_LENGTH(text)); };
+    const long long row = PyLong_AsLongLong(content.row);
+    const long long flags = PyLong_AsLongLong(content.flags);
+    if (PyErr_Occurred() != nullptr) throw py::error_already_set();
+    // Lengths first, -1 for None, so that no two contents are the same sequence of characters.
+    whole_.clear();
+    append_number(whole_, row);
+    whole_ += ' ';
+    append_number(whole_, flags);
+    whole_ += " [";
+    append_number(whole_, length(content.name));
+    for (PyObject* each : {content.metadata, content.title, content.text}) {
+      whole_ += ", ";
+      append_number(whole_, length(each));
+    }
+    whole_ += "] ";
+    for (PyObject* each : {content.name, content.metadata, content.title, content.text}) {
+      if (each != Py_None) append_utf8(whole_, each);
+    }
+    return blake2b();
+  }
+
+  // Of what is searched of a document: its title, if it has one that is not empty, and its text.
+  py::object of_searched_text(PyObject* title, PyObject* text) {
+    whole_.clear();
+    if (title != Py_None && PyUnicode_GET_LENGTH(title) != 0) {
+      append_utf8(whole_, title);
+      whole_ += ' ';
+    }
+    append_utf8(whole_, text);
+    return blake2b();
+  }
+
+  // Of metadata and the row that it belongs to.
+  py::object of_metadata(long long row, PyObject* metadata) {
+    whole_.clear();
+    if (metadata != Py_None) append_utf8(whole_, metadata);
+    return crc32_(py::bytes(whole_), py::int_(static_cast<std::uint32_t>(row)));
+  }
+
+ private:
+  py::object blake2b() const {
+    const py::bytes bytes(whole_);
+    PyObject* const arguments[] = {bytes.ptr(), digest_bytes_.ptr()};
+    const py::object hash = checked(PyObject_Vectorcall(blake2b_.ptr(), arguments, 1, keywords_.ptr()));
+    return checked(PyObject_CallMethodNoArgs(hash.ptr(), digest_.ptr()));
+  }
+
+  py::object blake2b_;
+  py::object crc32_;
+  py::tuple keywords_;
+  py::object digest_bytes_;
+  py::str digest_;
+  std::string whole_;
+};
+
+py::object content_hash(const py::object& row, const py::object& flags, const py::object& name, const py::object& metadata,
+                        const py::object& title, const py::object& text) {
+  const Content content{row.ptr(), flags.ptr(), name.ptr(), metadata.ptr(), title.ptr(), text.ptr()};
+  if (!content.has_its_types()) throw py::type_error("a row of the database holds a value of another type");
+  return Hashes().of_content(content);
+}
+
+// The rows of the table `contents`, as its columns are ordered.
+py::list content_rows(const py::list& rows, const py::list& names, const py::list& flags, const py::list& metadata,
+                      const py::list& titles, const py::list& texts) {
+  const std::size_t count = rows.size();
+  for (const py::list& each : {names, flags, metadata, titles, texts}) {
+    if (each.size() != count) throw Error(ErrorKind::kInvalidInput, "entries: expected as many of each as rows");
+  }
+  Hashes hashes;
+  py::list found(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto at = static_cast<Py_ssize_t>(i);
+    const Content content{PyList_GET_ITEM(rows.ptr(), at),     PyList_GET_ITEM(flags.ptr(), at),  PyList_GET_ITEM(names.ptr(), at),
+                          PyList_GET_ITEM(metadata.ptr(), at), PyList_GET_ITEM(titles.ptr(), at), PyList_GET_ITEM(texts.ptr(), at)};
+    if (!content.has_its_types()) throw py::type_error("a document to be written holds a value of another type");
+    const py::object whole = hashes.of_content(content);
+    const bool is_embedded = (PyLong_AsLongLong(content.flags) & kEmbedded) != 0;
+    const py::object key = is_embedded ? hashes.of_searched_text(content.title, content.text) : py::object(py::none());
+    const py::object check = hashes.of_metadata(PyLong_AsLongLong(content.row), content.metadata);
+    found[i] = checked(PyTuple_Pack(9, content.row, content.name, content.flags, whole.ptr(), key.ptr(), content.metadata, check.ptr(),
+                                    content.title, content.text));
+  }
+  return found;
+}
+
+// The object that metadata is, or nothing if it is not JSON.
+py::object metadata_of(const Content& content, JsonObjects& objects, const py::object& decode) {
+  if (content.metadata == Py_None) return py::dict();
+  if (py::object usual = objects.read(content.metadata)) return usual;
+  try {
+    return decode(py::handle(content.metadata));
+  } catch (py::error_already_set& error) {
+    if (!error.matches(PyExc_ValueError)) throw;
+    return {};
+  }
+}
+
+// What hits show of the documents of rows, in their order: tuples of id, text, title, metadata. Instead the number of a row that
+// does not have its hash, or None where a row is missing.
+// fetched: (row, id, flags, hash, metadata, title, text) in any order; decode: json.loads, for what is unusual.
+py::object checked_contents(const py::list& fetched, const py::list& rows, const py::object& decode) {
+  Hashes hashes;
+  JsonObjects objects;
+  std::unordered_map<long long, py::object> found;
+  found.reserve(fetched.size());
+  for (std::size_t i = 0; i < fetched.size(); ++i) {
+    PyObject* const entry = PyList_GET_ITEM(fetched.ptr(), static_cast<Py_ssize_t>(i));
+    if (!PyTuple_CheckExact(entry) || PyTuple_GET_SIZE(entry) != 7) throw py::type_error("fetched: expected tuples of seven values");
+    const auto at = [entry](Py_ssize_t column) { return PyTuple_GET_ITEM(entry, column); };
+    const Content content{at(0), at(2), at(1), at(4), at(5), at(6)};
+    PyObject* const hash = at(3);
+    const auto is_whole = [&] {
+      if (!content.has_its_types() || !PyBytes_CheckExact(hash)) return false;
+      return hashes.of_content(content).equal(py::handle(hash));
+    };
+    if (!is_whole()) return py::reinterpret_borrow<py::object>(content.row);
+    const py::object metadata = metadata_of(content, objects, decode);
+    if (!metadata) return py::reinterpret_borrow<py::object>(content.row);
+    const py::object made = checked(PyTuple_Pack(4, content.name, content.text, content.title, metadata.ptr()));
+    found.insert_or_assign(PyLong_AsLongLong(content.row), made);
+  }
+  py::list ordered(rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto each = found.find(rows[i].cast<long long>());
+    if (each == found.end()) return py::none();
+    ordered[i] = each->second;
+  }
+  return ordered;
+}
+
+using Scores = py::array_t<double, py::array::c_style | py::array::forcecast>;
+
+py::object score_or_none(double score) { return score == score ? py::object(py::float_(score)) : py::object(py::none()); }
+
+// Hits of a search that reranks, explains and degrades nothing. hit_type: a class with the slots of sightline.Hit, set without a
+// call of its __init__ for each, which for a frozen dataclass takes as long as reading the document. A score of NaN is None.
+py::list plain_hits(const py::object& hit_type, const py::list& contents, const Scores& scores, const Scores& dense,
+                    const Scores& lexical, std::size_t first_rank) {
+  constexpr std::array<const char*, 11> kSlots{"id",          "text",          "title",        "metadata",    "score",   "rank",
+                                               "dense_score", "lexical_score", "rerank_score", "explanation", "degraded"};
+  const auto count = static_cast<py::ssize_t>(contents.size());
+  for (const Scores& each : {scores, dense, lexical}) {
+    if (each.ndim() != 1 || each.shape(0) != count) throw Error(ErrorKind::kInvalidInput, "scores: expected one for each of the contents");
+  }
+  if (!PyType_Check(hit_type.ptr())) throw py::type_error("hit_type: expected a class");
+  auto* const type = reinterpret_cast<PyTypeObject*>(hit_type.ptr());
+  std::array<py::object, kSlots.size()> slots;
+  for (std::size_t i = 0; i < kSlots.size(); ++i) {
+    slots[i] = hit_type.attr(kSlots[i]);
+    if (Py_TYPE(slots[i].ptr()) != &PyMemberDescr_Type) throw py::type_error("hit_type: expected a class with the slots of Hit");
+  }
+  const py::tuple nothing;
+  const py::object none = py::none();
+  py::list hits(contents.size());
+  for (py::ssize_t i = 0; i < count; ++i) {
+    PyObject* const content = PyList_GET_ITEM(contents.ptr(), i);
+    if (!PyTuple_CheckExact(content) || PyTuple_GET_SIZE(content) != 4) throw py::type_error("contents: expected tuples of four values");
+    const py::object hit = checked(PyBaseObject_Type.tp_new(type, nothing.ptr(), nullptr));
+    const std::array<py::object, 4> numbers{py::float_(scores.at(i)), py::int_(first_rank + static_cast<std::size_t>(i)),
+                                            score_or_none(dense.at(i)), score_or_none(lexical.at(i))};
+    for (std::size_t s = 0; s < kSlots.size(); ++s) {
+      PyObject* const value = s < 4 ? PyTuple_GET_ITEM(content, static_cast<Py_ssize_t>(s)) : s < 8 ? numbers[s - 4].ptr() : none.ptr();
+      if (PyMemberDescr_Type.tp_descr_set(slots[s].ptr(), hit.ptr(), value) != 0) throw py::error_already_set();
+    }
+    hits[static_cast<std::size_t>(i)] = hit;
+  }
+  return hits;
+}
+
+}  // namespace
+
+void register_contents(py::module_& m) {
+  m.def("content_hash", &content_hash, py::arg("row"), py::arg("flags"), py::arg("name"), py::arg("metadata"), py::arg("title"),
+        py::arg("text"));
+  m.def("content_rows", &content_rows, py::arg("rows"), py::arg("names"), py::arg("flags"), py::arg("metadata"), py::arg("titles"),
+        py::arg("texts"));
+  m.def("checked_contents", &checked_contents, py::arg("fetched"), py::arg("rows"), py::arg("decode"));
+  m.def("plain_hits", &plain_hits, py::arg("hit_type"), py::arg("contents"), py::arg("scores"), py::arg("dense"), py::arg("lexical"),
+        py::arg("first_rank"));
+}
+
+}  // namespace sightline::bindings
