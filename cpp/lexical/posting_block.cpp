@@ -20,21 +20,53 @@ std::uint32_t unpack_length(std::uint8_t packed) noexcept {
   return (16U | (packed & 15U)) << ((packed >> 4) - 1);
 }
 
-void find_offsets(std::span<const std::uint16_t> all, std::span<const std::uint16_t> wanted, std::uint32_t* found) noexcept {
-  // A binary search is a chain of loads; several side by side hide each other's latency. Its steps depend on the size only, so
-  // that no branch is mispredicted: where documents of a kind stand together, a guess at the place would often be wrong.
-  constexpr std::size_t kLanes = 4;
-  const std::uint16_t* const offsets = all.data();
+namespace {
+
+// A binary search is a chain of loads; several side by side hide each other's latency. Its steps depend on sizes only, so that
+// no branch is mispredicted: where documents of a kind stand together, a guess at the place would often be wrong.
+constexpr std::size_t kLanes = 4;
+
+// From low to low + half if the value there is not beyond the wanted one.
+std::uint32_t step(const std::uint16_t* offsets, std::uint32_t low, std::uint32_t half, std::uint32_t wanted) noexcept {
+  return low + (half & (0U - static_cast<std::uint32_t>(offsets[low + half] <= wanted)));
+}
+
+}  // namespace
+
+void find_offsets(std::span<const std::uint16_t> offsets, std::span<const std::uint16_t> wanted, std::uint32_t* found) noexcept {
+  const std::uint16_t* const all = offsets.data();
   for (std::size_t i = 0; i < wanted.size(); i += kLanes) {
     std::array<std::uint32_t, kLanes> low{};
     std::array<std::uint32_t, kLanes> value;
     for (std::size_t j = 0; j < kLanes; ++j) value[j] = wanted[std::min(i + j, wanted.size() - 1)];
-    for (auto size = static_cast<std::uint32_t>(all.size()); size > 1; size -= size / 2) {
-      const std::uint32_t half = size / 2;
-      for (std::size_t j = 0; j < kLanes; ++j) low[j] += half & (0U - static_cast<std::uint32_t>(offsets[low[j] + half] <= value[j]));
+    for (auto size = static_cast<std::uint32_t>(offsets.size()); size > 1; size -= size / 2) {
+      for (std::size_t j = 0; j < kLanes; ++j) low[j] = step(all, low[j], size / 2, value[j]);
     }
     for (std::size_t j = 0; j < kLanes && i + j < wanted.size(); ++j) {
-      found[i + j] = offsets[low[j]] == value[j] ? low[j] : simd::kNotFound;
+      found[i + j] = all[low[j]] == value[j] ? low[j] : simd::kNotFound;
+    }
+  }
+}
+
+void find_offsets(std::span<const WantedOffset> wanted, std::uint32_t* found) noexcept {
+  for (std::size_t i = 0; i < wanted.size(); i += kLanes) {
+    std::array<WantedOffset, kLanes> lanes;
+    std::array<std::uint32_t, kLanes> low{};
+    std::uint32_t greatest = 0;
+    for (std::size_t j = 0; j < kLanes; ++j) {
+      lanes[j] = wanted[std::min(i + j, wanted.size() - 1)];
+      greatest = std::max(greatest, lanes[j].size);
+    }
+    // A lane that is done takes steps of 0.
+    for (; greatest > 1; greatest -= greatest / 2) {
+      for (std::size_t j = 0; j < kLanes; ++j) {
+        const std::uint32_t half = lanes[j].size / 2;
+        low[j] = step(lanes[j].offsets, low[j], half, lanes[j].wanted);
+        lanes[j].size -= half;
+      }
+    }
+    for (std::size_t j = 0; j < kLanes && i + j < wanted.size(); ++j) {
+      found[i + j] = lanes[j].offsets[low[j]] == lanes[j].wanted ? low[j] : simd::kNotFound;
     }
   }
 }
