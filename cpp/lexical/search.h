@@ -1,5 +1,5 @@
-// Searches a snapshot: binds the query's terms to it, plans, and runs coarse.h, few_postings.h or exhaustive.h. All functions are safe from
-// any thread.
+// Searches a snapshot: binds the query's terms to it, plans, and runs coarse.h, few_postings.h or exhaustive.h. All functions
+// are safe from any thread.
 #pragma once
 
 #include <cstdint>

@@ -99,7 +99,8 @@ std::size_t guess_place(std::uint64_t hash, std::size_t count) noexcept {
 std::size_t guess_again(std::uint64_t hash, std::uint64_t at_guess, std::size_t guess, std::size_t count) noexcept {
   const auto distance = static_cast<std::int64_t>(hash - at_guess);
   const auto moved = static_cast<std::int64_t>((static_cast<__int128>(distance) * static_cast<std::int64_t>(count)) >> 64);
-  return static_cast<std::size_t>(std::clamp(static_cast<std::int64_t>(guess) + moved, std::int64_t{0}, static_cast<std::int64_t>(count) - 1));
+  const std::int64_t last = static_cast<std::int64_t>(count) - 1;
+  return static_cast<std::size_t>(std::clamp(static_cast<std::int64_t>(guess) + moved, std::int64_t{0}, last));
 }
 
 template <typename T>
