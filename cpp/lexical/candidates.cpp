@@ -3,6 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "topk/sort_hits.h"
+
 namespace sightline::lexical {
 namespace {
 
@@ -57,18 +59,22 @@ void Candidates::prune() {
 std::span<const float> Candidates::score_best() {
   const std::uint32_t last_bucket = histogram_.kth_bucket();
   std::size_t room = k_ - std::min(k_, histogram_.above());
-  best_.clear();
+  best_.resize(k_ < found_.size() ? k_ : found_.size());
+  std::size_t best = 0;
   std::size_t kept = 0;
+  // Which candidates are taken cannot be predicted, so there is no branch on it. Once k are taken, the rest goes nowhere.
+  std::uint64_t beyond = 0;
   for (const std::uint64_t c : found_) {
     const std::uint32_t bucket = BoundHistogram::bucket(upper(c));
-    const bool fits = bucket == last_bucket && room > 0;
-    if (bucket > last_bucket || fits) {
-      best_.push_back(c);
-      room -= fits ? 1 : 0;
-    } else {
-      found_[kept++] = c;
-    }
+    const std::size_t fits = bucket == last_bucket && room > 0 ? 1 : 0;
+    const std::size_t taken = fits | (bucket > last_bucket ? 1 : 0);
+    *(best < best_.size() ? &best_[best] : &beyond) = c;
+    found_[kept] = c;
+    best += taken;
+    kept += 1 - taken;
+    room -= fits;
   }
+  best_.resize(best);
   found_.resize(kept);
   score(best_);
   return scores_;
@@ -89,7 +95,7 @@ std::vector<Hit> Candidates::finish() {
   }
   score(found_);
   append(found_);
-  std::sort(hits.begin(), hits.end(), [](const Hit& a, const Hit& b) { return ranks_before(a, b); });
+  sort_hits(hits);
   if (hits.size() >= k_) {
     hits.resize(k_);
     raise_exact_limit(hits.back().score);

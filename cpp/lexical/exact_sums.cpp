@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <optional>
+
+#include "simd/kernels.h"
 
 namespace sightline::lexical {
 
@@ -21,40 +24,34 @@ ExactSums::ExactSums(const BoundQuery& query, const GainTables& tables, CoarseUn
 
 void ExactSums::compute(std::uint32_t segment, std::span<const RowIndex> rows, std::span<const std::uint32_t> coarse,
                         std::span<double> sums) {
-  for (std::size_t begin = 0, end = 0; begin < rows.size(); begin = end) {
-    const RowIndex window = rows[begin] >> kWindowBits;
-    while (end < rows.size() && rows[end] >> kWindowBits == window) ++end;
-    if (coarse.empty()) {
-      left_.assign(end - begin, std::numeric_limits<std::uint32_t>::max());
-    } else {
-      left_.assign(coarse.begin() + static_cast<std::ptrdiff_t>(begin), coarse.begin() + static_cast<std::ptrdiff_t>(end));
-    }
-    compute_window(segment, rows.subspan(begin, end - begin), sums.subspan(begin, end - begin));
+  for (std::size_t begin = 0; begin < rows.size(); begin += kRowsAtOnce) {
+    const std::size_t count = std::min(kRowsAtOnce, rows.size() - begin);
+    compute_part(segment, rows.subspan(begin, count), coarse.empty() ? coarse : coarse.subspan(begin, count),
+                 sums.subspan(begin, count));
   }
 }
 
-void ExactSums::compute_window(std::uint32_t number, std::span<const RowIndex> rows, std::span<double> sums) {
+// Term by term over all windows: what a loop costs before it starts and when it ends is then paid once for many rows.
+void ExactSums::compute_part(std::uint32_t number, std::span<const RowIndex> rows, std::span<const std::uint32_t> coarse,
+                             std::span<double> sums) {
   const Segment& segment = *query_.snapshot().segments()[number].segment;
   const SegmentGains* const gains = tables_ != nullptr ? &tables_->segments[number] : nullptr;
   const Scorer& scorer = query_.scorer();
   const bool weighted = segment.arrays().weighted();
-  const std::size_t window = rows.front() >> kWindowBits;
   const std::size_t count = rows.size();
-  offsets_.resize(count);
-  norms_.resize(count);
-  open_.resize(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    offsets_[i] = static_cast<std::uint16_t>(rows[i] & (kWindowRows - 1));
-    norms_[i] = weighted ? 0.0 : scorer.norm(segment.length(rows[i]));
-    open_[i] = static_cast<std::uint32_t>(i);
+  if (coarse.empty()) {
+    left_.assign(count, std::numeric_limits<std::uint32_t>::max());
+  } else {
+    left_.assign(coarse.begin(), coarse.end());
   }
+  set_rows(rows);
+  norms_.resize(count);
+  for (std::size_t i = 0; i < count; ++i) norms_[i] = weighted ? 0.0 : scorer.norm(segment.length(rows[i]));
   gains_.assign(count * query_.terms().size(), kUntouched);
   for (const std::size_t t : order_) {
     const BoundQuery::Term& term = query_.terms()[t];
     if (!term.postings[number]) continue;
-    const std::optional<std::size_t> at = term.postings[number]->find_window(window);
-    if (!at) continue;
-    look_up(*term.postings[number], *at, gains != nullptr ? CoarseUnits::of(gains->least(), factors_[t]) : 0);
+    look_up(*term.postings[number], gains != nullptr ? CoarseUnits::of(gains->least(), factors_[t]) : 0);
     double* const of_term = gains_.data() + t * count;
     for (const Lookup& hit : hits_) {
       const double gain = weighted ? static_cast<double>(segment.arrays().values[hit.found.position])
@@ -78,26 +75,69 @@ void ExactSums::compute_window(std::uint32_t number, std::span<const RowIndex> r
   }
 }
 
+void ExactSums::set_rows(std::span<const RowIndex> rows) {
+  const std::size_t count = rows.size();
+  windows_.clear();
+  window_of_.resize(count);
+  offsets_.resize(count);
+  open_.resize(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t window = rows[i] >> kWindowBits;
+    if (windows_.empty() || windows_.back().window != window) windows_.push_back({window, kAbsent, {}});
+    window_of_[i] = static_cast<std::uint32_t>(windows_.size() - 1);
+    offsets_[i] = static_cast<std::uint16_t>(rows[i] & (kWindowRows - 1));
+    open_[i] = static_cast<std::uint32_t>(i);
+  }
+}
+
 // Looks one term up for the rows that can have it, and leaves in hits_ those that do. In passes without a branch that is hard
 // to predict, so that the look-ups overlap.
-void ExactSums::look_up(const Postings& postings, std::size_t window, std::uint32_t least) {
+void ExactSums::look_up(const Postings& postings, std::uint32_t least) {
+  for (WindowPart& part : windows_) part.at = postings.find_window(part.window).value_or(kAbsent);
   asked_.resize(open_.size());
-  asked_offsets_.resize(open_.size());
   std::size_t asked = 0;
   for (const std::uint32_t i : open_) {
     asked_[asked] = i;
-    asked_offsets_[asked] = offsets_[i];
-    asked += left_[i] >= least ? 1 : 0;
+    asked += left_[i] >= least && windows_[window_of_[i]].at != kAbsent ? 1 : 0;
   }
-  found_.resize(asked);
-  postings.find_in_window(window, {asked_offsets_.data(), asked}, found_.data());
-  hits_.resize(asked);
+  asked_.resize(asked);
+  if (postings.packed()) {
+    find_asked_packed(postings);
+  } else {
+    for (WindowPart& part : windows_) {
+      if (part.at != kAbsent) part.block = postings.block(part.at, buffer_);
+    }
+    find_asked();
+  }
+}
+
+void ExactSums::find_asked() {
+  const std::size_t count = asked_.size();
+  wanted_.resize(count);
+  places_.resize(count);
+  for (std::size_t a = 0; a < count; ++a) {
+    const PostingBlock& block = windows_[window_of_[asked_[a]]].block;
+    wanted_[a] = {block.offsets.data(), static_cast<std::uint32_t>(block.size()), offsets_[asked_[a]]};
+  }
+  find_offsets(wanted_, places_.data());
+  hits_.resize(count);
   std::size_t hits = 0;
-  for (std::size_t i = 0; i < asked; ++i) {
-    hits_[hits] = {asked_[i], found_[i]};
-    hits += found_[i].position != kNoPosition ? 1 : 0;
+  for (std::size_t a = 0; a < count; ++a) {
+    const bool there = places_[a] != simd::kNotFound;
+    const std::size_t at = there ? places_[a] : 0;
+    const PostingBlock& block = windows_[window_of_[asked_[a]]].block;
+    hits_[hits] = {asked_[a], {block.position + at, block.codes[at]}};
+    hits += there ? 1 : 0;
   }
   hits_.resize(hits);
+}
+
+void ExactSums::find_asked_packed(const Postings& postings) {
+  hits_.clear();
+  for (const std::uint32_t i : asked_) {
+    const std::optional<FoundPosting> found = postings.find_in_window(windows_[window_of_[i]].at, offsets_[i]);
+    if (found) hits_.push_back({i, *found});
+  }
 }
 
 }  // namespace sightline::lexical

@@ -47,23 +47,39 @@ class ExactSums {
 
  private:
   struct Lookup {
-    std::uint32_t row;  // index into the rows of the window
+    std::uint32_t row;  // index into the rows of the part
     FoundPosting found;
   };
-  void compute_window(std::uint32_t number, std::span<const RowIndex> rows, std::span<double> sums);
-  void look_up(const Postings& postings, std::size_t window, std::uint32_t least);
+  // Rows of one window, and the postings of the current term there.
+  struct WindowPart {
+    std::size_t window;
+    std::size_t at;  // among those of the term, or kAbsent
+    PostingBlock block;
+  };
+  static constexpr std::size_t kAbsent = ~std::size_t{0};
+  static constexpr std::size_t kRowsAtOnce = 256;  // bounds the memory of gains_
+
+  void compute_part(std::uint32_t number, std::span<const RowIndex> rows, std::span<const std::uint32_t> coarse,
+                    std::span<double> sums);
+  void set_rows(std::span<const RowIndex> rows);
+  void look_up(const Postings& postings, std::uint32_t least);
+  void find_asked();
+  void find_asked_packed(const Postings& postings);
 
   const BoundQuery& query_;
   const GainTables* tables_;  // null: coarse sums are not known
   std::vector<std::size_t> order_;  // terms, those of the greatest weights first: they are rare, and rule out most others
   std::vector<float> factors_;      // of each term
-  // Of the rows of one window:
+  PostingBuffer buffer_;
+  // Of the rows of one part:
+  std::vector<WindowPart> windows_;
+  std::vector<std::uint32_t> window_of_;  // of each row, index into windows_
   std::vector<std::uint16_t> offsets_;
   std::vector<std::uint32_t> left_;  // of the coarse sum
   std::vector<std::uint32_t> open_;  // those that may have another term
   std::vector<std::uint32_t> asked_;
-  std::vector<std::uint16_t> asked_offsets_;
-  std::vector<FoundPosting> found_;
+  std::vector<WantedOffset> wanted_;
+  std::vector<std::uint32_t> places_;
   std::vector<Lookup> hits_;
   std::vector<double> norms_;
   std::vector<double> gains_;  // term after term, in the order of the query

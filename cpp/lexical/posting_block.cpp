@@ -1,9 +1,10 @@
 #include "lexical/posting_block.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 
-#include "simd/dispatch.h"
+#include "simd/kernels.h"
 
 namespace sightline::lexical {
 
@@ -21,46 +22,52 @@ std::uint32_t unpack_length(std::uint8_t packed) noexcept {
 
 namespace {
 
-// Few enough to be compared one and all.
-constexpr std::size_t kCompared = 64;
+// A binary search is a chain of loads; several side by side hide each other's latency. Its steps depend on sizes only, so that
+// no branch is mispredicted: where documents of a kind stand together, a guess at the place would often be wrong.
+constexpr std::size_t kLanes = 4;
 
-// Narrows `all` down to kCompared values among which `wanted` is, if it is there at all. Without a branch on the values, which
-// would be mispredicted half the time.
-std::size_t narrow(const std::uint16_t* all, std::size_t& size, std::uint16_t wanted) noexcept {
-  std::size_t low = 0;
-  while (size > kCompared) {
-    const std::size_t half = size / 2;
-    low += all[low + half] <= wanted ? half : 0;
-    size -= half;
-  }
-  return low;
+// From low to low + half if the value there is not beyond the wanted one.
+std::uint32_t step(const std::uint16_t* offsets, std::uint32_t low, std::uint32_t half, std::uint32_t wanted) noexcept {
+  return low + (half & (0U - static_cast<std::uint32_t>(offsets[low + half] <= wanted)));
 }
 
 }  // namespace
 
-void find_offsets(std::span<const std::uint16_t> all, std::span<const std::uint16_t> wanted, std::uint32_t* found) noexcept {
-  // Offsets are spread about evenly, so the place is known to about the root of their number.
-  const auto find_equal = simd::kernels().find_equal_u16;
-  const std::uint16_t* const offsets = all.data();
-  const std::size_t size = all.size();
-  if (size <= kCompared) {
-    for (std::size_t i = 0; i < wanted.size(); ++i) found[i] = find_equal(offsets, size, wanted[i]);
-    return;
-  }
-  const std::size_t reach = std::size_t{16} + (std::size_t{1} << (static_cast<std::size_t>(std::bit_width(size)) / 2));
-  for (std::size_t i = 0; i < wanted.size(); ++i) {
-    const std::size_t guess = (size * wanted[i]) >> kWindowBits;
-    std::size_t low = guess > reach ? guess - reach : 0;
-    std::size_t count = std::min(size, guess + reach) - low;
-    const bool below = low != 0 && offsets[low] > wanted[i];
-    const bool above = low + count != size && offsets[low + count - 1] < wanted[i];
-    if (below || above) {
-      low = below ? 0 : low + count;
-      count = below ? guess - reach : size - low;
-      low += narrow(offsets + low, count, wanted[i]);
+void find_offsets(std::span<const std::uint16_t> offsets, std::span<const std::uint16_t> wanted, std::uint32_t* found) noexcept {
+  const std::uint16_t* const all = offsets.data();
+  for (std::size_t i = 0; i < wanted.size(); i += kLanes) {
+    std::array<std::uint32_t, kLanes> low{};
+    std::array<std::uint32_t, kLanes> value;
+    for (std::size_t j = 0; j < kLanes; ++j) value[j] = wanted[std::min(i + j, wanted.size() - 1)];
+    for (auto size = static_cast<std::uint32_t>(offsets.size()); size > 1; size -= size / 2) {
+      for (std::size_t j = 0; j < kLanes; ++j) low[j] = step(all, low[j], size / 2, value[j]);
     }
-    const std::uint32_t at = find_equal(offsets + low, count, wanted[i]);
-    found[i] = at == simd::kNotFound ? at : static_cast<std::uint32_t>(low) + at;
+    for (std::size_t j = 0; j < kLanes && i + j < wanted.size(); ++j) {
+      found[i + j] = all[low[j]] == value[j] ? low[j] : simd::kNotFound;
+    }
+  }
+}
+
+void find_offsets(std::span<const WantedOffset> wanted, std::uint32_t* found) noexcept {
+  for (std::size_t i = 0; i < wanted.size(); i += kLanes) {
+    std::array<WantedOffset, kLanes> lanes;
+    std::array<std::uint32_t, kLanes> low{};
+    std::uint32_t greatest = 0;
+    for (std::size_t j = 0; j < kLanes; ++j) {
+      lanes[j] = wanted[std::min(i + j, wanted.size() - 1)];
+      greatest = std::max(greatest, lanes[j].size);
+    }
+    // A lane that is done takes steps of 0.
+    for (; greatest > 1; greatest -= greatest / 2) {
+      for (std::size_t j = 0; j < kLanes; ++j) {
+        const std::uint32_t half = lanes[j].size / 2;
+        low[j] = step(lanes[j].offsets, low[j], half, lanes[j].wanted);
+        lanes[j].size -= half;
+      }
+    }
+    for (std::size_t j = 0; j < kLanes && i + j < wanted.size(); ++j) {
+      found[i + j] = lanes[j].offsets[low[j]] == lanes[j].wanted ? low[j] : simd::kNotFound;
+    }
   }
 }
 

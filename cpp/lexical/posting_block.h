@@ -52,8 +52,16 @@ struct FoundPosting {
 };
 inline constexpr std::uint64_t kNoPosition = ~std::uint64_t{0};  // of what was looked up and is not there
 
-// Where each wanted offset is among those of a block, ascending, or simd::kNotFound; in any order. O(log size) each, usually
-// within a few cache lines. Precondition: a block is not empty.
+// Where each wanted offset is among those of a block, ascending, or simd::kNotFound; in any order. O(log size) each.
+// Precondition: a block is not empty.
 void find_offsets(std::span<const std::uint16_t> offsets, std::span<const std::uint16_t> wanted, std::uint32_t* found) noexcept;
+
+// The same of several blocks. Fastest where those of about one size follow each other.
+struct WantedOffset {
+  const std::uint16_t* offsets;
+  std::uint32_t size;
+  std::uint32_t wanted;
+};
+void find_offsets(std::span<const WantedOffset> wanted, std::uint32_t* found) noexcept;
 
 }  // namespace sightline::lexical

@@ -6,27 +6,32 @@
 #include "lexical/coarse.h"
 #include "lexical/exact_sums.h"
 #include "lexical/exhaustive.h"
+#include "lexical/few_postings.h"
 #include "parallel/thread_pool.h"
 
 namespace sightline::lexical {
 namespace {
 
-// Where the two searches take the same time, measured on 100,000 abstracts: at k = 10 both take 4 us from 100 to 500 postings,
-// at k = 100 they meet near 600.
-constexpr std::uint64_t kPostingsForCoarse = 256;
-constexpr std::uint64_t kPostingsPerHit = 6;
+// Where few_postings.h and coarse.h take the same time, measured on 100,000 abstracts: at k = 10 near 130 postings, at k = 100
+// near 520, at k = 300 near 1500, at k = 1000 near 4100.
+constexpr std::uint64_t kFewPostings = 128;
+constexpr std::uint64_t kFewPostingsPerHit = 5;
 // Computing exact gains into a table pays when there are so many postings.
 constexpr std::uint64_t kPostingsForExactTable = 16384;
 // A filter that leaves one row in so many of the postings is searched row by row.
 constexpr std::uint64_t kPostingsPerAllowedRow = 32;
 
-bool coarse_pays(const BoundQuery& query, std::size_t k, const RowFilter* filter) {
+Plan choose_plan(const BoundQuery& query, std::size_t k, const RowFilter* filter) {
   const std::uint64_t postings = query.posting_count();
-  if (postings < kPostingsForCoarse || k > postings / kPostingsPerHit) return false;
-  if (filter == nullptr) return true;
-  std::uint64_t allowed = 0;
-  for (const std::size_t count : filter->allowed_counts) allowed += count;
-  return allowed * query.terms().size() * kPostingsPerAllowedRow >= postings;
+  if (filter != nullptr) {
+    std::uint64_t allowed = 0;
+    for (const std::size_t count : filter->allowed_counts) allowed += count;
+    if (allowed * query.terms().size() * kPostingsPerAllowedRow < postings) return Plan::kExhaustive;
+  }
+  if (postings < kFewPostings || k > postings / kFewPostingsPerHit) {
+    return postings <= kMostFewPostings ? Plan::kFewPostings : Plan::kExhaustive;
+  }
+  return Plan::kCoarse;
 }
 
 }  // namespace
@@ -35,22 +40,33 @@ bool is_untouched(double sum) noexcept { return std::bit_cast<std::uint64_t>(sum
 
 BoundQuery::BoundQuery(const Snapshot& snapshot, const Parameters& parameters, const Query& query)
     : snapshot_(&snapshot), scorer_(parameters, snapshot.statistics()) {
-  terms_.reserve(query.size());
   const std::vector<SegmentView>& segments = snapshot.segments();
-  for (const QueryTerm& q : query) {
-    Term term{q.term, q.count, 0, 0.0, 0.0, std::vector<std::optional<Postings>>(segments.size())};
-    for (std::size_t s = 0; s < segments.size(); ++s) {
-      const std::optional<std::uint32_t> number = segments[s].segment->find_term(q.term, q.hash);
-      if (!number) continue;
-      term.postings[s] = segments[s].segment->postings(*number);
-      term.document_frequency += segments[s].document_frequency(*number);
-      posting_count_ += term.postings[s]->size();
+  std::vector<WantedTerm> wanted;
+  wanted.reserve(query.size());
+  for (const QueryTerm& q : query) wanted.push_back({q.term, q.hash});
+  std::vector<std::optional<std::uint32_t>> found(query.size());
+  std::vector<std::uint64_t> frequencies(query.size());
+  postings_ = std::vector<std::optional<Postings>>(query.size() * segments.size());
+  for (std::size_t s = 0; s < segments.size(); ++s) {
+    const Segment& segment = *segments[s].segment;
+    segment.find_terms(wanted, found.data());
+    for (std::size_t t = 0; t < query.size(); ++t) {
+      if (!found[t]) continue;
+      std::optional<Postings>& postings = postings_[t * segments.size() + s];
+      postings.emplace(segment, *found[t]);
+      frequencies[t] += segments[s].document_frequency(*found[t]);
+      posting_count_ += postings->size();
     }
-    if (term.document_frequency == 0) continue;
-    term.idf = scorer_.idf(term.document_frequency);
-    term.weight = q.weight > 0 ? static_cast<double>(q.weight) : static_cast<double>(q.count) * term.idf;
-    base_ += term.weight * scorer_.absent();
-    terms_.push_back(std::move(term));
+  }
+  terms_.reserve(query.size());
+  for (std::size_t t = 0; t < query.size(); ++t) {
+    const QueryTerm& q = query[t];
+    if (frequencies[t] == 0) continue;
+    const double idf = scorer_.idf(frequencies[t]);
+    const double weight = q.weight > 0 ? static_cast<double>(q.weight) : static_cast<double>(q.count) * idf;
+    base_ += weight * scorer_.absent();
+    const std::span<const std::optional<Postings>> of_term(&postings_[t * segments.size()], segments.size());
+    terms_.push_back({q.term, q.count, frequencies[t], idf, weight, of_term});
   }
 }
 
@@ -71,8 +87,9 @@ void BoundQuery::sum_gains(std::uint32_t number, std::span<const RowIndex> rows,
 
 std::vector<Hit> search(const BoundQuery& query, std::size_t k, const RowFilter* filter, Plan plan) {
   if (query.terms().empty()) return {};
-  const bool wants_coarse = plan == Plan::kCoarse || (plan == Plan::kAutomatic && coarse_pays(query, k, filter));
-  if (wants_coarse) {
+  if (plan == Plan::kAutomatic) plan = choose_plan(query, k, filter);
+  if (plan == Plan::kFewPostings && query.posting_count() <= kMostFewPostings) return search_few_postings(query, k, filter);
+  if (plan == Plan::kCoarse) {
     const auto tables = query.snapshot().gain_tables(query.parameters(), false);
     if (auto found = search_coarsely(query, k, filter, *tables)) return *std::move(found);
   }

@@ -1,5 +1,5 @@
-// Searches a snapshot: binds the query's terms to it, plans, and runs exhaustive.h or coarse.h. All functions are safe from
-// any thread.
+// Searches a snapshot: binds the query's terms to it, plans, and runs coarse.h, few_postings.h or exhaustive.h. All functions
+// are safe from any thread.
 #pragma once
 
 #include <cstdint>
@@ -33,10 +33,13 @@ class BoundQuery {
     std::uint64_t document_frequency;
     double idf;
     double weight;                                  // count * idf, or what was given
-    std::vector<std::optional<Postings>> postings;  // in each segment that has it
+    std::span<const std::optional<Postings>> postings;  // in each segment that has it
   };
 
   BoundQuery(const Snapshot& snapshot, const Parameters& parameters, const Query& query);
+  BoundQuery(BoundQuery&&) noexcept = default;
+  BoundQuery& operator=(BoundQuery&&) noexcept = default;
+  BoundQuery(const BoundQuery&) = delete;  // terms view the postings
 
   const Snapshot& snapshot() const noexcept { return *snapshot_; }
   const Scorer& scorer() const noexcept { return scorer_; }
@@ -55,6 +58,7 @@ class BoundQuery {
  private:
   const Snapshot* snapshot_;
   Scorer scorer_;
+  std::vector<std::optional<Postings>> postings_;  // of every term in every segment, term by term
   std::vector<Term> terms_;
   double base_ = 0.0;
   std::uint64_t posting_count_ = 0;
@@ -64,10 +68,10 @@ class BoundQuery {
 inline constexpr double kUntouched = -0.0;
 bool is_untouched(double sum) noexcept;
 
-enum class Plan { kAutomatic, kExhaustive, kCoarse };
+enum class Plan { kAutomatic, kExhaustive, kCoarse, kFewPostings };
 
 // The k best documents that have a term of the query, best first. `filter` may be null. Every plan gives the same bits; others
-// than kAutomatic are for tests and measurements. kCoarse falls back where coarse.h cannot represent the query.
+// than kAutomatic are for tests and measurements. kCoarse and kFewPostings fall back where those cannot represent the query.
 std::vector<Hit> search(const BoundQuery& query, std::size_t k, const RowFilter* filter, Plan plan = Plan::kAutomatic);
 
 // Several queries in the thread pool. `filters` is empty, or one for all, or one for each query.

@@ -1,6 +1,7 @@
 #include "lexical/segment.h"
 
 #include <algorithm>
+#include <array>
 #include <ranges>
 
 #include "lexical/word_table.h"
@@ -87,11 +88,79 @@ std::size_t first_not_less(std::size_t count, std::uint64_t hash, std::size_t gu
 
 }  // namespace
 
+namespace {
+
+// Where a hash is among so many, which are uniform: to about sqrt(n) / 2.
+std::size_t guess_place(std::uint64_t hash, std::size_t count) noexcept {
+  return static_cast<std::size_t>((static_cast<unsigned __int128>(hash) * count) >> 64);
+}
+
+// The same from the hash that is at the guess: to about the root of the guess's error, a cache line or two.
+std::size_t guess_again(std::uint64_t hash, std::uint64_t at_guess, std::size_t guess, std::size_t count) noexcept {
+  const auto distance = static_cast<std::int64_t>(hash - at_guess);
+  const auto moved = static_cast<std::int64_t>((static_cast<__int128>(distance) * static_cast<std::int64_t>(count)) >> 64);
+  const std::int64_t last = static_cast<std::int64_t>(count) - 1;
+  return static_cast<std::size_t>(std::clamp(static_cast<std::int64_t>(guess) + moved, std::int64_t{0}, last));
+}
+
+template <typename T>
+void prefetch(const T* at) noexcept {
+  __builtin_prefetch(at);
+}
+
+}  // namespace
+
+// Each pass reads what the pass before it has asked for.
+void Segment::find_terms(std::span<const WantedTerm> wanted, std::optional<std::uint32_t>* found) const noexcept {
+  if (packed() || term_count() == 0) {
+    for (std::size_t i = 0; i < wanted.size(); ++i) found[i] = find_term(wanted[i].term, wanted[i].hash);
+    return;
+  }
+  constexpr std::size_t kAtOnce = 16;
+  constexpr std::size_t kHashesPerLine = 8;
+  const std::uint64_t* const hashes = arrays_.term_hashes.data();
+  const std::size_t count = arrays_.term_hashes.size();
+  std::array<std::size_t, kAtOnce> places;
+  for (std::size_t begin = 0; begin < wanted.size(); begin += kAtOnce) {
+    const std::span<const WantedTerm> some = wanted.subspan(begin, std::min(kAtOnce, wanted.size() - begin));
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      places[i] = guess_place(some[i].hash, count);
+      prefetch(hashes + places[i]);
+    }
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      places[i] = guess_again(some[i].hash, hashes[places[i]], places[i], count);
+      prefetch(hashes + places[i]);
+      prefetch(hashes + places[i] - std::min(kHashesPerLine / 2, places[i]));
+      prefetch(hashes + std::min(count - 1, places[i] + kHashesPerLine / 2));
+    }
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      places[i] = first_not_less(count, some[i].hash, places[i], [hashes](std::size_t t) { return hashes[t]; });
+      if (places[i] == count || hashes[places[i]] != some[i].hash) continue;
+      prefetch(arrays_.term_offsets.data() + places[i]);
+      prefetch(arrays_.posting_offsets.data() + places[i]);
+      prefetch(arrays_.window_offsets.data() + places[i]);
+    }
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      if (places[i] == count || hashes[places[i]] != some[i].hash) continue;
+      prefetch(arrays_.term_bytes.data() + arrays_.term_offsets[places[i]]);
+      prefetch(arrays_.windows.data() + arrays_.window_offsets[places[i]]);
+      prefetch(arrays_.offsets.data() + arrays_.posting_offsets[places[i]]);
+      prefetch(arrays_.codes.data() + arrays_.posting_offsets[places[i]]);
+    }
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      std::size_t t = places[i];
+      while (t < count && hashes[t] == some[i].hash && term(t) != some[i].term) ++t;
+      const bool there = t < count && hashes[t] == some[i].hash;
+      found[begin + i] = there ? std::optional(static_cast<std::uint32_t>(t)) : std::nullopt;
+    }
+  }
+}
+
 std::optional<std::uint32_t> Segment::find_term(std::string_view term, std::uint64_t hash) const noexcept {
   const auto find = [&](std::uint64_t kept, const auto& hash_of) -> std::optional<std::uint32_t> {
     const std::size_t count = term_count();
     // Hashes are uniform, so the position is known to about sqrt(n) / 2: start there and double the step.
-    const auto guess = static_cast<std::size_t>((static_cast<unsigned __int128>(hash) * count) >> 64);
+    const std::size_t guess = guess_place(hash, count);
     for (std::size_t t = first_not_less(count, kept, guess, hash_of); t < count && hash_of(t) == kept; ++t) {
       if (this->term(t) == term) return static_cast<std::uint32_t>(t);
     }

@@ -135,6 +135,7 @@ class Postings {
   ~Postings();
 
   std::size_t size() const noexcept { return size_; }
+  bool packed() const noexcept { return offsets_.empty(); }  // window by window; block() needs its buffer
   std::span<const PostingWindow> windows() const noexcept { return windows_; }
   std::size_t window_size(std::size_t i) const noexcept { return windows_[i].end - window_begin(i); }
   // The postings of windows()[i], in the buffer if they were packed: the block is then good until the buffer is used again.
@@ -153,6 +154,15 @@ class Postings {
   // Calls visit(row, FoundPosting) for every posting, rows ascending.
   template <typename Visit>
   void for_each(Visit visit) const {
+    if (!packed()) {
+      // One loop, since a rare term has few postings in a window; none is empty.
+      const PostingWindow* window = windows_.data();
+      for (std::size_t i = 0; i < size_; ++i) {
+        window += i == window->end ? 1 : 0;
+        visit(RowIndex{window->window} << kWindowBits | offsets_[i], FoundPosting{begin_ + i, codes_[i]});
+      }
+      return;
+    }
     PostingBuffer buffer;
     for (std::size_t w = 0; w < windows_.size(); ++w) {
       const PostingBlock b = block(w, buffer);
@@ -172,6 +182,11 @@ class Postings {
   std::span<const std::uint16_t> offsets_;  // of all postings; empty if they are packed window by window
   std::span<const std::uint8_t> codes_;
   std::unique_ptr<UnpackedPostings> unpacked_;  // of a packed segment; what the spans above view
+};
+
+struct WantedTerm {
+  std::string_view term;
+  std::uint64_t hash;
 };
 
 class Segment {
@@ -210,6 +225,8 @@ class Segment {
   }
   std::uint64_t term_hash(std::size_t t) const noexcept;
   std::optional<std::uint32_t> find_term(std::string_view term, std::uint64_t hash) const noexcept;
+  // Many terms, to found[i] for wanted[i], so that what each waits for memory overlaps; starts to load their postings, too.
+  void find_terms(std::span<const WantedTerm> wanted, std::optional<std::uint32_t>* found) const noexcept;
   Postings postings(std::uint32_t term) const { return {*this, term}; }
   std::size_t posting_count(std::uint32_t term) const noexcept;
   // What a posting adds to a score, for a weight of 1 of its term.

@@ -266,36 +266,68 @@ void strided_maxima_u16_avx2(const std::uint16_t* values, std::size_t groups, st
 }
 
 std::size_t take_at_least_u16_avx2(std::uint16_t* values, std::size_t count, std::uint16_t least, TakenValue* taken) noexcept {
+  constexpr std::size_t kGroup = 2 * kStride;
   const __m256i bound = _mm256_set1_epi16(static_cast<short>(least));
   const auto reaches = [bound](__m256i v) { return _mm256_cmpeq_epi16(_mm256_max_epu16(v, bound), v); };
-  std::size_t found = 0;
-  const auto take_stride = [&](std::size_t i) {
-    auto* low = reinterpret_cast<__m256i*>(values + i);
-    auto* high = reinterpret_cast<__m256i*>(values + i + kStride / 2);
-    // Packing interleaves halves of the two registers; the permutation puts them in order. One byte a value.
-    const __m256i bytes = _mm256_packs_epi16(reaches(_mm256_load_si256(low)), reaches(_mm256_load_si256(high)));
-    auto hits = static_cast<std::uint32_t>(_mm256_movemask_epi8(_mm256_permute4x64_epi64(bytes, 0xD8)));
-    for (; hits != 0; hits &= hits - 1) {
-      const std::size_t at = i + static_cast<std::size_t>(__builtin_ctz(hits));
-      taken[found++] = {values[at], static_cast<std::uint16_t>(at)};
-    }
-    _mm256_store_si256(low, _mm256_setzero_si256());
-    _mm256_store_si256(high, _mm256_setzero_si256());
+  // One bit a value of kStride. Packing interleaves halves of the two registers; the permutation puts them in order.
+  const auto hits_of = [&reaches](const std::uint16_t* at) {
+    const auto* registers = reinterpret_cast<const __m256i*>(at);
+    const __m256i bytes = _mm256_packs_epi16(reaches(_mm256_load_si256(registers)), reaches(_mm256_load_si256(registers + 1)));
+    return std::uint64_t{static_cast<std::uint32_t>(_mm256_movemask_epi8(_mm256_permute4x64_epi64(bytes, 0xD8)))};
   };
-  // Few values reach the bound: one comparison of the greatest of 64 values passes most by.
-  std::size_t i = 0;
-  for (; i + 2 * kStride <= count; i += 2 * kStride) {
-    auto* at = reinterpret_cast<__m256i*>(values + i);
+  const auto clear_stride = [values](std::size_t at) {
+    _mm256_store_si256(reinterpret_cast<__m256i*>(values + at), _mm256_setzero_si256());
+    _mm256_store_si256(reinterpret_cast<__m256i*>(values + at + kStride / 2), _mm256_setzero_si256());
+  };
+  std::size_t found = 0;
+  // Two at a time, since how many there are is hard to predict; what is written in vain stays within the group's room.
+  const auto take = [&](std::size_t first, std::uint64_t hits, std::size_t width) {
+    TakenValue* to = taken + found;
+    found += static_cast<std::size_t>(__builtin_popcountll(hits));
+    while (hits != 0) {
+      for (int i = 0; i < 2; ++i) {
+        const std::size_t at = first + static_cast<std::size_t>(__builtin_ctzll(hits | 1ULL << (width - 1)));
+        *to++ = {values[at], static_cast<std::uint16_t>(at)};
+        hits &= hits - 1;
+      }
+    }
+  };
+  const auto reached = [&](std::size_t first) {  // by a value of a group
+    const auto* at = reinterpret_cast<const __m256i*>(values + first);
     const __m256i greatest = _mm256_max_epu16(_mm256_max_epu16(_mm256_load_si256(at), _mm256_load_si256(at + 1)),
                                               _mm256_max_epu16(_mm256_load_si256(at + 2), _mm256_load_si256(at + 3)));
-    if (_mm256_movemask_epi8(reaches(greatest)) != 0) {
-      take_stride(i);
-      take_stride(i + kStride);
-      continue;
+    const __m256i hits = reaches(greatest);
+    return _mm256_testz_si256(hits, hits) == 0;
+  };
+  const auto take_group = [&](std::size_t first) {
+    take(first, hits_of(values + first) | hits_of(values + first + kStride) << kStride, kGroup);
+  };
+  // Runs of 64 groups, which stay in the first-level cache. In which groups a value reaches the bound cannot be predicted: where
+  // some do, they are noted without a branch, and the run is cleared afterwards; where few do, one pass is faster.
+  constexpr std::size_t kRun = 64 * kGroup;
+  constexpr std::size_t kFew = 5;
+  std::size_t taken_of_run = 0;
+  std::size_t i = 0;
+  for (; i + kRun <= count; i += kRun) {
+    const std::size_t before = found;
+    if (taken_of_run < kFew) {
+      for (std::size_t first = i; first < i + kRun; first += kGroup) {
+        if (reached(first)) take_group(first);
+        clear_stride(first);
+        clear_stride(first + kStride);
+      }
+    } else {
+      std::uint64_t noted = 0;
+      for (std::size_t g = 0; g < 64; ++g) noted |= std::uint64_t{reached(i + g * kGroup)} << g;
+      for (; noted != 0; noted &= noted - 1) take_group(i + static_cast<std::size_t>(__builtin_ctzll(noted)) * kGroup);
+      for (std::size_t first = i; first < i + kRun; first += kStride) clear_stride(first);
     }
-    for (int r = 0; r < 4; ++r) _mm256_store_si256(at + r, _mm256_setzero_si256());
+    taken_of_run = found - before;
   }
-  if (i < count) take_stride(i);
+  for (; i < count; i += kStride) {
+    take(i, hits_of(values + i), kStride);
+    clear_stride(i);
+  }
   return found;
 }
 

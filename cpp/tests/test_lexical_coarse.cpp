@@ -78,6 +78,7 @@ void compare_plans(const Snapshot& snapshot, std::mt19937& random, int rounds) {
     for (const std::size_t k : {1UL, 10UL, 100UL, 3000UL}) {
       const auto expected = search(bound, k, filtered ? &filter : nullptr, Plan::kExhaustive);
       CHECK(same(search(bound, k, filtered ? &filter : nullptr, Plan::kCoarse), expected));
+      CHECK(same(search(bound, k, filtered ? &filter : nullptr, Plan::kFewPostings), expected));
       CHECK(same(search(bound, k, filtered ? &filter : nullptr), expected));
     }
   }
@@ -92,7 +93,7 @@ void compare_forms(const Snapshot& snapshot, const Snapshot& other, std::mt19937
     const BoundQuery other_bound(other, {}, query);
     for (const std::size_t k : {1UL, 10UL, 100UL, 3000UL}) {
       const auto expected = search(bound, k, nullptr, Plan::kExhaustive);
-      for (const Plan plan : {Plan::kExhaustive, Plan::kCoarse, Plan::kAutomatic}) {
+      for (const Plan plan : {Plan::kExhaustive, Plan::kCoarse, Plan::kFewPostings, Plan::kAutomatic}) {
         CHECK(same(search(other_bound, k, nullptr, plan), expected));
       }
     }

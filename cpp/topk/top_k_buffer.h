@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/types.h"
+#include "topk/sort_hits.h"
 
 namespace sightline {
 
@@ -33,7 +34,7 @@ class TopKBuffer {
   // Best first; leaves the object empty.
   std::vector<Hit> take_sorted() {
     if (hits_.size() > k_) select();
-    std::sort(hits_.begin(), hits_.end(), RanksBefore{});
+    sort_hits(hits_);
     worst_ = kNone;
     return std::exchange(hits_, {});
   }

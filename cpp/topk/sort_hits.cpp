@@ -1,0 +1,81 @@
+#include "topk/sort_hits.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+namespace sightline {
+namespace {
+
+constexpr std::size_t kRun = 4;
+
+// Ascends as scores fall; equal for equal scores, of which 0 has two.
+std::uint32_t descending(float score) noexcept {
+  const auto bits = std::bit_cast<std::uint32_t>(score + 0.0F);
+  return (bits >> 31) != 0 ? bits : ~bits & 0x7FFFFFFF;
+}
+
+void order(std::uint64_t& a, std::uint64_t& b) noexcept {
+  const std::uint64_t least = std::min(a, b);
+  b = std::max(a, b);
+  a = least;
+}
+
+void sort_run(std::uint64_t* keys, std::size_t count) noexcept {
+  if (count == kRun) {
+    order(keys[0], keys[1]);
+    order(keys[2], keys[3]);
+    order(keys[0], keys[2]);
+    order(keys[1], keys[3]);
+    order(keys[1], keys[2]);
+  } else {
+    std::sort(keys, keys + count);
+  }
+}
+
+// Which of two keys is less is a matter of chance: the next of both are read, and one of the places moves on.
+void merge(const std::uint64_t* a, const std::uint64_t* a_end, const std::uint64_t* b, const std::uint64_t* b_end,
+           std::uint64_t* out) noexcept {
+  while (a != a_end && b != b_end) {
+    const std::uint64_t of_a = *a;
+    const std::uint64_t of_b = *b;
+    const auto from_b = static_cast<std::ptrdiff_t>(of_b < of_a);
+    *out++ = std::min(of_a, of_b);
+    b += from_b;
+    a += 1 - from_b;
+  }
+  out = std::copy(a, a_end, out);
+  std::copy(b, b_end, out);
+}
+
+}  // namespace
+
+void sort_hits(std::vector<Hit>& hits) {
+  const std::size_t count = hits.size();
+  if (count < 2) return;
+  // Scores in the upper half; where a hit stands, in the lower one.
+  std::vector<std::uint64_t> keys(2 * count);
+  std::uint64_t* from = keys.data();
+  std::uint64_t* to = from + count;
+  for (std::size_t i = 0; i < count; ++i) from[i] = std::uint64_t{descending(hits[i].score)} << 32 | i;
+  for (std::size_t i = 0; i < count; i += kRun) sort_run(from + i, std::min(kRun, count - i));
+  for (std::size_t width = kRun; width < count; width *= 2) {
+    for (std::size_t i = 0; i < count; i += 2 * width) {
+      const std::size_t middle = std::min(count, i + width);
+      merge(from + i, from + middle, from + middle, from + std::min(count, i + 2 * width), to + i);
+    }
+    std::swap(from, to);
+  }
+  std::vector<Hit> sorted(count);
+  for (std::size_t i = 0; i < count; ++i) sorted[i] = hits[from[i] & 0xFFFFFFFF];
+  for (std::size_t begin = 0, end = 0; begin < count; begin = end) {
+    while (end < count && sorted[end].score == sorted[begin].score) ++end;
+    if (end - begin == 1) continue;
+    std::sort(sorted.begin() + static_cast<std::ptrdiff_t>(begin), sorted.begin() + static_cast<std::ptrdiff_t>(end),
+              [](const Hit& a, const Hit& b) { return a.id < b.id; });
+  }
+  hits = std::move(sorted);
+}
+
+}  // namespace sightline
