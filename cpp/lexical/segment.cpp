@@ -86,10 +86,6 @@ std::size_t first_not_less(std::size_t count, std::uint64_t hash, std::size_t gu
   return low;
 }
 
-}  // namespace
-
-namespace {
-
 // Where a hash is among so many, which are uniform: to about sqrt(n) / 2.
 std::size_t guess_place(std::uint64_t hash, std::size_t count) noexcept {
   return static_cast<std::size_t>((static_cast<unsigned __int128>(hash) * count) >> 64);
