@@ -83,7 +83,7 @@ def run_on(session: Session, found: Vectors, *, approximate: bool) -> None:
     }
     batches = [batch for batch in options.batches if batch <= len(found.queries)]
     checked = found.queries[: options.check]
-    truth = DenseTruth(found.rows, checked, max(options.k))
+    truth = session.once(("dense truth", found.described()), lambda: DenseTruth(found.rows, checked, max(options.k)))
     with (
         input_folder(rows=found.rows, queries=found.queries[: max([*batches, len(checked)])]) as inputs,
         session.started("dense", found.described(), table, inputs) as engines,
@@ -108,7 +108,7 @@ def run_on(session: Session, found: Vectors, *, approximate: bool) -> None:
                 for entry, row in zip(entries, rows, strict=True):
                     if row.recall is not None and row.recall >= _GOOD_RECALL:
                         good.setdefault(row.engine, entry.setting)
-    if options.cases:
+    if options.cases and session.first:
         session.cases += dense_cases.run_cases(found.rows, found.queries, repeats=min(options.repeats, 15))
 
 

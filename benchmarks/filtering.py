@@ -6,6 +6,7 @@ The recall is that of the filtered truth: an engine that filters its own list of
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 import numpy as np
 
@@ -54,7 +55,10 @@ def run_on(session: Session, found: Vectors, *, approximate: bool) -> None:
         session.started("filter", found.described(), table, inputs) as engines,
     ):
         for share, mask in masks.items():
-            truth = DenseTruth(found.rows, found.queries[: options.check], max(options.k), mask)
+            truth = session.once(
+                ("filtered truth", found.described(), share),
+                partial(DenseTruth, found.rows, found.queries[: options.check], max(options.k), mask),
+            )
             for k in options.k:
                 if k > len(mask):
                     continue

@@ -44,7 +44,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(session: Session) -> None:
     options = session.options
     if options.data and _has_bars(options.data):
-        session.cases += hybrid_bars.run(options)
+        if session.first:
+            session.cases += hybrid_bars.run(options)
     elif options.no_peers:
         raise SystemExit("--no-peers: expected --data with titles, metadata (corpus.jsonl.gz) and docs.npy")
     if not options.no_peers:
@@ -99,11 +100,15 @@ def truths(found: Collection, rows: Floats, query_rows: Floats, checked: int, k:
 
 def run_on(session: Session, found: Collection) -> None:
     options = session.options
+    if not session.worthwhile(HYBRID):
+        return
     checked = min(options.check, len(found.queries))
     with inputs_of(session, found) as (inputs, described):
         print(f"\nhybrid: {described}, {session.threads} threads", flush=True)
         rows, query_rows = np.load(inputs / "rows.npy"), np.load(inputs / "queries.npy")
-        truth = truths(found, rows, query_rows, checked, max(options.k))
+        truth = session.once(
+            ("hybrid truths", described), lambda: truths(found, rows, query_rows, checked, max(options.k))
+        )
         first_pass = rows.size / 2  # four bits a dimension
         postings = float(truth["text"].postings.mean()) * 3  # type: ignore[attr-defined]
         filtered = min(_SHARD, len(rows)) * rows.shape[1] / 2

@@ -53,10 +53,12 @@ def _builds(
 
     ``work`` is Sightline's, as in ``Session.compare``; None: what is on the disk afterwards had to be written.
     """
+    if not session.worthwhile(table):
+        return
     print(f"\ningest: {described}, {session.threads} threads", flush=True)
     with session.started("ingest", described, table, inputs) as engines:
         ours = engines[0].built
-        if work is None and ours is not None and ours["disk_bytes"]:
+        if work is None and ours is not None and ours.get("disk_bytes"):
             work = ("write_gb_s", float(ours["disk_bytes"]))
         entries = [Entry(engine, {"what": "build"}) for engine in engines]
         session.compare("ingest", described, case, entries, None, queries=0, k=0, count=count, work=work)

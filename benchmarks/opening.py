@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -52,6 +53,8 @@ def run(session: Session) -> None:
 
 
 def _open(session: Session, table: dict[str, str], inputs: Path, described: str, case: str, count: int) -> None:
+    if not session.worthwhile(table):
+        return
     print(f"\nopen: {described}, {session.threads} threads", flush=True)
     rows: list[Row] = []
     times: dict[str, Timing] = {}
@@ -101,9 +104,11 @@ def _rounds(session: Session, there: dict[str, tuple[Contender, Row]], inputs: P
         opened(name, 0, 1, 0)
     found = interleave(
         {name: partial(opened, name) for name in there},
-        repeats=LEAST_ROUNDS if session.late() else session.options.opens,
-        seconds=session.options.seconds * 4,  # most of it goes into starting processes
-        precision=session.options.precision,
+        repeats=LEAST_ROUNDS
+        if session.late() or len(there) == 1
+        else math.ceil(session.options.opens / session.passes),
+        seconds=session.options.seconds * 4 / session.passes,  # most of it goes into starting processes
+        precision=session.precision(),
         reference="sightline",
         estimates=dict.fromkeys(there, 1e3),
         others=others_seconds,
