@@ -39,10 +39,10 @@ _METHOD = """\
   a quarter of each figure instead of one figure's luck. A run of one pass asks an engine that starts and builds within
   two seconds in three processes in turns.
 - **Rounds where the noise is.** A ratio is an engine's time over Sightline's in the same round: above 1, Sightline is
-  faster. It is the midmean over rounds (the mean of the middle half of the logarithms); in brackets its 95 % interval,
-  by a bootstrap over processes and rounds. In each of n passes rounds go on until the interval is within 3 % times the
-  root of n, or the time of the case is over; what is known worse than to 5 % is called noisy. A time is the median of
-  a slice's calls, then the median over rounds [least to most].
+  faster. It is the mean over processes of the midmean over rounds (the mean of the middle half of the logarithms); in
+  brackets its 95 % interval, by a bootstrap over processes and rounds. In each of n passes rounds go on until the
+  interval is within 3 % times the root of n, or the time of the case is over; what is known worse than to 5 % is called
+  noisy. A time is the median of a slice's calls, then the median over rounds [least to most].
 - **Limits.** Read bandwidth (of all threads and of one), int8 and float32 arithmetic, durable writing and syncs are
   measured in the same run; int8 by the instructions that the kernels in use have. "Share" is how much of the limit
   that binds Sightline it reaches; reading beyond 100 % means that the codes fit the caches.
