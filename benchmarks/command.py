@@ -115,6 +115,7 @@ def measure(options: argparse.Namespace, command: str, profile: str, body: Any) 
     try:
         body(session)
     finally:
+        session.renew()
         run.environment |= others.shares() | {"shortened": session.shortened, "passes": session.number + 1}
         if options.json:
             results.write(run, options.json)

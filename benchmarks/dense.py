@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks import data, dense_cases, vectors
 from benchmarks.data import Vectors
 from benchmarks.peers import DENSE, EXACT
-from benchmarks.session import Entry, Session, input_folder
+from benchmarks.session import Entry, Session
 from benchmarks.truth import DenseTruth
 from benchmarks.workers import Contender
 
@@ -85,7 +85,9 @@ def run_on(session: Session, found: Vectors, *, approximate: bool) -> None:
     checked = found.queries[: options.check]
     truth = session.once(("dense truth", found.described()), lambda: DenseTruth(found.rows, checked, max(options.k)))
     with (
-        input_folder(rows=found.rows, queries=found.queries[: max([*batches, len(checked)])]) as inputs,
+        session.inputs(
+            "dense", found.described(), rows=found.rows, queries=found.queries[: max([*batches, len(checked)])]
+        ) as inputs,
         session.started("dense", found.described(), table, inputs) as engines,
     ):
         good: dict[str, int] = {}

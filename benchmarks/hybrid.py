@@ -22,7 +22,7 @@ from benchmarks import hybrid_bars, lexical, vectors
 from benchmarks.data import Collection
 from benchmarks.peers import HYBRID
 from benchmarks.peers.base import Floats
-from benchmarks.session import Entry, Session, input_folder
+from benchmarks.session import Entry, Session
 from benchmarks.truth import BM25Truth, DenseTruth, Truth, fused_truth
 
 __all__ = ["add_options", "inputs_of", "run", "run_on"]
@@ -69,14 +69,17 @@ def inputs_of(session: Session, found: Collection) -> Iterator[tuple[Path, str]]
     if rows is None or query_rows is None:
         rows, query_rows = vectors.embedding_like(len(found.texts), _DIM, len(found.queries), session.options.seed)
     shards = _shards(len(found.texts))
-    with input_folder(
+    described = f"{found.described()}, {rows.shape[1]}-d vectors"
+    with session.inputs(
+        "hybrid",
+        described,
         texts=found.texts,
         rows=np.ascontiguousarray(rows),
         shards=shards,
         query_texts=found.queries,
         queries=np.ascontiguousarray(query_rows),
     ) as folder:
-        yield folder, f"{found.described()}, {rows.shape[1]}-d vectors"
+        yield folder, described
 
 
 def _shards(count: int) -> list[int]:
@@ -113,7 +116,7 @@ def run_on(session: Session, found: Collection) -> None:
         postings = float(truth["text"].postings.mean()) * 3  # type: ignore[attr-defined]
         filtered = min(_SHARD, len(rows)) * rows.shape[1] / 2
         work = {"hybrid": first_pass + postings, "dense": first_pass, "text": postings, "filtered": filtered}
-        with session.started("hybrid", described, HYBRID, inputs) as engines:
+        with session.started("hybrid", described, HYBRID, inputs, changed=True) as engines:
             for k in options.k:
                 for mode in _MODES:
                     entries = []

@@ -16,7 +16,7 @@ from benchmarks.data import Collection
 from benchmarks.lexical_bars import Bars
 from benchmarks.peers import LEXICAL
 from benchmarks.results import Row
-from benchmarks.session import Entry, Session, input_folder
+from benchmarks.session import Entry, Session
 from benchmarks.truth import BM25Truth
 
 __all__ = ["add_options", "collection", "run", "run_on"]
@@ -74,8 +74,8 @@ def run_on(session: Session, found: Collection, *, indexing: bool = True) -> Non
     postings = truth.postings.mean() * _POSTING_BYTES
     bars = Bars(sentences=options.sentences)
     with (
-        input_folder(tokens=tokens, query_tokens=known) as inputs,
-        session.started("lexical", found.described(), LEXICAL, inputs) as engines,
+        session.inputs("lexical", found.described(), tokens=tokens, query_tokens=known) as inputs,
+        session.started("lexical", found.described(), LEXICAL, inputs, changed=True) as engines,
     ):
         bars.sizes(engines)
         for k in options.k:
@@ -121,8 +121,10 @@ def index_texts(session: Session, suite: str, found: Collection) -> list[Row]:
         return []
     with (
         # No engine holds an index here: each call makes one and drops it.
-        input_folder(texts=part, tokens=[["word"]], query_tokens=[["word"]]) as inputs,
-        session.unbuilt(table, inputs, options.index_threads) as engines,
+        session.inputs(
+            "index texts", suite, found.described(), texts=part, tokens=[["word"]], query_tokens=[["word"]]
+        ) as inputs,
+        session.unbuilt(f"{suite}: index texts", table, inputs, options.index_threads) as engines,
     ):
         entries = [Entry(engine, {"what": "index texts", "documents": count}) for engine in engines]
         name = f"text to index, {count:,} documents, {megabytes:.1f} MB, {options.index_threads} threads"

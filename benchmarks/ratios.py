@@ -3,8 +3,8 @@
 Of the rounds of one pair of processes it is the midmean (the mean of the middle half) of the logarithms of their
 ratios. Like a median it does not see a quarter of outliers on either side; but where a machine has two states (threads
 on one CPU or on two, memory in huge pages or in small ones) a median jumps from one to the other when their shares pass
-a half, and a midmean does not. A ratio is the mean of that over the pairs of processes, which are of different passes:
-each counts as much as any other, however many rounds it had.
+a half, and a midmean does not. A ratio is the mean of that over the pairs of processes (or over passes, between which
+minutes went by): each counts as much as any other, however many rounds it had.
 
 The interval is the bootstrap's, on two levels: processes are drawn again, then rounds within each, because rounds of
 one process have its memory layout in common and say nothing about that of the next.

@@ -43,7 +43,7 @@ class Row:
     most: float | None = None
     rounds: list[float] = field(default_factory=list)
     beside: list[float] = field(default_factory=list)
-    processes: list[int] = field(default_factory=list)  # which pair of processes each round asked
+    processes: list[int] = field(default_factory=list)  # which pass or pair of processes each round is of
     disturbed: int = 0  # rounds that are left out because others had the CPUs
     ratio: dict[str, float] | None = None
     share: dict[str, Any] | None = None  # {"of": a limit of the machine, "value": 0..1}
@@ -70,8 +70,8 @@ class Row:
             self.ratio = asdict(paired_ratio(self.rounds, self.beside, self.processes))
 
     def pool(self, other: Row) -> None:
-        """Add the rounds that a later pass measured, in processes of its own. What failed once counts as failed; an
-        engine that was left out in one of two passes has the figures of the other.
+        """Add the rounds that a later pass measured, numbered as of other processes. What failed once counts as
+        failed; an engine that was left out in one of two passes has the figures of the other.
         """
         if other.status == "failed" and self.status != "failed":
             self.status, self.problem = other.status, other.problem

@@ -8,7 +8,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,19 +17,20 @@ from typing import Any, TypeVar
 import numpy as np
 
 from benchmarks import peers
-from benchmarks.environment import others_seconds
+from benchmarks.environment import memory_left, others_seconds
 from benchmarks.limits import Limits
 from benchmarks.results import EngineRecord, Row
 from benchmarks.timing import LEAST_ROUNDS, Timing, interleave
 from benchmarks.truth import Truth, WrongAnswer
 from benchmarks.workers import Contender, WorkerError, contenders
 
-__all__ = ["Entry", "Session", "input_folder"]
+__all__ = ["Entry", "Session"]
 
 _Made = TypeVar("_Made")
 
 _OURS = "sightline"
 _ROUNDS_OF_A_PASS = 1000  # more than it can have: each asks from another query on
+_MEMORY_LEFT = 0.5  # of the machine's: with less of it, engines do not wait for the next pass
 _SHORT_BUILD_SECONDS = 2.0  # engines that start and build within it are measured in several processes
 
 
@@ -48,8 +49,9 @@ class Entry:
 class Session:
     """What all suites of a run share.
 
-    A run may do its suites in several passes: each has processes of its own and part of the time, and its rounds are
-    pooled with those before it. What a machine is like for a minute is then not one case's luck but part of every one.
+    A run may do its suites in several passes: each has part of the time, and its rounds are pooled with those before
+    it. What a machine is like for a minute is then not one case's luck but part of every one. Engines wait for the next
+    pass while there is memory, or are started anew; ``renew`` ends them all.
     """
 
     options: argparse.Namespace
@@ -66,6 +68,8 @@ class Session:
     _known: dict[tuple[str, str, str, str], Row] = field(default_factory=dict)  # the rows by their keys
     _usual: dict[tuple[str, str, str, str], float] = field(default_factory=dict)  # milliseconds of a call
     _made: dict[Hashable, Any] = field(default_factory=dict)
+    _kept: dict[Hashable, Any] = field(default_factory=dict)  # engines that wait for the next pass, and their inputs
+    _open: ExitStack = field(default_factory=ExitStack)
     _per_query: dict[str, float] = field(default_factory=dict)  # label -> milliseconds
 
     @property
@@ -87,24 +91,62 @@ class Session:
         return made
 
     def worthwhile(self, table: dict[str, str]) -> bool:
-        """Whether a later pass adds something: where there is nobody to compare with, the first one says all."""
+        """Whether this pass adds something: where there is nobody to compare with, the first one says all."""
+        return self.first or self._compared(table)
+
+    def _compared(self, table: dict[str, str]) -> bool:
         wanted = peers.chosen(table, self.options.peers)
-        return self.first or any(name != _OURS and not peers.missing(module) for name, module in wanted.items())
+        return any(name != _OURS and not peers.missing(module) for name, module in wanted.items())
+
+    @contextmanager
+    def _waiting(
+        self, key: Hashable, made: Callable[[], AbstractContextManager[_Made]], wanted: bool
+    ) -> Iterator[_Made]:
+        """What was kept under ``key``; else what is made, and kept if that is wanted and there is memory for it."""
+        if key in self._kept:
+            yield self._kept[key]
+        elif wanted and self.number + 1 < self.passes and memory_left() > _MEMORY_LEFT:
+            self._kept[key] = self._open.enter_context(made())
+            yield self._kept[key]
+        else:
+            with made() as value:
+                yield value
+
+    def _lasts(self, inputs: Path) -> bool:
+        return any(value == inputs for value in self._kept.values())
+
+    def renew(self) -> None:
+        """End all processes that wait: those of the next pass are new ones."""
+        self._kept.clear()
+        self._open.close()
+
+    @contextmanager
+    def inputs(self, *key: Hashable, **files: Any) -> Iterator[Path]:
+        """A temporary folder with the inputs of workers: arrays as .npy, the rest as .json; for later passes, too."""
+        with self._waiting(("inputs", *key), lambda: _input_folder(**files), True) as folder:
+            yield folder
 
     @contextmanager
     def started(
-        self, suite: str, data: str, table: dict[str, str], inputs: Path, threads: int | None = None
+        self, suite: str, data: str, table: dict[str, str], inputs: Path, *, changed: bool = False
     ) -> Iterator[list[Contender]]:
-        """Every engine of ``table`` that ``--peers`` wants, built one after another, with a record of each."""
+        """Every engine of ``table`` that ``--peers`` wants, built one after another, with a record of each.
+
+        ``changed``: some case changes their indexes, so that a later pass needs new ones.
+        """
         wanted = peers.chosen(table, self.options.peers)
-        with contenders(
+        make = partial(
+            contenders,
             wanted,
             inputs,
-            threads or self.threads,
+            self.threads,
             left_out=self.left_out(wanted),
             processes=1 if self.late() else self.options.processes,
             seconds=_SHORT_BUILD_SECONDS,
             described=self.first,
+        )
+        with self._waiting(
+            ("started", suite, data), make, self._compared(table) and not changed and self._lasts(inputs)
         ) as found:
             for contender in found if self.first else ():
                 record = self._record(suite, data, contender)
@@ -113,12 +155,17 @@ class Session:
             yield found
 
     @contextmanager
-    def unbuilt(self, table: dict[str, str], inputs: Path, threads: int | None = None) -> Iterator[list[Contender]]:
+    def unbuilt(
+        self, name: str, table: dict[str, str], inputs: Path, threads: int | None = None, *, changed: bool = False
+    ) -> Iterator[list[Contender]]:
         """The same, not built and without records: for cases that measure building itself."""
         wanted = peers.chosen(table, self.options.peers)
         left_out = self.left_out(wanted)
-        with contenders(
-            wanted, inputs, threads or self.threads, build=False, left_out=left_out, described=self.first
+        make = partial(
+            contenders, wanted, inputs, threads or self.threads, build=False, left_out=left_out, described=self.first
+        )
+        with self._waiting(
+            ("unbuilt", name), make, self._compared(table) and not changed and self._lasts(inputs)
         ) as found:
             yield found
 
@@ -303,8 +350,7 @@ class Session:
 
 
 @contextmanager
-def input_folder(**files: Any) -> Iterator[Path]:
-    """A temporary folder with the inputs of the workers: arrays as .npy, the rest as .json."""
+def _input_folder(**files: Any) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for stem, value in files.items():

@@ -173,22 +173,27 @@ def test_passes_end_with_the_minutes_of_the_profile(monkeypatch, capsys):
     options = argparse.Namespace(threads=1, passes=3, minutes=2.5, seed=1)
     session = Session(options, argparse.Namespace(), started_at=0.0)
     benchmarks_run._passes({"filter": options, "quality": options}, session)
-    # 60 s for the first; then without answers that are the same each time; the third would end after 120 s.
+    # 60 s for the first; then without answers that are the same each time.
     assert [(number, name) for number, name, _ in done] == [
         (0, "filtering"),
         (0, "quality"),
         (1, "filtering"),
         (2, "filtering"),
     ]
-    assert [due for *_, due in done[1:]] == [0.5, 0.75, 1.0]
+    assert [due for *_, due in done[1:]] == [0.5, 1.0, 1.0]
     assert not session.shortened
     done.clear()
-    now, options.minutes = 0.0, 1.5
+    now, options.minutes = 0.0, 1.9
     session = Session(options, argparse.Namespace(), started_at=0.0)
     benchmarks_run._passes({"filter": options, "quality": options}, session)
-    assert session.shortened
+    assert [number for number, *_ in done] == [0, 0, 1]  # the third would end after 120 s
+    assert "2 of 3 passes: 1.9 minutes are not enough for more" in capsys.readouterr().out
+    assert not session.shortened
+    now, options.minutes = 0.0, 1.0
+    session = Session(options, argparse.Namespace(), started_at=0.0)
+    benchmarks_run._passes({"filter": options, "quality": options}, session)
     assert session.number == 0
-    assert "1 of 3 passes: 1.5 minutes are not enough for one more" in capsys.readouterr().out
+    assert session.shortened
 
 
 def test_an_engine_that_fails_keeps_its_message(tmp_path):

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -173,6 +174,43 @@ def test_what_later_passes_need_is_made_once() -> None:
     assert len(made) == 2
     session.passes = 2
     assert session.once("key", lambda: "first") == session.once("key", lambda: "second") == "first"
+
+
+def test_engines_and_their_inputs_wait_for_the_next_pass_while_there_is_memory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rows = np.eye(4, dtype=np.float32)
+    table = {"sightline": "sightline_dense", "numpy": "numpy_dense"}
+    session = made_session(peers=None, threads=1)
+    session.passes = 4
+    left = 0.9
+    monkeypatch.setattr("benchmarks.session.memory_left", lambda: left)
+
+    def one_pass(*, changed: bool = False) -> tuple[Path, Any]:
+        with (
+            session.inputs("dense", "data", rows=rows, queries=rows) as inputs,
+            session.started("dense", "data", table, inputs, changed=changed) as engines,
+        ):
+            assert engines[0].round({"what": "search", "setting": 0, "k": 1, "batch": 1}, 0, 1) > 0
+            return inputs, engines[0].worker
+
+    first = one_pass()
+    assert len(session.engines) == 2
+    session.number = 1
+    assert one_pass() == first
+    session.renew()
+    assert not first[0].exists()
+    second = one_pass()
+    assert second[1] is not first[1]
+    assert len(session.engines) == 2  # they are described once
+    session.renew()
+    one_pass(changed=True)
+    assert [kept for kept in session._kept.values() if not isinstance(kept, Path)] == []
+    session.renew()
+    left = 0.1
+    assert not one_pass()[0].exists()
+    left, session.number = 0.9, 3  # the last
+    assert not one_pass()[0].exists()
 
 
 def test_later_passes_leave_out_what_has_nobody_to_compare_with(monkeypatch: pytest.MonkeyPatch) -> None:
