@@ -115,7 +115,8 @@ def measure(options: argparse.Namespace, command: str, profile: str, body: Any) 
     try:
         body(session)
     finally:
-        run.environment |= others.shares() | {"shortened": session.shortened}
+        session.renew()
+        run.environment |= others.shares() | {"shortened": session.shortened, "passes": session.number + 1}
         if options.json:
             results.write(run, options.json)
     gaps = [row for row in run.rows if row.status != "ok"]

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import results
-from benchmarks.ratios import midmean, paired_logs, resampled
+from benchmarks.ratios import estimate, paired_logs, resampled
 from benchmarks.results import Row, Run
 
 __all__ = ["Change", "changes", "main"]
@@ -72,11 +72,11 @@ def _by_key(run: Run) -> dict[_Key, Row]:
 
 
 def _timed(key: _Key, figure: str, old: Row, new: Row, threshold: float, *, sign: int) -> Change:
-    """The factor between two midmeans of logarithms, with the interval of the difference of their draws."""
+    """The factor between two estimates, with the interval of the difference of their draws."""
     logs = [paired_logs(row.rounds, row.beside or [1.0] * len(row.rounds)) for row in (old, new)]
     draws = [resampled(logs[at], row.processes, seed=at) for at, row in enumerate((old, new))]
     low, high = np.exp(np.quantile(sign * (draws[1] - draws[0]), (0.025, 0.975)))
-    values = [float(midmean(part)) for part in logs]
+    values = [estimate(part, row.processes) for part, row in zip(logs, (old, new), strict=True)]
     factor = float(np.exp(sign * (values[1] - values[0])))
     moved = bool((low > 1 or high < 1) and abs(np.log(factor)) > np.log1p(threshold))
     return Change(key, figure, *(float(np.exp(v)) for v in values), factor, float(low), float(high), moved)
@@ -101,7 +101,7 @@ def main(argv: list[str]) -> int:
         old, new = results.read(options.old), results.read(options.new)
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    for name in ("cpu", "isa", "threads", "sightline", "compiler", "packages"):
+    for name in ("cpu", "isa", "threads", "sightline", "compiler", "packages", "passes"):
         if old.environment.get(name) != new.environment.get(name):
             print(f"{name} differs: {old.environment.get(name)} -> {new.environment.get(name)}")
     found = changes(old, new, options.threshold)

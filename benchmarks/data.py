@@ -65,7 +65,7 @@ def generated_vectors(kind: str, count: int, dim: int, queries: int, seed: int) 
     return Vectors(name, rows, query_rows[:queries])
 
 
-@lru_cache(maxsize=4)  # the suites of a run ask for the same ones
+@lru_cache(maxsize=8)  # the suites and passes of a run ask for the same ones
 def _generated(kind: str, count: int, dim: int, queries: int, seed: int) -> tuple[FloatArray, FloatArray]:
     make = vectors.gaussian if kind == "gaussian" else vectors.embedding_like
     made = make(count, dim, queries, seed)

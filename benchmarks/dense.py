@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks import data, dense_cases, vectors
 from benchmarks.data import Vectors
 from benchmarks.peers import DENSE, EXACT
-from benchmarks.session import Entry, Session, input_folder
+from benchmarks.session import Entry, Session
 from benchmarks.truth import DenseTruth
 from benchmarks.workers import Contender
 
@@ -83,9 +83,11 @@ def run_on(session: Session, found: Vectors, *, approximate: bool) -> None:
     }
     batches = [batch for batch in options.batches if batch <= len(found.queries)]
     checked = found.queries[: options.check]
-    truth = DenseTruth(found.rows, checked, max(options.k))
+    truth = session.once(("dense truth", found.described()), lambda: DenseTruth(found.rows, checked, max(options.k)))
     with (
-        input_folder(rows=found.rows, queries=found.queries[: max([*batches, len(checked)])]) as inputs,
+        session.inputs(
+            "dense", found.described(), rows=found.rows, queries=found.queries[: max([*batches, len(checked)])]
+        ) as inputs,
         session.started("dense", found.described(), table, inputs) as engines,
     ):
         good: dict[str, int] = {}
@@ -108,7 +110,7 @@ def run_on(session: Session, found: Vectors, *, approximate: bool) -> None:
                 for entry, row in zip(entries, rows, strict=True):
                     if row.recall is not None and row.recall >= _GOOD_RECALL:
                         good.setdefault(row.engine, entry.setting)
-    if options.cases:
+    if options.cases and session.first:
         session.cases += dense_cases.run_cases(found.rows, found.queries, repeats=min(options.repeats, 15))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 import sightline as sl
 
-__all__ = ["Others", "others_seconds", "record"]
+__all__ = ["Others", "memory_left", "others_seconds", "record"]
 
 _PACKAGES = (
     *("numpy", "faiss-cpu", "hnswlib", "usearch", "scann", "scalable-vs"),
@@ -96,6 +96,15 @@ def _living_children() -> float:
         if len(words) > 12:  # else it has just ended
             ticks += int(words[11]) + int(words[12])
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def memory_left() -> float:
+    """The share of the machine's memory that is free or can be had at once; 0 where that cannot be read."""
+    sizes = dict(line.split()[:2] for line in _text("/proc/meminfo").splitlines())
+    try:
+        return int(sizes["MemAvailable:"]) / int(sizes["MemTotal:"])
+    except (KeyError, ValueError, ZeroDivisionError):
+        return 0.0
 
 
 def _cpu_name() -> str:

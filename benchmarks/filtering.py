@@ -6,6 +6,7 @@ The recall is that of the filtered truth: an engine that filters its own list of
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from benchmarks import data
 from benchmarks.data import Vectors
 from benchmarks.dense import allowed_rows
 from benchmarks.peers import DENSE
-from benchmarks.session import Entry, Session, input_folder
+from benchmarks.session import Entry, Session
 from benchmarks.truth import DenseTruth
 
 __all__ = ["add_options", "run"]
@@ -50,11 +51,14 @@ def run_on(session: Session, found: Vectors, *, approximate: bool) -> None:
     masks = {share: allowed_rows(len(found.rows), share, options.seed) for share in options.shares}
     files: dict[str, np.typing.NDArray[np.int64]] = {f"filter-{share}": mask for share, mask in masks.items()}
     with (
-        input_folder(rows=found.rows, queries=found.queries, **files) as inputs,
+        session.inputs("filter", found.described(), rows=found.rows, queries=found.queries, **files) as inputs,
         session.started("filter", found.described(), table, inputs) as engines,
     ):
         for share, mask in masks.items():
-            truth = DenseTruth(found.rows, found.queries[: options.check], max(options.k), mask)
+            truth = session.once(
+                ("filtered truth", found.described(), share),
+                partial(DenseTruth, found.rows, found.queries[: options.check], max(options.k), mask),
+            )
             for k in options.k:
                 if k > len(mask):
                     continue

@@ -22,7 +22,7 @@ from benchmarks import hybrid_bars, lexical, vectors
 from benchmarks.data import Collection
 from benchmarks.peers import HYBRID
 from benchmarks.peers.base import Floats
-from benchmarks.session import Entry, Session, input_folder
+from benchmarks.session import Entry, Session
 from benchmarks.truth import BM25Truth, DenseTruth, Truth, fused_truth
 
 __all__ = ["add_options", "inputs_of", "run", "run_on"]
@@ -44,7 +44,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(session: Session) -> None:
     options = session.options
     if options.data and _has_bars(options.data):
-        session.cases += hybrid_bars.run(options)
+        if session.first:
+            session.cases += hybrid_bars.run(options)
     elif options.no_peers:
         raise SystemExit("--no-peers: expected --data with titles, metadata (corpus.jsonl.gz) and docs.npy")
     if not options.no_peers:
@@ -68,14 +69,17 @@ def inputs_of(session: Session, found: Collection) -> Iterator[tuple[Path, str]]
     if rows is None or query_rows is None:
         rows, query_rows = vectors.embedding_like(len(found.texts), _DIM, len(found.queries), session.options.seed)
     shards = _shards(len(found.texts))
-    with input_folder(
+    described = f"{found.described()}, {rows.shape[1]}-d vectors"
+    with session.inputs(
+        "hybrid",
+        described,
         texts=found.texts,
         rows=np.ascontiguousarray(rows),
         shards=shards,
         query_texts=found.queries,
         queries=np.ascontiguousarray(query_rows),
     ) as folder:
-        yield folder, f"{found.described()}, {rows.shape[1]}-d vectors"
+        yield folder, described
 
 
 def _shards(count: int) -> list[int]:
@@ -99,16 +103,20 @@ def truths(found: Collection, rows: Floats, query_rows: Floats, checked: int, k:
 
 def run_on(session: Session, found: Collection) -> None:
     options = session.options
+    if not session.worthwhile(HYBRID):
+        return
     checked = min(options.check, len(found.queries))
     with inputs_of(session, found) as (inputs, described):
         print(f"\nhybrid: {described}, {session.threads} threads", flush=True)
         rows, query_rows = np.load(inputs / "rows.npy"), np.load(inputs / "queries.npy")
-        truth = truths(found, rows, query_rows, checked, max(options.k))
+        truth = session.once(
+            ("hybrid truths", described), lambda: truths(found, rows, query_rows, checked, max(options.k))
+        )
         first_pass = rows.size / 2  # four bits a dimension
         postings = float(truth["text"].postings.mean()) * 3  # type: ignore[attr-defined]
         filtered = min(_SHARD, len(rows)) * rows.shape[1] / 2
         work = {"hybrid": first_pass + postings, "dense": first_pass, "text": postings, "filtered": filtered}
-        with session.started("hybrid", described, HYBRID, inputs) as engines:
+        with session.started("hybrid", described, HYBRID, inputs, changed=True) as engines:
             for k in options.k:
                 for mode in _MODES:
                     entries = []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks import data, hybrid, lexical
 from benchmarks.peers import DENSE, EXACT, HYBRID
-from benchmarks.session import Entry, Session, input_folder
+from benchmarks.session import Entry, Session
 
 __all__ = ["add_options", "run"]
 
@@ -30,7 +30,7 @@ def run(session: Session) -> None:
         if options.data and not data.has_texts(options.data):
             found = data.load_vectors(options.data)
         table = {n: m for n, m in _VECTOR_ENGINES.items() if n in EXACT or options.approximate}
-        with input_folder(rows=found.rows, queries=found.queries[:1]) as inputs:
+        with session.inputs("ingest", found.described(), rows=found.rows, queries=found.queries[:1]) as inputs:
             # At the least, all must be read.
             work = ("read_gb_s", float(found.rows.nbytes))
             _builds(session, table, inputs, found.described(), "vectors to an index in memory", len(found.rows), work)
@@ -53,10 +53,12 @@ def _builds(
 
     ``work`` is Sightline's, as in ``Session.compare``; None: what is on the disk afterwards had to be written.
     """
+    if not session.worthwhile(table):
+        return
     print(f"\ningest: {described}, {session.threads} threads", flush=True)
     with session.started("ingest", described, table, inputs) as engines:
         ours = engines[0].built
-        if work is None and ours is not None and ours["disk_bytes"]:
+        if work is None and ours is not None and ours.get("disk_bytes"):
             work = ("write_gb_s", float(ours["disk_bytes"]))
         entries = [Entry(engine, {"what": "build"}) for engine in engines]
         session.compare("ingest", described, case, entries, None, queries=0, k=0, count=count, work=work)

@@ -16,7 +16,7 @@ from benchmarks.data import Collection
 from benchmarks.lexical_bars import Bars
 from benchmarks.peers import LEXICAL
 from benchmarks.results import Row
-from benchmarks.session import Entry, Session, input_folder
+from benchmarks.session import Entry, Session
 from benchmarks.truth import BM25Truth
 
 __all__ = ["add_options", "collection", "run", "run_on"]
@@ -39,9 +39,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def collection(session: Session) -> Collection:
     options = session.options
+    key = ("collection", options.documents)
     if options.data and data.has_texts(options.data):
-        return data.load_collection(options.data, options.documents)
-    return data.default_collection(options.documents, options.seed)
+        return session.once(key, lambda: data.load_collection(options.data, options.documents))
+    return session.once(key, lambda: data.default_collection(options.documents, options.seed))
 
 
 def run(session: Session) -> None:
@@ -57,6 +58,8 @@ def run(session: Session) -> None:
 
 def run_on(session: Session, found: Collection, *, indexing: bool = True) -> None:
     options = session.options
+    if not session.worthwhile(LEXICAL):
+        return
     print(f"\nlexical: {found.described()}, {session.threads} thread(s)", flush=True)
     analyzer = sl.Analyzer("english")
     tokens = analyzer.batch(found.texts)
@@ -65,12 +68,14 @@ def run_on(session: Session, found: Collection, *, indexing: bool = True) -> Non
     asked = analyzer.batch(found.queries[: options.max_queries])
     known = [query for query in asked if not vocabulary.isdisjoint(query)]
     batches = [batch for batch in options.batches if batch <= len(known)]
-    truth = BM25Truth(tokens, known[: options.check], max(options.k))
+    truth = session.once(
+        ("BM25 truth", found.described()), lambda: BM25Truth(tokens, known[: options.check], max(options.k))
+    )
     postings = truth.postings.mean() * _POSTING_BYTES
     bars = Bars(sentences=options.sentences)
     with (
-        input_folder(tokens=tokens, query_tokens=known) as inputs,
-        session.started("lexical", found.described(), LEXICAL, inputs) as engines,
+        session.inputs("lexical", found.described(), tokens=tokens, query_tokens=known) as inputs,
+        session.started("lexical", found.described(), LEXICAL, inputs, changed=True) as engines,
     ):
         bars.sizes(engines)
         for k in options.k:
@@ -112,10 +117,14 @@ def index_texts(session: Session, suite: str, found: Collection) -> list[Row]:
     part = found.texts[:count]
     megabytes = sum(len(text.encode()) for text in part) / 1e6
     table = {name: module for name, module in LEXICAL.items() if name not in ("bm25s-numpy", "rank-bm25")}
+    if not session.worthwhile(table):
+        return []
     with (
         # No engine holds an index here: each call makes one and drops it.
-        input_folder(texts=part, tokens=[["word"]], query_tokens=[["word"]]) as inputs,
-        session.unbuilt(table, inputs, options.index_threads) as engines,
+        session.inputs(
+            "index texts", suite, found.described(), texts=part, tokens=[["word"]], query_tokens=[["word"]]
+        ) as inputs,
+        session.unbuilt(f"{suite}: index texts", table, inputs, options.index_threads) as engines,
     ):
         entries = [Entry(engine, {"what": "index texts", "documents": count}) for engine in engines]
         name = f"text to index, {count:,} documents, {megabytes:.1f} MB, {options.index_threads} threads"

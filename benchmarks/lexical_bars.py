@@ -45,7 +45,7 @@ class Bars:
                 self._line(name, row.median, _ADD_MILLISECONDS, most=True)
 
     def sizes(self, engines: Sequence[Contender]) -> None:
-        bytes_of = {engine.name: engine.built["disk_bytes"] for engine in engines if engine.built}
+        bytes_of = {engine.name: engine.built.get("disk_bytes") for engine in engines if engine.built}
         packed, tantivy = bytes_of.get("sightline-packed"), bytes_of.get("tantivy")
         if packed and tantivy:
             self._line("packed, times tantivy's bytes on disk", packed / tantivy, _PACKED_SIZE, most=True)

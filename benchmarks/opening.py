@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from benchmarks import data, hybrid, lexical
 from benchmarks.environment import others_seconds
 from benchmarks.peers import DENSE, HYBRID, LEXICAL, chosen
 from benchmarks.results import Row
-from benchmarks.session import Session, input_folder
+from benchmarks.session import Session
 from benchmarks.timing import LEAST_ROUNDS, Timing, interleave
 from benchmarks.workers import Contender, Worker, WorkerError, contenders
 
@@ -36,14 +37,14 @@ def run(session: Session) -> None:
         found = data.generated_vectors("embedding", count, options.dim, 10, options.seed)
         if options.data and not data.has_texts(options.data):
             found = data.load_vectors(options.data)
-        with input_folder(rows=found.rows, queries=found.queries) as inputs:
+        with session.inputs("open", found.described(), rows=found.rows, queries=found.queries) as inputs:
             table = {name: DENSE[name] for name in _DENSE}
             _open(session, table, inputs, found.described(), "vectors: open to first answer", len(found.rows))
     collection = lexical.collection(session)
     analyzer = sl.Analyzer("english")
     tokens = analyzer.batch(collection.texts)
     words = [query for query in analyzer.batch(collection.queries[:20]) if query]
-    with input_folder(tokens=tokens, query_tokens=words) as inputs:
+    with session.inputs("open", collection.described(), tokens=tokens, query_tokens=words) as inputs:
         table = {name: LEXICAL[name] for name in _LEXICAL}
         _open(session, table, inputs, collection.described(), "words: open to first answer", len(tokens))
     with hybrid.inputs_of(session, collection) as (inputs, described):
@@ -52,6 +53,8 @@ def run(session: Session) -> None:
 
 
 def _open(session: Session, table: dict[str, str], inputs: Path, described: str, case: str, count: int) -> None:
+    if not session.worthwhile(table):
+        return
     print(f"\nopen: {described}, {session.threads} threads", flush=True)
     rows: list[Row] = []
     times: dict[str, Timing] = {}
@@ -101,9 +104,11 @@ def _rounds(session: Session, there: dict[str, tuple[Contender, Row]], inputs: P
         opened(name, 0, 1, 0)
     found = interleave(
         {name: partial(opened, name) for name in there},
-        repeats=LEAST_ROUNDS if session.late() else session.options.opens,
-        seconds=session.options.seconds * 4,  # most of it goes into starting processes
-        precision=session.options.precision,
+        repeats=LEAST_ROUNDS
+        if session.late() or len(there) == 1
+        else math.ceil(session.options.opens / session.passes),
+        seconds=session.options.seconds * 4 / session.passes,  # most of it goes into starting processes
+        precision=session.precision(),
         reference="sightline",
         estimates=dict.fromkeys(there, 1e3),
         others=others_seconds,

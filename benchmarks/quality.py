@@ -17,7 +17,7 @@ from benchmarks.data import Collection
 from benchmarks.hybrid import inputs_of
 from benchmarks.peers import HYBRID, LEXICAL
 from benchmarks.results import Row
-from benchmarks.session import Session, input_folder
+from benchmarks.session import Session
 from benchmarks.truth import ndcg
 from benchmarks.workers import WorkerError
 
@@ -44,7 +44,10 @@ def run(session: Session) -> None:
         row = Row("quality", described, "hybrid engines", "sightline", status="missing", problem=reason)
         session.finish([row], {})
         return
-    with inputs_of(session, found) as (inputs, _), session.started("quality", described, HYBRID, inputs) as engines:
+    with (
+        inputs_of(session, found) as (inputs, _),
+        session.started("quality", described, HYBRID, inputs, changed=True) as engines,
+    ):
         for mode in ("dense", "text", "hybrid", "hybrid, RRF"):
             rows = []
             for engine in engines:
@@ -91,8 +94,10 @@ def _lexical(session: Session, found: Collection, queries: list[int], described:
     vocabulary = {word for words in tokens for word in words}
     known = [at for at, words in enumerate(asked) if not vocabulary.isdisjoint(words)]
     with (
-        input_folder(tokens=tokens, query_tokens=[asked[at] for at in known]) as inputs,
-        session.unbuilt({n: m for n, m in LEXICAL.items() if n != "bm25s-numba"}, inputs) as engines,
+        session.inputs("quality", described, tokens=tokens, query_tokens=[asked[at] for at in known]) as inputs,
+        session.unbuilt(
+            "quality", {n: m for n, m in LEXICAL.items() if n != "bm25s-numba"}, inputs, changed=True
+        ) as engines,
     ):
         rows = []
         for engine in engines:

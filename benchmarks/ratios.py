@@ -1,8 +1,10 @@
 """What paired rounds say: how many times longer one engine takes than another, and how sure that is.
 
-A ratio is the midmean (the mean of the middle half) of the logarithms of the rounds' ratios. Like a median it does not
-see a quarter of outliers on either side; but where a machine has two states (threads on one CPU or on two, memory in
-huge pages or in small ones) a median jumps from one to the other when their shares pass a half, and a midmean does not.
+Of the rounds of one pair of processes it is the midmean (the mean of the middle half) of the logarithms of their
+ratios. Like a median it does not see a quarter of outliers on either side; but where a machine has two states (threads
+on one CPU or on two, memory in huge pages or in small ones) a median jumps from one to the other when their shares pass
+a half, and a midmean does not. A ratio is the mean of that over the pairs of processes (or over passes, between which
+minutes went by): each counts as much as any other, however many rounds it had.
 
 The interval is the bootstrap's, on two levels: processes are drawn again, then rounds within each, because rounds of
 one process have its memory layout in common and say nothing about that of the next.
@@ -18,7 +20,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-__all__ = ["NOISY", "Ratio", "midmean", "paired_logs", "paired_ratio", "resampled"]
+__all__ = ["NOISY", "Ratio", "estimate", "midmean", "paired_logs", "paired_ratio", "resampled"]
 
 NOISY = 0.05  # a ratio whose interval is wider than this to either side is called so
 _RESAMPLES = 1000
@@ -46,7 +48,7 @@ def paired_ratio(slow: Sequence[float], fast: Sequence[float], processes: Sequen
     """
     logs = paired_logs(slow, fast)
     low, high = np.exp(np.quantile(resampled(logs, processes), _INTERVAL))
-    return Ratio(float(np.exp(midmean(logs))), float(low), float(high))
+    return Ratio(float(np.exp(estimate(logs, processes))), float(low), float(high))
 
 
 def paired_logs(slow: Sequence[float], fast: Sequence[float]) -> Floats:
@@ -62,14 +64,26 @@ def midmean(values: Floats) -> Floats:
     return np.asarray(middle.mean(axis=-1))
 
 
-def resampled(logs: Floats, processes: Sequence[int] = (), *, seed: int = 0) -> Floats:
-    """Midmeans of as many rounds drawn with replacement, from processes drawn with replacement; always the same."""
-    rng = np.random.default_rng(seed)
+def estimate(logs: Floats, processes: Sequence[int] = ()) -> float:
+    """The mean of the processes' midmeans."""
+    return float(np.mean([midmean(part) for part in _parts(logs, processes)]))
+
+
+def _parts(logs: Floats, processes: Sequence[int]) -> list[Floats]:
+    """The rounds by process."""
     numbers = np.asarray(processes[: len(logs)]) if len(processes) else np.zeros(len(logs), dtype=np.int64)
-    parts = [logs[numbers == number] for number in np.unique(numbers)]
-    most = max(len(part) for part in parts)
-    table = np.stack([np.resize(part, most) for part in parts])  # a shorter row repeats itself and is never drawn there
-    lengths = np.array([len(part) for part in parts])
-    drawn = rng.integers(0, len(parts), (_RESAMPLES, len(parts), 1))
-    at = (rng.random((_RESAMPLES, len(parts), most)) * lengths[drawn]).astype(np.int64)
-    return midmean(table[drawn, at].reshape(_RESAMPLES, -1))
+    return [logs[numbers == number] for number in np.unique(numbers)]
+
+
+def resampled(logs: Floats, processes: Sequence[int] = (), *, seed: int = 0) -> Floats:
+    """Estimates from as many rounds drawn with replacement, of processes drawn with replacement; always the same."""
+    rng = np.random.default_rng(seed)
+    parts = _parts(logs, processes)
+    of_each = []  # midmeans of drawn rounds, so many of each process as all may be needed
+    for part in parts:
+        at = rng.integers(0, len(part), (_RESAMPLES, len(parts), len(part)))
+        of_each.append(midmean(part[at]))
+    drawn = rng.integers(0, len(parts), (_RESAMPLES, len(parts)))
+    table = np.stack(of_each)
+    rows, columns = np.indices(drawn.shape)
+    return np.asarray(table[drawn, rows, columns].mean(axis=-1))

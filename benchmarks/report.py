@@ -30,17 +30,20 @@ _METHOD = """\
   affinity.
   Memory beyond interpreter and input: the peak while building, and what stays resident after it and one search.
 - **Paired rounds.** A slice of an engine is some calls that are not counted, then as many over other queries as take
-  20 to 40 ms. In a round, a slice of an engine lies between two of Sightline of half that length, over the same
+  about 10 ms. In a round, a slice of an engine lies between two of Sightline of half that length, over the same
   queries: a slow phase of a shared machine hits all or none, and a drift cancels out. A slice ends when the engine's
   threads sleep, so that nobody spins on the next one's CPUs. Caches hold an engine's own data, as in a server; the
   same for all. A round in which other processes had a fifth of the CPUs is left out.
-- **Several processes.** An engine that starts and builds within two seconds does so in two or three processes, asked
-  in turns: memory layout and placing of threads may differ from one to the next.
+- **Several passes.** The quick profile does all its cases eight times, or as often as its minutes allow, and pools the
+  rounds: what the machine is like in one minute is then part of every figure instead of one figure's luck. Engines
+  whose index a case changes are started anew for each pass, all others after four of them, or each time where memory is
+  short. `--full` and the commands of single suites make one pass, in which an engine that starts and builds within two
+  seconds is asked in three processes in turns.
 - **Rounds where the noise is.** A ratio is an engine's time over Sightline's in the same round: above 1, Sightline is
-  faster. It is the midmean over rounds (the mean of the middle half of the logarithms); in brackets its 95 % interval,
-  by a bootstrap over processes and rounds. Rounds go on until the interval is within 3 %, or the time of the case is
-  over; what is known worse than to 5 % is called noisy. A time is the median of a slice's calls, then the median over
-  rounds [least to most].
+  faster. It is the mean over passes of the midmean over rounds (the mean of the middle half of the logarithms); in
+  brackets its 95 % interval, by a bootstrap over passes (or processes) and rounds. In each of n passes rounds go on
+  until the interval is within 3 % times the root of n, or the time of the case is over; what is known worse than to 5 %
+  is called noisy. A time is the median of a slice's calls, then the median over rounds [least to most].
 - **Limits.** Read bandwidth (of all threads and of one), int8 and float32 arithmetic, durable writing and syncs are
   measured in the same run; int8 by the instructions that the kernels in use have. "Share" is how much of the limit
   that binds Sightline it reaches; reading beyond 100 % means that the codes fit the caches.
@@ -137,13 +140,18 @@ def _busy(run: Run) -> list[str]:
             "against them flatter us, and shares of limits are uncertain. Spreads show how much; measure on your own "
             "machine."
         )
-    if not any(row.processes for row in run.rows):
+    passes = known.get("passes")
+    if passes is None:
         found.append(
-            "**These figures are from before the method below**: all engines took turns, rounds of one case lay up to "
-            "seconds apart, one process an engine. Their ratios vary more than those that it gives."
+            "**These figures are from before the method below**: one pass, with slices twice as long, so that all "
+            "rounds of a case lay within seconds. Their ratios vary more than those that it gives."
         )
-    if run.environment.get("shortened"):
-        found.append("**Some cases have three rounds only**: the run was behind the minutes that its profile has.")
+    if known.get("shortened"):
+        least = (
+            "Some cases have three rounds only" if passes in (None, 1) else "Some cases have three rounds a pass only"
+        )
+        made = "" if passes is None else f", {passes} {'pass was' if passes == 1 else 'passes were'} made"
+        found.append(f"**{least}**{made}: the run was behind the minutes that its profile has.")
     return found
 
 

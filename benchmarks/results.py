@@ -9,13 +9,15 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ratios import NOISY, Ratio
+import numpy as np
+
+from benchmarks.ratios import NOISY, Ratio, paired_ratio
 
 __all__ = ["SCHEMA_VERSION", "EngineRecord", "Row", "Run", "merge", "read", "write"]
 
 SCHEMA_VERSION = 3
 # Of the environment: what differs from run to run.
-_OF_A_RUN = ("load_before", "cpu_of_others", "cpu_stolen", "shortened")
+_OF_A_RUN = ("load_before", "cpu_of_others", "cpu_stolen", "shortened", "passes")
 
 
 @dataclass
@@ -41,7 +43,7 @@ class Row:
     most: float | None = None
     rounds: list[float] = field(default_factory=list)
     beside: list[float] = field(default_factory=list)
-    processes: list[int] = field(default_factory=list)  # which pair of processes each round asked
+    processes: list[int] = field(default_factory=list)  # which pass or pair of processes each round is of
     disturbed: int = 0  # rounds that are left out because others had the CPUs
     ratio: dict[str, float] | None = None
     share: dict[str, Any] | None = None  # {"of": a limit of the machine, "value": 0..1}
@@ -54,8 +56,35 @@ class Row:
     def name(self) -> str:
         return f"{self.engine} {self.setting}".strip()
 
-    def set_ratio(self, ratio: Ratio) -> None:
-        self.ratio = asdict(ratio)
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        return (self.suite, self.data, self.case, self.name)
+
+    def set_rounds(self, rounds: Sequence[float], beside: Sequence[float], processes: Sequence[int]) -> None:
+        """Take these rounds for the row's own, and figures of all of them."""
+        self.rounds, self.beside, self.processes = list(rounds), list(beside), list(processes)
+        if self.share is not None and self.median is not None:
+            self.share["value"] *= self.median / float(np.median(self.rounds))
+        self.median, self.least, self.most = float(np.median(self.rounds)), min(self.rounds), max(self.rounds)
+        if self.beside:
+            self.ratio = asdict(paired_ratio(self.rounds, self.beside, self.processes))
+
+    def pool(self, other: Row) -> None:
+        """Add the rounds that a later pass measured, numbered as of other processes. What failed once counts as
+        failed; an engine that was left out in one of two passes has the figures of the other.
+        """
+        if other.status == "failed" and self.status != "failed":
+            self.status, self.problem = other.status, other.problem
+            self.median = self.least = self.most = self.ratio = self.share = None
+        if self.status != "ok" or other.status != "ok" or not other.rounds:
+            return
+        after = 1 + max(self.processes, default=-1)
+        self.set_rounds(
+            self.rounds + other.rounds,
+            self.beside + other.beside,
+            self.processes + [after + number for number in other.processes],
+        )
+        self.disturbed += other.disturbed
 
     def ratio_shown(self) -> str:
         """The ratio with its interval, and whether that is wide; empty where there is none."""

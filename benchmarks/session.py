@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from benchmarks import peers
-from benchmarks.environment import others_seconds
+from benchmarks.environment import memory_left, others_seconds
 from benchmarks.limits import Limits
-from benchmarks.ratios import paired_ratio
 from benchmarks.results import EngineRecord, Row
 from benchmarks.timing import LEAST_ROUNDS, Timing, interleave
 from benchmarks.truth import Truth, WrongAnswer
 from benchmarks.workers import Contender, WorkerError, contenders
 
-__all__ = ["Entry", "Session", "input_folder"]
+__all__ = ["Entry", "Session"]
+
+_Made = TypeVar("_Made")
 
 _OURS = "sightline"
+_ROUNDS_OF_A_PASS = 1000  # more than it can have: each asks from another query on
+_MEMORY_LEFT = 0.5  # of the machine's: with less of it, engines do not wait for the next pass
 _SHORT_BUILD_SECONDS = 2.0  # engines that start and build within it are measured in several processes
 
 
@@ -43,7 +47,12 @@ class Entry:
 
 @dataclass
 class Session:
-    """What all suites of a run share."""
+    """What all suites of a run share.
+
+    A run may do its suites in several passes: each has part of the time, and its rounds are pooled with those before
+    it. What a machine is like for a minute is then not one case's luck but part of every one. Engines wait for the next
+    pass while there is memory, or are started anew; ``renew`` ends them all.
+    """
 
     options: argparse.Namespace
     limits: Limits
@@ -54,38 +63,110 @@ class Session:
     started_at: float = field(default_factory=time.perf_counter)
     due: float = 1.0  # the share of a profile's minutes that may have passed when the present suite ends
     shortened: bool = False
+    passes: int = 1
+    number: int = 0  # of the present pass
+    _known: dict[tuple[str, str, str, str], Row] = field(default_factory=dict)  # the rows by their keys
+    _usual: dict[tuple[str, str, str, str], float] = field(default_factory=dict)  # milliseconds of a call
+    _made: dict[Hashable, Any] = field(default_factory=dict)
+    _kept: dict[Hashable, Any] = field(default_factory=dict)  # engines that wait for the next pass, and their inputs
+    _open: ExitStack = field(default_factory=ExitStack)
     _per_query: dict[str, float] = field(default_factory=dict)  # label -> milliseconds
 
     @property
     def threads(self) -> int:
         return int(self.options.threads)
 
+    @property
+    def first(self) -> bool:
+        """Whether this is the first pass, in which answers are checked and engines described."""
+        return self.number == 0
+
+    def once(self, key: Hashable, make: Callable[[], _Made]) -> _Made:
+        """What ``make`` gives, kept for later passes if there are any."""
+        if self.passes == 1:
+            return make()
+        if key not in self._made:
+            self._made[key] = make()
+        made: _Made = self._made[key]
+        return made
+
+    def worthwhile(self, table: dict[str, str]) -> bool:
+        """Whether this pass adds something: where there is nobody to compare with, the first one says all."""
+        return self.first or self._compared(table)
+
+    def _compared(self, table: dict[str, str]) -> bool:
+        wanted = peers.chosen(table, self.options.peers)
+        return any(name != _OURS and not peers.missing(module) for name, module in wanted.items())
+
+    @contextmanager
+    def _waiting(
+        self, key: Hashable, made: Callable[[], AbstractContextManager[_Made]], wanted: bool
+    ) -> Iterator[_Made]:
+        """What was kept under ``key``; else what is made, and kept if that is wanted and there is memory for it."""
+        if key in self._kept:
+            yield self._kept[key]
+        elif wanted and self.number + 1 < self.passes and memory_left() > _MEMORY_LEFT:
+            self._kept[key] = self._open.enter_context(made())
+            yield self._kept[key]
+        else:
+            with made() as value:
+                yield value
+
+    def _lasts(self, inputs: Path) -> bool:
+        return any(value == inputs for value in self._kept.values())
+
+    def renew(self) -> None:
+        """End all processes that wait: those of the next pass are new ones."""
+        self._kept.clear()
+        self._open.close()
+
+    @contextmanager
+    def inputs(self, *key: Hashable, **files: Any) -> Iterator[Path]:
+        """A temporary folder with the inputs of workers: arrays as .npy, the rest as .json; for later passes, too."""
+        with self._waiting(("inputs", *key), lambda: _input_folder(**files), True) as folder:
+            yield folder
+
     @contextmanager
     def started(
-        self, suite: str, data: str, table: dict[str, str], inputs: Path, threads: int | None = None
+        self, suite: str, data: str, table: dict[str, str], inputs: Path, *, changed: bool = False
     ) -> Iterator[list[Contender]]:
-        """Every engine of ``table`` that ``--peers`` wants, built one after another, with a record of each."""
+        """Every engine of ``table`` that ``--peers`` wants, built one after another, with a record of each.
+
+        ``changed``: some case changes their indexes, so that a later pass needs new ones.
+        """
         wanted = peers.chosen(table, self.options.peers)
-        with contenders(
+        make = partial(
+            contenders,
             wanted,
             inputs,
-            threads or self.threads,
+            self.threads,
             left_out=self.left_out(wanted),
             processes=1 if self.late() else self.options.processes,
             seconds=_SHORT_BUILD_SECONDS,
+            described=self.first,
+        )
+        with self._waiting(
+            ("started", suite, data), make, self._compared(table) and not changed and self._lasts(inputs)
         ) as found:
-            for contender in found:
+            for contender in found if self.first else ():
                 record = self._record(suite, data, contender)
                 print(f"  {_engine_line(record)}", flush=True)
                 self.engines.append(record)
             yield found
 
     @contextmanager
-    def unbuilt(self, table: dict[str, str], inputs: Path, threads: int | None = None) -> Iterator[list[Contender]]:
+    def unbuilt(
+        self, name: str, table: dict[str, str], inputs: Path, threads: int | None = None, *, changed: bool = False
+    ) -> Iterator[list[Contender]]:
         """The same, not built and without records: for cases that measure building itself."""
         wanted = peers.chosen(table, self.options.peers)
         left_out = self.left_out(wanted)
-        with contenders(wanted, inputs, threads or self.threads, build=False, left_out=left_out) as found:
+        make = partial(
+            contenders, wanted, inputs, threads or self.threads, build=False, left_out=left_out, described=self.first
+        )
+        with self._waiting(
+            ("unbuilt", name), make, self._compared(table) and not changed and self._lasts(inputs)
+        ) as found:
             yield found
 
     @staticmethod
@@ -137,12 +218,19 @@ class Session:
             label = contender.label(entry.setting)
             row.setting = label.removeprefix(contender.name).strip()
             rows[label] = row
+            known = None if self.first else self._known.get(row.key)
+            if known is not None and known.status != "ok":
+                row.status, row.problem = known.status, known.problem
+                continue
             expected = queries * self._per_query.get(label, 0.0)
             if self._too_long(row, expected):
                 continue
             try:
                 usual = None
-                if truth is not None and entry.judged:
+                if not self.first:
+                    usual = self._usual.get(row.key)
+                    contender.round(entry.case, 0, 1)  # what it prepares for its first call is not counted
+                elif truth is not None and entry.judged:
                     counted, usual = self._check(row, entry, truth, identical and contender.name == _OURS)
                     if contender.name == _OURS:
                         row.share = _share_of(work, operations, bytes_read if counted is None else counted)
@@ -153,22 +241,23 @@ class Session:
             except WorkerError as error:  # before anything is timed: a failure must not stop the others
                 row.status, row.problem = "failed", str(error)
                 continue
+            self._usual.setdefault(row.key, usual)
             if queries:
                 self._per_query[label] = min(usual / queries, self._per_query.get(label, np.inf))
             if not self._too_long(row, usual):
                 timed[label], estimates[label] = entry, usual
         times = interleave(
             {label: partial(entry.contender.round, entry.case) for label, entry in timed.items()},
-            repeats=self.repeats(),
-            seconds=self.options.seconds,
-            precision=self.options.precision,
+            repeats=self.repeats(alone=all(entry.contender.name == _OURS for entry in timed.values())),
+            seconds=self.options.seconds / self.passes,
+            precision=self.precision(),
+            start=self.number * _ROUNDS_OF_A_PASS,
             processes=1 + max((len(entry.contender.more) for entry in timed.values()), default=0),
             reference=next((label for label, entry in timed.items() if entry.contender.name == _OURS), None),
             estimates=estimates,
             others=others_seconds,
         )
-        self.finish(list(rows.values()), {rows[label].name: timing for label, timing in times.items()})
-        return list(rows.values())
+        return self.finish(list(rows.values()), {rows[label].name: timing for label, timing in times.items()})
 
     def left_out(self, table: dict[str, str]) -> dict[str, str]:
         """Engines that a quick profile has no time to build, with the reason: slow builders that ``--peers`` does not
@@ -183,9 +272,17 @@ class Session:
         wanted = self.options.peers or ()
         return {name: "left to --full, or to --peers: it builds for long" for name in names if name not in wanted}
 
-    def repeats(self) -> int:
-        """Rounds of a case; the least that is sensible once a run is behind its ``minutes``."""
-        return min(int(self.options.repeats), LEAST_ROUNDS) if self.late() else int(self.options.repeats)
+    def repeats(self, *, alone: bool = False) -> int:
+        """Rounds of a case in this pass; the least that is sensible once a run is behind its ``minutes``. ``alone``: of
+        one that is not in all passes, since Sightline has nobody to compare with.
+        """
+        before, after = (self.options.repeats * number // self.passes for number in (self.number, self.number + 1))
+        wanted = int(self.options.repeats if alone else after - before)
+        return min(wanted, LEAST_ROUNDS) if self.late() else wanted
+
+    def precision(self) -> float:
+        """What is enough in a pass: less than in a run, since rounds of all are pooled."""
+        return float(self.options.precision) * math.sqrt(self.passes)
 
     def late(self) -> bool:
         """Whether the time that ``minutes`` allows up to and with the present suite is over; it then says so once."""
@@ -194,7 +291,7 @@ class Session:
             return False
         if not self.shortened:
             self.shortened = True
-            print(f"    behind the {minutes:g} minutes of this profile: {LEAST_ROUNDS} rounds a case from here on")
+            print(f"    behind the {minutes:g} minutes of this profile: {LEAST_ROUNDS} rounds a case and pass")
         return True
 
     def _too_long(self, row: Row, milliseconds: float) -> bool:
@@ -218,22 +315,27 @@ class Session:
             truth.check_identical(found, row.k, row.name)
         return bytes_read, usual
 
-    def finish(self, rows: list[Row], times: dict[str, Timing]) -> None:
-        """Fill in times and ratios, keep the rows and show them."""
+    def finish(self, rows: list[Row], times: dict[str, Timing]) -> list[Row]:
+        """Fill in times and ratios, pool them with those of earlier passes, keep and show what comes of it."""
+        kept = []
         for row in rows:
             timing = times.get(row.name)
             if timing is not None:
-                row.rounds, row.beside = list(timing.rounds), list(timing.beside)
-                row.median, row.least, row.most = timing.median, timing.least, timing.most
-                row.processes, row.disturbed = list(timing.processes), timing.disturbed
-                if timing.beside:
-                    row.set_ratio(paired_ratio(timing.rounds, timing.beside, timing.processes))
-        if rows:
-            print(f" {rows[0].suite}: {rows[0].data}: {rows[0].case}")
-        for row in rows:
+                row.set_rounds(timing.rounds, timing.beside, timing.processes)
+                row.disturbed = timing.disturbed
             self._share(row)
+            known = None if self.first else self._known.get(row.key)
+            if known is not None:
+                known.pool(row)
+            elif self.first or row.status != "left out":  # who is out in one pass has figures of others
+                self.rows.append(row)
+                self._known[row.key] = row
+            kept.append(known or row)
+        if kept:
+            print(f" {kept[0].suite}: {kept[0].data}: {kept[0].case}")
+        for row in kept:
             print(f"    {_row_line(row)}", flush=True)
-        self.rows += rows
+        return kept
 
     def _share(self, row: Row) -> None:
         """Turn the work of a call into its share of the machine's limit."""
@@ -248,8 +350,7 @@ class Session:
 
 
 @contextmanager
-def input_folder(**files: Any) -> Iterator[Path]:
-    """A temporary folder with the inputs of the workers: arrays as .npy, the rest as .json."""
+def _input_folder(**files: Any) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for stem, value in files.items():

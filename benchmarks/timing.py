@@ -1,12 +1,15 @@
 """Paired, interleaved rounds, so that a machine that slows down slows both engines of a pair; medians and spreads.
 
-A slice of an engine is some calls that are not counted, then so many timed ones as take 20 to 40 ms, each over another
+A slice of an engine is some calls that are not counted, then so many timed ones as take about 10 ms, each over another
 query. In a round, an engine's slice lies between two of the reference (Sightline) of half that length, over the same
 queries: of slices some 10 ms apart a slow phase of a shared machine hits all or none, a drift cancels out, and what an
 engine leaves behind in caches and CPUs counts for the slice after it as much as for the one before. A slice ends when
 the threads of its engine sleep, because those of OpenMP and BLAS spin for milliseconds after a call and would take the
 next engine's CPUs. The uncounted calls wake an engine's own and bring its data back into the caches, as they are in a
 server that answers one query after another.
+
+Why so short: calls of one slice resemble each other (quarters of a slice of 20 ms correlate at 0.8 on a virtual machine
+of two CPUs) but not those of the next round, from which they differ by 10 to 15 %. It is slices that must be many.
 
 A round in which other processes had much of the CPUs is left out, so that a machine need not be quite idle. That is
 decided by their time, never by what was measured.
@@ -41,11 +44,11 @@ __all__ = [
 LEAST_ROUNDS = 3
 _SURE_ROUNDS = 8  # an interval of fewer is too often narrow by chance
 _LOOK_EVERY = 4  # rounds: who looks after each ends too early by chance
-_SLICE_SECONDS = 0.02
+_SLICE_SECONDS = 0.01
 _MOST_CALLS = 4096
 _WARM_SECONDS = 0.005
 _LONG_SECONDS = 0.1  # a call that is longer needs no other before it
-_LEAST_PAUSE_SECONDS = 0.002
+_LEAST_PAUSE_SECONDS = 0.001
 _MOST_PAUSE_SECONDS = 0.2
 _BLIND_PAUSE_SECONDS = 0.05  # where the states of threads cannot be read
 _DISTURBED = 0.2  # of all CPU time in a round, by others
@@ -131,7 +134,7 @@ def _others_sleep(tasks: Path) -> bool:
 def calls_per_round(seconds_a_call: float, parts: int = 1) -> int:
     """A power of two, so that two runs nearly always measure over the same queries. ``parts``: slices in a round."""
     wanted = np.clip(_SLICE_SECONDS / parts / max(seconds_a_call, 1e-9), 1, _MOST_CALLS)
-    return int(2 ** np.ceil(np.log2(wanted)))
+    return int(2 ** np.round(np.log2(wanted)))
 
 
 def interleave(
@@ -143,6 +146,7 @@ def interleave(
     reference: str | None = None,
     estimates: Mapping[str, float] | None = None,
     processes: int = 1,
+    start: int = 0,
     others: Callable[[], float] = lambda: 0.0,
 ) -> dict[str, Timing]:
     """Time each engine in at most ``repeats`` rounds; with a ``reference`` each has slices of it before and after.
@@ -151,6 +155,7 @@ def interleave(
     where they are known already. An engine has three rounds, and more until the interval of its ratio is within
     ``precision`` of it, ``seconds`` an engine are used up by all together, or it alone has used up three times as much.
     The order rotates from round to round, and so does the number of the process that is asked, of ``processes``.
+    ``start`` is the number of the first round: another one asks other queries.
     ``others`` gives the CPU seconds that other processes have used so far.
     """
     known = estimates or {}
@@ -174,15 +179,15 @@ def interleave(
 
     for number in range(repeats):
         at = number % len(rivals)
-        first, process = number * (_MOST_CALLS + 1), number % processes
+        first, process = (start + number) * (_MOST_CALLS + 1), number % processes
         of_reference = []
         for name in rivals[at:] + rivals[:at]:
             if done(name):
                 continue
-            before, start = others(), time.perf_counter()
+            before, began = others(), time.perf_counter()
             turns = (name,) if partner is None else (partner, name, partner)
             found = [rounds_of[turn](first, calls[turn], process) for turn in turns]
-            taken = time.perf_counter() - start
+            taken = time.perf_counter() - began
             beside = None if partner is None else float(np.sqrt(found[0] * found[-1]))
             disturbed = others() - before > max(_DISTURBED * taken * _CPUS, _CLOCK_SECONDS)
             rounds[name].append(_Round(found[len(found) // 2], beside, process, disturbed))

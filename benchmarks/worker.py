@@ -66,27 +66,34 @@ class Worker:
         start = time.perf_counter()
         self.peer.save()
         saving = time.perf_counter() - start
-        return {
+        return self._told() | {
             "build_seconds": seconds,
             "save_seconds": saving,
             "peak_bytes": None if peak is None or before is None else peak - before,
             "resident_bytes": None if resident is None or started is None else resident - started,
             "disk_bytes": folder_bytes(self.peer.folder) or None,
             "description": self.peer.described(),
-            "settings": [{"label": s.label, "exact": s.exact} for s in self.settings],
-            "modes": list(getattr(self.peer, "modes", [])),
-            "exact_modes": list(getattr(self.peer, "exact_modes", [])),
-            "filters": bool(getattr(self.peer, "filters", False)),
-            "upserts": type(self.peer).upsert is not HybridPeer.upsert if isinstance(self.peer, HybridPeer) else False,
         }
 
     def prepare(self) -> dict[str, Any]:
         """Build without measuring it, as one more process of an engine."""
         self.peer.build(*self._arguments())  # type: ignore[attr-defined]
         self.settings = self.peer.settings()
+        if isinstance(self.peer, HybridPeer):
+            self.peer.save()  # closed and opened again, as after ``build``
         gc.collect()
         memory.trim()
-        return {}
+        return self._told()
+
+    def _told(self) -> dict[str, Any]:
+        """What cases can be asked of this engine."""
+        return {
+            "settings": [{"label": s.label, "exact": s.exact} for s in self.settings],
+            "modes": list(getattr(self.peer, "modes", [])),
+            "exact_modes": list(getattr(self.peer, "exact_modes", [])),
+            "filters": bool(getattr(self.peer, "filters", False)),
+            "upserts": type(self.peer).upsert is not HybridPeer.upsert if isinstance(self.peer, HybridPeer) else False,
+        }
 
     def _rehearse(self) -> None:
         """Build a little in a folder that is dropped, so that imports and compilers are not counted as building."""

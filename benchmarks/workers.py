@@ -35,6 +35,9 @@ _THREAD_VARIABLES = (
     "LANCE_CPU_THREADS",
     "LANCE_IO_THREADS",
 )
+# How long threads of OpenBLAS spin after a call, as a power of two in clock ticks: 2 ms. By default it is 100 ms, which
+# a slice would wait for at its end. Calls of one slice follow each other within microseconds.
+_SPINNING = {"OPENBLAS_THREAD_TIMEOUT": "22"}
 
 
 class WorkerError(RuntimeError):
@@ -45,7 +48,7 @@ def environment_for(threads: int) -> dict[str, str]:
     """This environment with every library held to ``threads`` threads; CPUs are set besides, by affinity."""
     root = str(Path(__file__).resolve().parent.parent)
     path = os.pathsep.join([root, *(entry for entry in sys.path if entry)])
-    return os.environ | dict.fromkeys(_THREAD_VARIABLES, str(threads)) | {"PYTHONPATH": path}
+    return os.environ | dict.fromkeys(_THREAD_VARIABLES, str(threads)) | _SPINNING | {"PYTHONPATH": path}
 
 
 class Worker:
@@ -162,12 +165,14 @@ def contenders(
     left_out: Mapping[str, str] | None = None,
     processes: int = 1,
     seconds: float = 0.0,
+    described: bool = True,
 ) -> Iterator[list[Contender]]:
     """Start every engine of ``table`` and build it, one at a time; those that are missing or fail stay as gaps, and so
     do those of ``left_out``, with the reason that it gives.
 
     ``processes``: an engine that is started and built within ``seconds`` is so again, in so many processes: what
     differs between two of them (memory layout, threads) is then seen within a run.
+    ``described``: whether building is measured and the index saved; if not, all start at once, which takes less time.
     """
     found: list[Contender] = []
     with tempfile.TemporaryDirectory(dir=folder) as folders:
@@ -185,12 +190,18 @@ def contenders(
                     continue
                 contender.folder = Path(folders) / name
                 contender.folder.mkdir()
+                if not described:
+                    contender.worker = Worker(module, threads, inputs, contender.folder)
+            for contender in found:
+                if contender.folder is None:
+                    continue
                 start = time.perf_counter()
-                contender.worker = Worker(module, threads, inputs, contender.folder)
+                if contender.worker is None:
+                    contender.worker = Worker(contender.module, threads, inputs, contender.folder)
                 if not build:
                     continue
                 try:
-                    contender.built = contender.worker.ask("build")
+                    contender.built = contender.worker.ask("build" if described else "prepare")
                     if time.perf_counter() - start <= seconds:
                         _build_more(contender, processes - 1, threads, inputs)
                 except WorkerError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from benchmarks.ratios import midmean, paired_logs, paired_ratio, resampled
+from benchmarks.ratios import estimate, midmean, paired_logs, paired_ratio, resampled
 
 
 def test_a_midmean_is_the_mean_of_the_middle_half():
@@ -54,6 +54,13 @@ def test_what_differs_between_processes_widens_the_interval():
     assert paired_ratio(slow, fast, processes.tolist()).error > 0.1
     alike = np.exp(0.01 * rng.standard_normal(60)).tolist()
     assert paired_ratio(alike, fast, processes.tolist()).error < 0.01
+
+
+def test_each_process_counts_as_much_as_another():
+    logs = paired_logs([1.0] * 30 + [4.0] * 3, [1.0] * 33)
+    assert np.exp(estimate(logs, [0] * 30 + [1] * 3)) == pytest.approx(2.0)
+    assert np.exp(estimate(logs)) == pytest.approx(1.0)  # of one process, those three would be outliers
+    assert paired_ratio([1.0] * 30 + [4.0] * 3, [1.0] * 33, [0] * 30 + [1] * 3).value == pytest.approx(2.0)
 
 
 def test_processes_with_different_numbers_of_rounds_are_drawn_alike():

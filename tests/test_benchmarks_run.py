@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks import peers, report, results
+from benchmarks import run as benchmarks_run
 from benchmarks.run import profile_options
+from benchmarks.session import Session
 from benchmarks.workers import Contender, WorkerError, contenders, environment_for
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,6 +66,9 @@ def test_every_exact_row_has_recall_one_and_ours_a_share_of_the_limit(run_file):
         else:
             assert row.ratio is not None, row
     assert "--json" not in run.command
+    assert run.environment["passes"] == 2
+    assert all(max(row.processes) == 1 for row in run.rows if row.ratio is not None)
+    assert len(run.engines) == len({(engine.suite, engine.data, engine.engine) for engine in run.engines})
     assert {engine.status for engine in run.engines if engine.engine == "sightline"} == {"ok"}
     if sys.platform == "linux":
         ours = next(engine for engine in run.engines if engine.engine == "sightline")
@@ -146,9 +151,49 @@ def test_an_engine_that_builds_quickly_is_asked_in_several_processes(tmp_path):
 
 def test_fewer_engines_have_more_time_each():
     given = argparse.Namespace(peers=["numpy"], seconds=None, processes=None, threads=1)
-    assert profile_options("quick", "dense", given).seconds == pytest.approx(2.8)
+    assert profile_options("quick", "dense", given).seconds == pytest.approx(3.2)
     given.seconds = 0.5
     assert profile_options("quick", "dense", given).seconds == 0.5
+
+
+def test_passes_end_with_the_minutes_of_the_profile(monkeypatch, capsys):
+    now = 0.0
+    done = []
+
+    def suite_of(name):
+        def run(session):
+            nonlocal now
+            done.append((session.number, name, round(session.due, 2)))
+            now += 30
+
+        return argparse.Namespace(run=run)
+
+    monkeypatch.setattr(benchmarks_run.importlib, "import_module", lambda name: suite_of(name.rpartition(".")[2]))
+    monkeypatch.setattr(benchmarks_run, "time", argparse.Namespace(perf_counter=lambda: now))
+    options = argparse.Namespace(threads=1, passes=3, minutes=2.5, seed=1)
+    session = Session(options, argparse.Namespace(), started_at=0.0)
+    benchmarks_run._passes({"filter": options, "quality": options}, session)
+    # 60 s for the first; then without answers that are the same each time.
+    assert [(number, name) for number, name, _ in done] == [
+        (0, "filtering"),
+        (0, "quality"),
+        (1, "filtering"),
+        (2, "filtering"),
+    ]
+    assert [due for *_, due in done[1:]] == [0.5, 1.0, 1.0]
+    assert not session.shortened
+    done.clear()
+    now, options.minutes = 0.0, 1.9
+    session = Session(options, argparse.Namespace(), started_at=0.0)
+    benchmarks_run._passes({"filter": options, "quality": options}, session)
+    assert [number for number, *_ in done] == [0, 0, 1]  # the third would end after 120 s
+    assert "2 of 3 passes: 1.9 minutes are not enough for more" in capsys.readouterr().out
+    assert not session.shortened
+    now, options.minutes = 0.0, 1.0
+    session = Session(options, argparse.Namespace(), started_at=0.0)
+    benchmarks_run._passes({"filter": options, "quality": options}, session)
+    assert session.number == 0
+    assert session.shortened
 
 
 def test_an_engine_that_fails_keeps_its_message(tmp_path):
@@ -186,10 +231,15 @@ def test_the_report_shows_gaps_and_lost_comparisons(run_file):
     text = report.markdown(run, "run.json")
     assert "not idle" not in text
     assert "three rounds only" not in text
-    run.environment |= {"cpu_of_others": 0.2, "cpu_stolen": 0.05, "shortened": True}
+    assert "before the method below" not in text
+    run.environment |= {"cpu_of_others": 0.2, "cpu_stolen": 0.05, "shortened": True, "passes": 1}
     text = report.markdown(run, "run.json")
     assert "**The machine was not idle** (others took 25% of its CPU time)" in text
     assert "**Some cases have three rounds only**" in text
+    run.environment["passes"] = 2
+    assert "**Some cases have three rounds a pass only**, 2 passes were made" in report.markdown(run, "run.json")
+    del run.environment["passes"]
+    assert "**These figures are from before the method below**" in report.markdown(run, "run.json")
     lost = text.partition("## Lost comparisons")[2].partition("## ")[0]
     if gap is not peer:
         assert peer.name in lost

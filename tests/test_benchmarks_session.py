@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,106 @@ def test_a_run_that_is_behind_has_three_rounds_and_says_so(capsys: pytest.Captur
     assert len(compare(session, Made("sightline", 1.0))["sightline"].rounds) == 3
     assert session.shortened
     assert capsys.readouterr().out.count("behind the 1 minutes") == 1
+
+
+def test_passes_are_pooled_in_one_row() -> None:
+    session = made_session(repeats=6, seconds=60.0)
+    session.passes = 2
+    first = compare(session, Made("sightline", 2.0), Made("peer", 6.0))["peer"]
+    assert (len(first.rounds), first.processes) == (3, [0] * 3)
+    session.number = 1
+    second = compare(session, Made("sightline", 2.0), Made("peer", 8.0))["peer"]
+    assert second is first
+    assert (second.rounds, second.processes) == (pytest.approx([6.0] * 3 + [8.0] * 3), [0] * 3 + [1] * 3)
+    assert second.median == pytest.approx(7.0)
+    assert (second.least, second.most) == (6.0, 8.0)
+    assert second.ratio is not None
+    assert second.ratio["low"] == pytest.approx(3.0)  # passes differ, and the interval says so
+    assert second.ratio["high"] == pytest.approx(4.0)
+    assert [row.name for row in session.rows] == ["sightline", "peer"]
+    assert session.precision() == pytest.approx(0.03 * 2**0.5)
+
+
+def test_shares_are_those_of_all_passes() -> None:
+    session = made_session()
+    session.passes = 2
+    compare(session, Made("sightline", 2.0), bytes_read=20e6)
+    session.number = 1
+    row = compare(session, Made("sightline", 6.0), bytes_read=20e6)["sightline"]
+    assert row.median == pytest.approx(4.0)
+    assert row.share == {"of": "read_gb_s", "value": pytest.approx(0.25)}
+
+
+def test_a_failure_in_any_pass_shows_and_who_is_left_out_of_one_keeps_the_others() -> None:
+    session = made_session(repeats=6)
+    session.passes = 3
+    compare(session, Made("sightline", 1.0), Made("peer", 2.0), Made("other", 2.0))
+    session.number = 1
+    gone = Contender("other", "other", version="1", problem="no time", left_out=True)
+    rows = compare(session, Made("sightline", 1.0), Made("peer", 2.0, fails=True), gone)
+    assert (rows["peer"].status, rows["peer"].problem, rows["peer"].ratio) == ("failed", "ValueError: broken", None)
+    assert (rows["other"].status, len(rows["other"].rounds)) == ("ok", 2)
+    session.number = 2
+    asked = Made("peer", 2.0)
+    assert compare(session, Made("sightline", 1.0), asked)["peer"].status == "failed"
+    assert asked.asked == []
+    assert len(session.rows) == 3
+
+
+def test_what_later_passes_need_is_made_once() -> None:
+    session = made_session()
+    made: list[int] = []
+    for _ in range(2):  # one pass: nothing is kept in memory
+        session.once("key", lambda: made.append(1))
+    assert len(made) == 2
+    session.passes = 2
+    assert session.once("key", lambda: "first") == session.once("key", lambda: "second") == "first"
+
+
+def test_engines_and_their_inputs_wait_for_the_next_pass_while_there_is_memory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rows = np.eye(4, dtype=np.float32)
+    table = {"sightline": "sightline_dense", "numpy": "numpy_dense"}
+    session = made_session(peers=None, threads=1)
+    session.passes = 4
+    left = 0.9
+    monkeypatch.setattr("benchmarks.session.memory_left", lambda: left)
+
+    def one_pass(*, changed: bool = False) -> tuple[Path, Any]:
+        with (
+            session.inputs("dense", "data", rows=rows, queries=rows) as inputs,
+            session.started("dense", "data", table, inputs, changed=changed) as engines,
+        ):
+            assert engines[0].round({"what": "search", "setting": 0, "k": 1, "batch": 1}, 0, 1) > 0
+            return inputs, engines[0].worker
+
+    first = one_pass()
+    assert len(session.engines) == 2
+    session.number = 1
+    assert one_pass() == first
+    session.renew()
+    assert not first[0].exists()
+    second = one_pass()
+    assert second[1] is not first[1]
+    assert len(session.engines) == 2  # they are described once
+    session.renew()
+    one_pass(changed=True)
+    assert [kept for kept in session._kept.values() if not isinstance(kept, Path)] == []
+    session.renew()
+    left = 0.1
+    assert not one_pass()[0].exists()
+    left, session.number = 0.9, 3  # the last
+    assert not one_pass()[0].exists()
+
+
+def test_later_passes_leave_out_what_has_nobody_to_compare_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.peers.missing", lambda module: ["absent"] if module == "gone" else [])
+    session = made_session(peers=None)
+    assert session.worthwhile({"sightline": "there", "peer": "gone"})
+    session.number = 1
+    assert not session.worthwhile({"sightline": "there", "peer": "gone"})
+    assert session.worthwhile({"sightline": "there", "peer": "there"})
 
 
 def test_strict_runs_end_with_an_error_where_something_failed_or_is_missing() -> None:
