@@ -174,11 +174,6 @@ void add_impacts(std::vector<Definition>& list) {
     std::memcpy(d.sums.data(), d.fresh_sums.data(), d.fresh_sums.size_bytes());
     keep(k.take_at_least_u16(d.sums.data(), kSums, 990, d.taken.data()));
   });
-  // As look-ups do, with a value that is not there: all of some hundred are compared.
-  constexpr std::size_t kNear = 256;
-  add(list, "find_equal_u16", 2.0 * kSums, kSums, "values", [](const simd::Kernels& k, Data& d) {
-    for (std::size_t i = 0; i < kSums; i += kNear) keep(k.find_equal_u16(d.fresh_sums.data() + i, kNear, 65535));
-  });
   // A block of postings at a time, as searches unpack them: gaps of 7 bits, frequencies of 3.
   constexpr std::size_t kBlock = 128;
   constexpr std::size_t kBlocks = kSums / kBlock;

@@ -5,8 +5,6 @@
 #include <numeric>
 #include <optional>
 
-#include "simd/kernels.h"
-
 namespace sightline::lexical {
 
 ExactSums::ExactSums(const BoundQuery& query) : query_(query), tables_(nullptr), order_(query.terms().size()) {
@@ -123,7 +121,7 @@ void ExactSums::find_asked() {
   hits_.resize(count);
   std::size_t hits = 0;
   for (std::size_t a = 0; a < count; ++a) {
-    const bool there = places_[a] != simd::kNotFound;
+    const bool there = places_[a] != kNotThere;
     const std::size_t at = there ? places_[a] : 0;
     const PostingBlock& block = windows_[window_of_[asked_[a]]].block;
     hits_[hits] = {asked_[a], {block.position + at, block.codes[at]}};

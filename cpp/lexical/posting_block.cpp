@@ -4,8 +4,6 @@
 #include <array>
 #include <bit>
 
-#include "simd/kernels.h"
-
 namespace sightline::lexical {
 
 // 16 values to the power of two, the first 16 exact.
@@ -43,7 +41,7 @@ void find_offsets(std::span<const std::uint16_t> offsets, std::span<const std::u
       for (std::size_t j = 0; j < kLanes; ++j) low[j] = step(all, low[j], size / 2, value[j]);
     }
     for (std::size_t j = 0; j < kLanes && i + j < wanted.size(); ++j) {
-      found[i + j] = all[low[j]] == value[j] ? low[j] : simd::kNotFound;
+      found[i + j] = all[low[j]] == value[j] ? low[j] : kNotThere;
     }
   }
 }
@@ -66,7 +64,7 @@ void find_offsets(std::span<const WantedOffset> wanted, std::uint32_t* found) no
       }
     }
     for (std::size_t j = 0; j < kLanes && i + j < wanted.size(); ++j) {
-      found[i + j] = lanes[j].offsets[low[j]] == lanes[j].wanted ? low[j] : simd::kNotFound;
+      found[i + j] = lanes[j].offsets[low[j]] == lanes[j].wanted ? low[j] : kNotThere;
     }
   }
 }

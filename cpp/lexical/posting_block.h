@@ -51,8 +51,9 @@ struct FoundPosting {
   std::uint8_t code;
 };
 inline constexpr std::uint64_t kNoPosition = ~std::uint64_t{0};  // of what was looked up and is not there
+inline constexpr std::uint32_t kNotThere = 0xFFFFFFFF;  // in place of an offset's place
 
-// Where each wanted offset is among those of a block, ascending, or simd::kNotFound; in any order. O(log size) each.
+// Where each wanted offset is among those of a block, ascending, or kNotThere; in any order. O(log size) each.
 // Precondition: a block is not empty.
 void find_offsets(std::span<const std::uint16_t> offsets, std::span<const std::uint16_t> wanted, std::uint32_t* found) noexcept;
 

@@ -4,7 +4,6 @@
 #include <limits>
 
 #include "lexical/segment.h"
-#include "simd/kernels.h"
 
 namespace sightline::lexical {
 
@@ -139,7 +138,7 @@ void Postings::find_in_window(std::size_t i, std::span<const std::uint16_t> want
     const std::size_t count = std::min(kAtOnce, wanted.size() - begin);
     find_offsets(offsets, wanted.subspan(begin, count), found.data());
     for (std::size_t w = 0; w < count; ++w) {
-      const bool there = found[w] != simd::kNotFound;
+      const bool there = found[w] != kNotThere;
       const std::size_t at = there ? found[w] : 0;
       out[begin + w] = {there ? begin_ + first + at : kNoPosition, codes[at]};
     }

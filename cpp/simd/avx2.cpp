@@ -386,20 +386,6 @@ void unpack_ascending_u16_avx2(const std::uint8_t* bits, std::size_t count, std:
   }
 }
 
-std::uint32_t find_equal_u16_avx2(const std::uint16_t* values, std::size_t count, std::uint16_t wanted) noexcept {
-  const __m256i target = _mm256_set1_epi16(static_cast<short>(wanted));
-  std::uint32_t found = kNotFound;
-  std::size_t i = 0;
-  for (; i + 16 <= count; i += 16) {
-    const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(values + i));
-    const auto equal = static_cast<std::uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi16(v, target)));  // two bits a value
-    const auto at = static_cast<std::uint32_t>(i) + static_cast<std::uint32_t>(__builtin_ctzll(equal | 1ULL << 32)) / 2;
-    found = equal != 0 ? at : found;
-  }
-  for (; i < count; ++i) found = values[i] == wanted ? static_cast<std::uint32_t>(i) : found;
-  return found;
-}
-
 // The sequence of scan_tile_high: pairs of products add up in 16 bits, and only every 16th addition goes on to 32. 4
 // independent sums hide the latency of the addition.
 std::uint64_t probe_operations_avx2(std::size_t rounds) noexcept {
@@ -460,7 +446,6 @@ const Kernels kAvx2Kernels = {
     .take_at_least_u16 = take_at_least_u16_avx2,
     .unpack_u16 = unpack_u16_avx2,
     .unpack_ascending_u16 = unpack_ascending_u16_avx2,
-    .find_equal_u16 = find_equal_u16_avx2,
     .probe_operations = probe_operations_avx2,
 };
 

@@ -294,20 +294,6 @@ inline void unpack_ascending_u16_avx512(const std::uint8_t* bits, std::size_t co
   }
 }
 
-inline std::uint32_t find_equal_u16_avx512(const std::uint16_t* values, std::size_t count, std::uint16_t wanted) noexcept {
-  const __m512i target = _mm512_set1_epi16(static_cast<short>(wanted));
-  std::uint32_t found = kNotFound;
-  const auto look = [&](std::size_t i, std::uint32_t equal) {
-    const auto at = static_cast<std::uint32_t>(i) + static_cast<std::uint32_t>(__builtin_ctzll(equal | 1ULL << 32));
-    found = equal != 0 ? at : found;
-  };
-  std::size_t i = 0;
-  for (; i + 32 <= count; i += 32) look(i, _mm512_cmpeq_epi16_mask(_mm512_loadu_si512(values + i), target));
-  const std::uint32_t rest = (1U << (count - i)) - 1;
-  look(i, _mm512_mask_cmpeq_epi16_mask(rest, _mm512_maskz_loadu_epi16(rest, values + i), target));
-  return found;
-}
-
 // 16 independent sums hide the latency of the instruction.
 template <typename Dot>
 std::uint64_t probe_operations_avx512(std::size_t rounds) noexcept {
@@ -354,7 +340,6 @@ constexpr Kernels make_avx512_kernels(const char* name) {
       .take_at_least_u16 = take_at_least_u16_avx512,
       .unpack_u16 = unpack_u16_avx512,
       .unpack_ascending_u16 = unpack_ascending_u16_avx512,
-      .find_equal_u16 = find_equal_u16_avx512,
       .probe_operations = probe_operations_avx512<Dot>,
   };
 }

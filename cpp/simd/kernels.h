@@ -47,8 +47,6 @@ struct CoarseRows {
   const float* bias;
 };
 
-inline constexpr std::uint32_t kNotFound = 0xFFFFFFFF;
-
 struct TakenValue {
   std::uint16_t value;
   std::uint16_t position;
@@ -146,10 +144,6 @@ struct Kernels {
   // out[i] = first + the sum of value j + 1 over j <= i, modulo 2^16: a strictly ascending list from its gaps.
   void (*unpack_ascending_u16)(const std::uint8_t* bits, std::size_t count, std::uint32_t width, std::uint16_t first,
                                std::uint16_t* out) noexcept;
-
-  // The position of the value that equals `wanted`, or kNotFound. Compares all of them without a branch, so it is for a few
-  // hundred. Precondition: at most one value is equal; count <= 65,536.
-  std::uint32_t (*find_equal_u16)(const std::uint16_t* values, std::size_t count, std::uint16_t wanted) noexcept;
 
   // --- measuring -----------------------------------------------------------------------------------------------------
   // Multiplies and adds bytes in registers by the sequence of instructions that scan_block_high has for it, without touching

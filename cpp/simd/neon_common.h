@@ -163,19 +163,5 @@ inline void unpack_ascending_u16_neon(const std::uint8_t* bits, std::size_t coun
   }
 }
 
-inline std::uint32_t find_equal_u16_neon(const std::uint16_t* values, std::size_t count, std::uint16_t wanted) noexcept {
-  const uint16x8_t target = vdupq_n_u16(wanted);
-  std::uint32_t found = kNotFound;
-  std::size_t i = 0;
-  for (; i + 8 <= count; i += 8) {
-    const uint8x8_t equal = vmovn_u16(vceqq_u16(vld1q_u16(values + i), target));  // one byte a value
-    const std::uint64_t bits = vget_lane_u64(vreinterpret_u64_u8(equal), 0);
-    const auto at = static_cast<std::uint32_t>(i) + static_cast<std::uint32_t>(bits == 0 ? 0 : __builtin_ctzll(bits)) / 8;
-    found = bits != 0 ? at : found;
-  }
-  for (; i < count; ++i) found = values[i] == wanted ? static_cast<std::uint32_t>(i) : found;
-  return found;
-}
-
 }  // namespace
 }  // namespace sightline::simd

@@ -180,7 +180,6 @@ const Kernels kNeonDotprodKernels = {
     .take_at_least_u16 = take_at_least_u16_neon,
     .unpack_u16 = unpack_u16_neon,
     .unpack_ascending_u16 = unpack_ascending_u16_neon,
-    .find_equal_u16 = find_equal_u16_neon,
     .probe_operations = probe_operations_neon_dotprod,
 };
 

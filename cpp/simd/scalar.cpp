@@ -231,32 +231,6 @@ void unpack_ascending_u16_scalar(const std::uint8_t* bits, std::size_t count, st
   }
 }
 
-std::uint32_t find_equal_u16_scalar(const std::uint16_t* values, std::size_t count, std::uint16_t wanted) noexcept {
-  // Vector extensions of the compiler, which every CPU's baseline has registers for. Each lane remembers where it was equal.
-  typedef std::uint16_t Lanes __attribute__((vector_size(16)));
-  constexpr std::size_t kVector = sizeof(Lanes) / sizeof(std::uint16_t);
-  constexpr std::size_t kMost = 32768;  // places from 1 on fit 16 bits
-  for (std::size_t begin = 0; begin < count; begin += kMost) {
-    const std::size_t end = count - begin < kMost ? count : begin + kMost;
-    const Lanes target = Lanes{} + wanted;
-    Lanes place = {1, 2, 3, 4, 5, 6, 7, 8};
-    Lanes found = {};
-    std::size_t i = begin;
-    for (; i + kVector <= end; i += kVector, place += kVector) {
-      Lanes v;
-      __builtin_memcpy(&v, values + i, sizeof v);
-      found |= reinterpret_cast<Lanes>(v == target) & place;
-    }
-    std::uint32_t match = 0;
-    for (std::size_t lane = 0; lane < kVector; ++lane) match |= found[lane];
-    if (match != 0) return static_cast<std::uint32_t>(begin) + match - 1;
-    for (; i < end; ++i) {
-      if (values[i] == wanted) return static_cast<std::uint32_t>(i);
-    }
-  }
-  return kNotFound;
-}
-
 std::uint64_t probe_operations_scalar(std::size_t rounds) noexcept {
   std::int32_t sums[4] = {};
   for (std::size_t i = 0; i < rounds; ++i) {
@@ -295,7 +269,6 @@ const Kernels kScalarKernels = {
     .take_at_least_u16 = take_at_least_u16_scalar,
     .unpack_u16 = unpack_u16_scalar,
     .unpack_ascending_u16 = unpack_ascending_u16_scalar,
-    .find_equal_u16 = find_equal_u16_scalar,
     .probe_operations = probe_operations_scalar,
 };
 

@@ -69,23 +69,3 @@ TEST(kernels_take_at_least) {
     }
   });
 }
-
-TEST(kernels_find_equal) {
-  for_each_table([](const simd::Kernels& table) {
-    for (const std::size_t count : {0UL, 1UL, 7UL, 8UL, 9UL, 15UL, 16UL, 17UL, 31UL, 32UL, 33UL, 63UL, 64UL, 65UL, 200UL, 65535UL}) {
-      for (const std::size_t misalignment : {0UL, 1UL, 5UL}) {
-        Guarded<std::uint16_t> values(count, misalignment);
-        for (std::size_t i = 0; i < count; ++i) values.data()[i] = static_cast<std::uint16_t>(i + 1);
-        const std::size_t step = count > 1000 ? 997 : 1;
-        for (std::size_t i = 0; i < count; i += step) {
-          CHECK_EQ(table.find_equal_u16(values.data(), count, static_cast<std::uint16_t>(i + 1)), i);
-        }
-        CHECK_EQ(table.find_equal_u16(values.data(), count, 0), simd::kNotFound);
-        if (count < 65535) {
-          CHECK_EQ(table.find_equal_u16(values.data(), count, static_cast<std::uint16_t>(count + 1)), simd::kNotFound);
-          CHECK_EQ(table.find_equal_u16(values.data(), count, 65535), simd::kNotFound);
-        }
-      }
-    }
-  });
-}

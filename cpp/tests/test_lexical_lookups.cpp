@@ -68,7 +68,7 @@ TEST(lexical_offsets_are_found_in_one_block_and_in_several) {
   }
   const auto expected = [](const std::vector<std::uint16_t>& block, std::uint32_t wanted) {
     const auto at = std::find(block.begin(), block.end(), wanted);
-    return at == block.end() ? simd::kNotFound : static_cast<std::uint32_t>(at - block.begin());
+    return at == block.end() ? kNotThere : static_cast<std::uint32_t>(at - block.begin());
   };
   for (const std::size_t count : {0UL, 1UL, 3UL, 4UL, 5UL, 64UL, 101UL}) {
     std::vector<WantedOffset> wanted;

@@ -24,6 +24,7 @@ __all__ = [
     "encodable",
     "float_array",
     "has_words",
+    "hits_of",
     "joined_text",
     "lexical_item",
     "parsed_documents",
@@ -87,6 +88,7 @@ class Hit:
 
 
 Vector: TypeAlias = "NDArray[np.float32]"
+Scores: TypeAlias = "NDArray[np.float64]"
 # What a hit shows of a document: id, text, title, metadata.
 Content: TypeAlias = "tuple[str, str, str | None, dict[str, Any]]"
 
@@ -319,6 +321,14 @@ def python_scalar(value: object, where: str) -> object:
             raise InvalidInputError(f"{where}: {value} is outside the years 1 to 9999")
         return moment
     return value.item() if isinstance(value, np.generic) else value
+
+
+def hits_of(contents: list[Content], scores: Scores, dense: Scores, lexical: Scores, first_rank: int) -> list[Hit]:
+    """Return hits that nothing was reranked, explained or degraded for; a score that is NaN becomes None.
+
+    Parameters: contents : n of them, whose metadata becomes the hits' own; scores, dense, lexical : floats (n,)
+    """
+    return _core.plain_hits(Hit, contents, scores, dense, lexical, first_rank)
 
 
 def copy_plain(value: Any) -> Any:

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline import _core
 from sightline.columns import Mask
 from sightline.convex_search import search_convex
-from sightline.documents import Document, Hit, copy_plain, searched_text
+from sightline.documents import Document, Hit, copy_plain, hits_of, searched_text
 from sightline.fusion import Convex, Floats, Fused, Ids, fuse, listed
 from sightline.query import Query
 from sightline.request import Request, Selection
@@ -126,7 +125,7 @@ def plain_hits(state: State, request: Request) -> list[list[Hit]]:
     for answer in _answers(state, request, request.selection.wanted):
         contents = state.table.contents(answer.ids[offset:])
         scores = answer.scores[offset:], answer.dense[offset:], answer.lexical[offset:]
-        found.append(_core.plain_hits(Hit, contents, *scores, offset + 1))
+        found.append(hits_of(contents, *scores, offset + 1))
     return found
 
 

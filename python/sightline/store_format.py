@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline import _core
-from sightline.documents import Document
+from sightline.documents import Content, Document
 from sightline.errors import SightlineError
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Record",
     "RowGoneError",
     "Segment",
+    "checked_contents",
     "chunks",
     "content_hash",
     "content_rows",
@@ -174,6 +175,15 @@ def content_hash(row: int, flags: int, name: str, metadata: str | None, title: s
     Raises:     TypeError if damage to the database changed the type of a value
     """
     return _core.content_hash(row, flags, name, metadata, title, text)
+
+
+def checked_contents(fetched: list[tuple[Any, ...]], rows: Sequence[int]) -> list[Content] | int | None:
+    """Return what hits show of documents, in the order of rows: checked against their hashes, their metadata decoded.
+
+    Parameters: fetched : (row, id, flags, hash, metadata, title, text) of each, in any order
+    Returns:    instead a row whose hash does not hold, or None if one is missing
+    """
+    return _core.checked_contents(fetched, list(rows), json.loads)
 
 
 def vector_hash(key: int | bytes, vector: bytes) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -12,7 +11,6 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline import _core
 from sightline.documents import Content, Document
 from sightline.errors import CorruptIndexError
 from sightline.store_format import (
@@ -25,6 +23,7 @@ from sightline.store_format import (
     Record,
     RowGoneError,
     Segment,
+    checked_contents,
     chunks,
     content_hash,
     metadata_check,
@@ -165,7 +164,7 @@ class Reader:
         fetched: list[tuple[Any, ...]] = []
         for chunk, marks in chunks(rows):
             fetched += self._connection.execute(f"SELECT {_RECORD} FROM contents WHERE row IN ({marks})", chunk)
-        found = _core.checked_contents(fetched, list(rows), json.loads)
+        found = checked_contents(fetched, rows)
         if isinstance(found, int):
             raise self._mismatch(found)
         if found is None:
