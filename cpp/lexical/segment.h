@@ -154,8 +154,9 @@ class Postings {
   // Calls visit(row, FoundPosting) for every posting, rows ascending.
   template <typename Visit>
   void for_each(Visit visit) const {
-    if (!packed()) {
-      // One loop, since a rare term has few postings in a window; none is empty.
+    constexpr std::size_t kFewInWindow = 8;
+    if (!packed() && size_ < kFewInWindow * windows_.size()) {
+      // One loop, whose end alone is hard to predict, where a loop a window would end all the time; no window is empty.
       const PostingWindow* window = windows_.data();
       for (std::size_t i = 0; i < size_; ++i) {
         window += i == window->end ? 1 : 0;
