@@ -115,10 +115,10 @@ def measure(options: argparse.Namespace, command: str, profile: str, body: Any) 
     try:
         body(session)
     finally:
-        session.renew()
         run.environment |= others.shares() | {"shortened": session.shortened, "passes": session.number + 1}
-        if options.json:
+        if options.json:  # before anything else may fail
             results.write(run, options.json)
+        session.renew()
     gaps = [row for row in run.rows if row.status != "ok"]
     shown = "".join(f"; {sum(row.status == kind for row in gaps)} {kind}" for kind in sorted({r.status for r in gaps}))
     print(f"\n{len(run.rows)} rows in {time.perf_counter() - start:.0f} s{shown}")

@@ -41,9 +41,10 @@ _METHOD = """\
   seconds is asked in three processes in turns.
 - **Rounds where the noise is.** A ratio is an engine's time over Sightline's in the same round: above 1, Sightline is
   faster. It is the mean over passes of the midmean over rounds (the mean of the middle half of the logarithms); in
-  brackets its 95 % interval, by a bootstrap over passes (or processes) and rounds. In each of n passes rounds go on
-  until the interval is within 3 % times the root of n, or the time of the case is over; what is known worse than to 5 %
-  is called noisy. A time is the median of a slice's calls, then the median over rounds [least to most].
+  brackets its 95 % interval, by a bootstrap over passes (or processes) and rounds, as if no two passes shared a
+  process. In each of n passes rounds go on until the interval is within 3 % times the root of n, or the time of the
+  case is over; what is known worse than to 5 % is called noisy. A time is the median of a slice's calls, then the
+  median over rounds [least to most].
 - **Limits.** Read bandwidth (of all threads and of one), int8 and float32 arithmetic, durable writing and syncs are
   measured in the same run; int8 by the instructions that the kernels in use have. "Share" is how much of the limit
   that binds Sightline it reaches; reading beyond 100 % means that the codes fit the caches.

@@ -113,6 +113,8 @@ def main(argv: list[str]) -> int:
     )
     parser.set_defaults(profile="quick", repeats=None, seconds=None, precision=None, processes=None)
     given = parser.parse_args(argv)
+    if given.passes is not None and given.passes < 1:
+        parser.error(f"--passes: expected at least 1, got {given.passes}")
     profile = given.profile
     suites = given.suites or list(command.SUITES)
     options = argparse.Namespace(**vars(given))

@@ -256,6 +256,7 @@ class Session:
             reference=next((label for label, entry in timed.items() if entry.contender.name == _OURS), None),
             estimates=estimates,
             others=others_seconds,
+            least=LEAST_ROUNDS if self.passes == 1 else 1,  # of a pass: there are others
         )
         return self.finish(list(rows.values()), {rows[label].name: timing for label, timing in times.items()})
 
@@ -320,7 +321,7 @@ class Session:
         kept = []
         for row in rows:
             timing = times.get(row.name)
-            if timing is not None:
+            if timing is not None and timing.rounds:  # none if there are fewer --repeats than passes
                 row.set_rounds(timing.rounds, timing.beside, timing.processes)
                 row.disturbed = timing.disturbed
             self._share(row)

@@ -148,6 +148,7 @@ def interleave(
     processes: int = 1,
     start: int = 0,
     others: Callable[[], float] = lambda: 0.0,
+    least: int = LEAST_ROUNDS,
 ) -> dict[str, Timing]:
     """Time each engine in at most ``repeats`` rounds; with a ``reference`` each has slices of it before and after.
 
@@ -156,7 +157,8 @@ def interleave(
     ``precision`` of it, ``seconds`` an engine are used up by all together, or it alone has used up three times as much.
     The order rotates from round to round, and so does the number of the process that is asked, of ``processes``.
     ``start`` is the number of the first round: another one asks other queries.
-    ``others`` gives the CPU seconds that other processes have used so far.
+    ``others`` gives the CPU seconds that other processes have used so far; rounds that they disturbed are left out if
+    ``least`` others are there.
     """
     known = estimates or {}
     usual = {name: (known[name] if name in known else one(0, 1, 0)) / 1e3 for name, one in rounds_of.items()}
@@ -171,7 +173,7 @@ def interleave(
             return False
         if sum(spent.values()) > seconds * len(rivals) or spent[name] > seconds * _MOST_SHARE:
             return True
-        known = _timing(rounds[name])
+        known = _timing(rounds[name], least)
         if not precision or len(known.rounds) < _SURE_ROUNDS or len(known.rounds) % _LOOK_EVERY:
             return False
         against = known.beside or (1.0,) * len(known.rounds)
@@ -197,7 +199,7 @@ def interleave(
             quiet = [one for one in of_reference if not one.disturbed]
             middle = float(np.median([one.beside for one in quiet or of_reference]))  # type: ignore[arg-type]
             rounds[partner].append(_Round(middle, None, process, not quiet))
-    return {name: _timing(found) for name, found in rounds.items()}
+    return {name: _timing(found, least) for name, found in rounds.items()}
 
 
 @dataclass(frozen=True)
@@ -208,10 +210,10 @@ class _Round:
     disturbed: bool
 
 
-def _timing(rounds: Sequence[_Round]) -> Timing:
-    """The rounds that were not disturbed; all, where fewer than three are left."""
+def _timing(rounds: Sequence[_Round], least: int) -> Timing:
+    """The rounds that were not disturbed; all, where fewer than ``least`` are left."""
     kept = [one for one in rounds if not one.disturbed]
-    if len(kept) < LEAST_ROUNDS:
+    if len(kept) < least:
         kept = list(rounds)
     return Timing(
         tuple(one.milliseconds for one in kept),

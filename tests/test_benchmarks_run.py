@@ -103,10 +103,17 @@ def test_options_reach_every_suite(tmp_path):
     # The folder's name is in every row but those of generated vectors, which --rows asks for besides.
     assert {row.data.split(",")[0] for row in ours} == {"beir", "embedding-like"}
     assert any(row.data == "embedding-like, 500 x 8" for row in ours)
-    assert all(len(row.rounds) == 3 for row in ours if row.unit == "ms")
+    assert all(len(row.rounds) + row.disturbed == 3 for row in ours if row.unit == "ms")
     assert run.environment["threads"] == 1
     assert run.settings["dense"]["k"] == [3, 7]
     assert str(tmp_path) not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("passes", ["0", "-1"])
+def test_a_run_without_passes_is_refused(passes):
+    done = benchmarks("run", "dense", "--smoke", "--passes", passes)
+    assert done.returncode == 2
+    assert "--passes: expected at least 1" in done.stderr
 
 
 def test_a_wrong_answer_ends_the_run(tmp_path):

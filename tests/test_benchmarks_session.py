@@ -140,6 +140,34 @@ def test_passes_are_pooled_in_one_row() -> None:
     assert session.precision() == pytest.approx(0.03 * 2**0.5)
 
 
+def test_fewer_rounds_than_passes_are_measured_in_some_of_them() -> None:
+    session = made_session(repeats=1)
+    session.passes = 3
+    for session.number in range(3):
+        row = compare(session, Made("sightline", 2.0), Made("peer", 6.0))["peer"]
+    assert (row.rounds, row.median, row.status) == ([6.0], 6.0, "ok")
+    assert row.ratio is not None
+    assert row.ratio["value"] == pytest.approx(3.0)
+
+
+def test_rounds_that_others_disturb_are_left_out_of_every_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    disturbed = iter([True, False, False] * 4)
+    state = {"now": 0.0, "looks": 0}
+
+    def others() -> float:
+        state["looks"] += 1
+        if state["looks"] % 2 == 0 and next(disturbed):  # the look at the end of a round
+            state["now"] += 10.0
+        return state["now"]
+
+    monkeypatch.setattr("benchmarks.session.others_seconds", others)
+    session = made_session(repeats=6)
+    session.passes = 2
+    for session.number in range(2):
+        row = compare(session, Made("sightline", 2.0), Made("peer", 6.0))["peer"]
+    assert (len(row.rounds), row.disturbed) == (4, 2)
+
+
 def test_shares_are_those_of_all_passes() -> None:
     session = made_session()
     session.passes = 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sightline import Hit, _core
+from sightline import Document, Hit, HybridIndex, _core
+from sightline.documents import joined_text
 from sightline.errors import InvalidInputError
-from sightline.store_format import EMBEDDED, Entries, content_hash, content_rows
+from sightline.store_format import EMBEDDED, Entries, content_hash, content_rows, metadata_check, text_hash
 
 _TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 _OPTIONAL = st.none() | _TEXT
@@ -62,9 +63,8 @@ def test_rows_of_the_table_hold_all_hashes(contents: list[tuple[int, int, str, s
     made = list(content_rows(rows, Entries(names, flags, metadata, titles, texts)))
     expected = []
     for row, flag, name, json_text, title, text in contents:
-        searched = f"{title} {text}" if title else text
-        key = hashlib.blake2b(searched.encode(), digest_size=16).digest() if flag & EMBEDDED else None
-        check = zlib.crc32((json_text or "").encode(), row & 0xFFFFFFFF)
+        key = text_hash(joined_text(title, text)) if flag & EMBEDDED else None
+        check = metadata_check(row, json_text)
         whole = model_hash(row, flag, name, json_text, title, text)
         expected.append((row, name, flag, whole, key, json_text, check, title, text))
     assert made == expected
@@ -109,6 +109,8 @@ _UNUSUAL = [
     '{"a":0.1e-7}',
     '{"a":NaN}',
     '{"a":123456789012345678901}',
+    '{"a":9999999999999999999}',
+    '{"a":-9999999999999999999}',
     '{"a":999999999999999999,"b":-999999999999999999}',
     '{"a":1,"a":2}',
     '{"a" : 1}',
@@ -163,14 +165,13 @@ def test_damage_and_absence_are_told_apart() -> None:
     for column, value in enumerate((4, "m", 3, b"0" * 16, '{"a":2}', None, "texT")):
         damaged = (*whole[:column], value, *whole[column + 1 :])
         assert _core.checked_contents([damaged], [3], json.loads) == damaged[0]
-    for column, value in enumerate((3, b"n", "2", "hash", 7, 8.0, None)):  # columns of SQLite hold values of any type
-        if column:
-            damaged = (*whole[:column], value, *whole[column + 1 :])
-            assert _core.checked_contents([damaged], [3], json.loads) == 3
-            if column != 3:
-                row, name, flags, _, metadata, title, text = damaged
-                with pytest.raises(TypeError):
-                    content_hash(row, flags, name, metadata, title, text)
+    for column, value in enumerate(("3", b"n", "2", "hash", 7, 8.0, None)):  # columns of SQLite hold values of any type
+        damaged = (*whole[:column], value, *whole[column + 1 :])
+        assert _core.checked_contents([damaged], [3], json.loads) == (3 if column else -1)
+        if column != 3:
+            row, name, flags, _, metadata, title, text = damaged
+            with pytest.raises(TypeError):
+                content_hash(row, flags, name, metadata, title, text)
 
 
 def test_metadata_of_two_documents_shares_nothing() -> None:
@@ -207,7 +208,40 @@ def test_plain_hits_refuses_what_does_not_fit() -> None:
     nothing = np.empty(0)
     with pytest.raises(InvalidInputError):
         _core.plain_hits(Hit, [("a", "", None, {})], nothing, nothing, nothing, 1)
-    with pytest.raises((TypeError, AttributeError)):
-        _core.plain_hits(dict, [], nothing, nothing, nothing, 1)
+
+    class Derived(dict[str, int]):
+        __slots__ = Hit.__slots__
+
+    class Lacking:
+        __slots__ = ("id", "text")
+
+    for wrong, error in ((Derived, TypeError), (Lacking, AttributeError), (dict, TypeError)):
+        with pytest.raises(error):
+            _core.plain_hits(wrong, [], nothing, nothing, nothing, 1)
     with pytest.raises(TypeError):
         _core.plain_hits(Hit, ["abcd"], np.ones(1), np.ones(1), np.array([math.nan]), 1)  # type: ignore[list-item]
+
+
+def test_text_of_derived_classes_is_kept_as_str(tmp_path: Path) -> None:
+    class Text(str):
+        __slots__ = ()
+
+        def __str__(self) -> str:
+            return "something else"
+
+    documents = [
+        {"id": np.str_("a"), "text": np.str_("hello"), "title": np.str_("first")},
+        Document(Text("b"), Text("hello"), {Text("key"): Text("value")}, title=Text("second")),
+        Text("hello alone"),
+    ]
+    with HybridIndex(tmp_path / "kb") as index, HybridIndex() as memory:
+        for each in (index, memory):
+            each.add(documents)
+            hits = each.search("hello", mode="lexical")
+            assert {(hit.text, hit.title) for hit in hits} == {
+                ("hello", "first"),
+                ("hello", "second"),
+                ("hello alone", None),
+            }
+            assert {type(text) for hit in hits for text in (hit.id, hit.text)} == {str}
+            assert each.delete(["a", "b"]) == 2

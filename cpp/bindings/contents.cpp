@@ -170,6 +170,12 @@ py::object metadata_of(const Content& content, JsonObjects& objects, const py::o
   }
 }
 
+// For an error; -1 if damage has made something else of it.
+py::object number_of(const Content& content) {
+  if (PyLong_CheckExact(content.row)) return py::reinterpret_borrow<py::object>(content.row);
+  return py::int_(-1);
+}
+
 // What hits show of the documents of rows, in their order: tuples of id, text, title, metadata. Instead the number of a row that
 // does not have its hash, or None where a row is missing.
 // fetched: (row, id, flags, hash, metadata, title, text) in any order; decode: json.loads, for what is unusual.
@@ -188,9 +194,9 @@ py::object checked_contents(const py::list& fetched, const py::list& rows, const
       if (!content.has_its_types() || !PyBytes_CheckExact(hash)) return false;
       return hashes.of_content(content).equal(py::handle(hash));
     };
-    if (!is_whole()) return py::reinterpret_borrow<py::object>(content.row);
+    if (!is_whole()) return number_of(content);
     const py::object metadata = metadata_of(content, objects, decode);
-    if (!metadata) return py::reinterpret_borrow<py::object>(content.row);
+    if (!metadata) return number_of(content);
     const py::object made = checked(PyTuple_Pack(4, content.name, content.text, content.title, metadata.ptr()));
     found.insert_or_assign(PyLong_AsLongLong(content.row), made);
   }
@@ -219,6 +225,7 @@ py::list plain_hits(const py::object& hit_type, const py::list& contents, const 
   }
   if (!PyType_Check(hit_type.ptr())) throw py::type_error("hit_type: expected a class");
   auto* const type = reinterpret_cast<PyTypeObject*>(hit_type.ptr());
+  if (type->tp_new != PyBaseObject_Type.tp_new) throw py::type_error("hit_type: expected a class that only has the slots of Hit");
   std::array<py::object, kSlots.size()> slots;
   for (std::size_t i = 0; i < kSlots.size(); ++i) {
     slots[i] = hit_type.attr(kSlots[i]);

@@ -119,12 +119,13 @@ py::object JsonObjects::number() {
   const char* const begin = at_;
   const char* at = begin + (*begin == '-' ? 1 : 0);
   const char* const digits = at;
-  long long whole = 0;
-  for (; at != end_ && is_digit(*at) && at - digits <= kMaxDigits; ++at) whole = 10 * whole + (*at - '0');
+  unsigned long long whole = 0;  // of one digit too many, before that is seen
+  for (; at != end_ && is_digit(*at) && at - digits <= kMaxDigits; ++at) whole = 10 * whole + static_cast<unsigned long long>(*at - '0');
   if (at == digits || at - digits > kMaxDigits || (*digits == '0' && at - digits > 1)) return {};
   if (at == end_ || (*at != '.' && *at != 'e' && *at != 'E')) {
     at_ = at;
-    return steal(PyLong_FromLongLong(*begin == '-' ? -whole : whole));
+    const auto number = static_cast<long long>(whole);
+    return steal(PyLong_FromLongLong(*begin == '-' ? -number : number));
   }
   const auto skip_digits = [&] {
     const char* const first = at;

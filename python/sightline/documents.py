@@ -119,7 +119,12 @@ def document_id(value: object, argument: str) -> str:
         )
     if not value:
         raise InvalidInputError(f"{argument}: expected a non-empty str, got ''")
-    return encodable(value, argument)
+    return encodable(exact_text(value), argument)
+
+
+def exact_text(value: str) -> str:
+    """Return text as a str and nothing derived from it, such as the elements of NumPy's arrays of text."""
+    return value if type(value) is str else str.__str__(value)
 
 
 def searched_text(document: Document) -> str:
@@ -171,7 +176,7 @@ def parsed_documents(documents: object, batch_size: int) -> Iterator[tuple[list[
 
 def _parse(item: object, where: str) -> tuple[Document, Vector | None]:
     if isinstance(item, str):
-        return Document(id=uuid.uuid4().hex, text=encodable(item, f"{where}: text")), None
+        return Document(id=uuid.uuid4().hex, text=encodable(exact_text(item), f"{where}: text")), None
     given: tuple[Any, ...]
     if isinstance(item, Document):
         given = (item.id, item.text, item.metadata, item.vector, item.title)
@@ -203,6 +208,7 @@ def _parse(item: object, where: str) -> tuple[Document, Vector | None]:
         metadata = {}
     if not isinstance(metadata, Mapping):
         raise InvalidInputError(f"{where}: metadata: expected a dict, got {type(metadata).__name__}")
+    text, title = exact_text(text), None if title is None else exact_text(title)
     plain = _core.flat_copy(metadata)  # of nearly all metadata; what it refuses may be right or wrong
     document = Document(
         identity,
