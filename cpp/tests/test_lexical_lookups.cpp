@@ -1,5 +1,6 @@
 // Look-ups of many terms and of many offsets, against one by one.
 #include <algorithm>
+#include <initializer_list>
 #include <optional>
 #include <random>
 #include <span>
@@ -42,7 +43,7 @@ TEST(lexical_segments_find_many_terms_as_they_find_one) {
     wanted.push_back({"none", 0});
     wanted.push_back({"none", ~std::uint64_t{0}});
     wanted.push_back({"another", word_hash(word(0))});
-    for (const std::size_t asked : {0UL, 1UL, 15UL, 16UL, 17UL, wanted.size()}) {
+    for (const std::size_t asked : std::initializer_list<std::size_t>{0, 1, 15, 16, 17, wanted.size()}) {
       for (const Segment* s : {&segment, &packed}) {
         std::vector<std::optional<std::uint32_t>> found(asked);
         s->find_terms(std::span(wanted).subspan(wanted.size() - asked), found.data());
