@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "bindings/json_objects.h"
+#include "bindings/objects.h"
 #include "bindings/registry.h"
 #include "bindings/texts.h"
 #include "core/error.h"
@@ -24,11 +25,6 @@ namespace py = pybind11;
 
 constexpr long long kEmbedded = 4;  // a bit of the flags: the embedder made the vector
 constexpr int kDigestBytes = 16;
-
-py::object checked(PyObject* made) {
-  if (made == nullptr) throw py::error_already_set();
-  return py::reinterpret_steal<py::object>(made);
-}
 
 void append_number(std::string& out, long long number) {
   char digits[24];

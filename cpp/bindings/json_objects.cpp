@@ -3,6 +3,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "bindings/objects.h"
+
 namespace sightline::bindings {
 namespace {
 
@@ -11,11 +13,6 @@ constexpr std::ptrdiff_t kMaxDigits = 18;  // any so long fits 64 bits
 constexpr std::size_t kMaxKeysKept = 64;
 
 bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
-
-py::object steal(PyObject* made) {
-  if (made == nullptr) throw py::error_already_set();
-  return py::reinterpret_steal<py::object>(made);
-}
 
 // The characters up to the closing quotation mark, or a view without data if there is an escape, or none.
 std::string_view plain_characters(const char* begin, const char* end) noexcept {
@@ -59,7 +56,7 @@ py::object JsonObjects::value(int depth) {
 
 py::object JsonObjects::object(int depth) {
   if (depth > kMaxDepth) return {};
-  py::object made = steal(PyDict_New());
+  py::object made = checked(PyDict_New());
   if (take('}')) return made;
   for (std::size_t position = 0;; ++position) {
     if (!take('"')) return {};
@@ -75,7 +72,7 @@ py::object JsonObjects::object(int depth) {
 
 py::object JsonObjects::list(int depth) {
   if (depth > kMaxDepth) return {};
-  py::object made = steal(PyList_New(0));
+  py::object made = checked(PyList_New(0));
   if (take(']')) return made;
   for (;;) {
     const py::object held = value(depth);
@@ -90,7 +87,7 @@ py::object JsonObjects::string() {
   const std::string_view found = plain_characters(at_, end_);
   if (found.data() == nullptr) return {};
   at_ = found.data() + found.size() + 1;
-  return steal(PyUnicode_DecodeUTF8(found.data(), static_cast<Py_ssize_t>(found.size()), nullptr));
+  return checked(PyUnicode_DecodeUTF8(found.data(), static_cast<Py_ssize_t>(found.size()), nullptr));
 }
 
 py::object JsonObjects::key(std::size_t position) {
@@ -125,7 +122,7 @@ py::object JsonObjects::number() {
   if (at == end_ || (*at != '.' && *at != 'e' && *at != 'E')) {
     at_ = at;
     const auto number = static_cast<long long>(whole);
-    return steal(PyLong_FromLongLong(*begin == '-' ? -number : number));
+    return checked(PyLong_FromLongLong(*begin == '-' ? -number : number));
   }
   const auto skip_digits = [&] {
     const char* const first = at;
@@ -148,7 +145,7 @@ py::object JsonObjects::number() {
     return {};
   }
   at_ = at;
-  return steal(PyFloat_FromDouble(number));
+  return checked(PyFloat_FromDouble(number));
 }
 
 }  // namespace sightline::bindings

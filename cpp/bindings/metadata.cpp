@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "bindings/arrays.h"
+#include "bindings/objects.h"
 #include "bindings/registry.h"
 #include "bindings/texts.h"
 #include "core/error.h"
@@ -54,11 +55,6 @@ bool is_usual_list(PyObject* value) {
 bool is_usual_key(PyObject* key) {
   if (!PyUnicode_CheckExact(key) || PyUnicode_GET_LENGTH(key) == 0 || !PyUnicode_IS_ASCII(key)) return false;
   return PyUnicode_1BYTE_DATA(key)[0] != '$';
-}
-
-py::object checked(PyObject* made) {
-  if (made == nullptr) throw py::error_already_set();
-  return py::reinterpret_steal<py::object>(made);
 }
 
 // A copy of an object of the usual scalars and lists of them, which shares nothing that can change; None of any other.
