@@ -332,7 +332,10 @@ def python_scalar(value: object, where: str) -> object:
 def hits_of(contents: list[Content], scores: Scores, dense: Scores, lexical: Scores, first_rank: int) -> list[Hit]:
     """Return hits that nothing was reranked, explained or degraded for; a score that is NaN becomes None.
 
-    Parameters: contents : n of them, whose metadata becomes the hits' own; scores, dense, lexical : floats (n,)
+    Parameters: contents : n of them, whose metadata becomes the hits' own; scores, dense, lexical : floats (n,);
+                first_rank : of the first hit, from 1
+    Returns:    n hits, in the order of contents
+    Raises:     InvalidInputError if there are not n of each score
     """
     return _core.plain_hits(Hit, contents, scores, dense, lexical, first_rank)
 

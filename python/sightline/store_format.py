@@ -181,7 +181,8 @@ def checked_contents(fetched: list[tuple[Any, ...]], rows: Sequence[int]) -> lis
     """Return what hits show of documents, in the order of rows: checked against their hashes, their metadata decoded.
 
     Parameters: fetched : (row, id, flags, hash, metadata, title, text) of each, in any order
-    Returns:    instead a row whose hash does not hold, or None if one is missing
+    Returns:    a list of (id, text, title, metadata), whose metadata nobody else has; an int instead where a hash does
+                not hold: the row, or -1 if that is damaged, too; None where a row is missing
     """
     return _core.checked_contents(fetched, list(rows), json.loads)
 
