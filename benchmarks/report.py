@@ -33,7 +33,8 @@ _METHOD = """\
   about 10 ms. In a round, a slice of an engine lies between two of Sightline of half that length, over the same
   queries: a slow phase of a shared machine hits all or none, and a drift cancels out. A slice ends when the engine's
   threads sleep, so that nobody spins on the next one's CPUs; those of OpenBLAS are set to spin for 2 ms, not 100, for
-  all engines. Caches hold an engine's own data, as in a server; the same for all. A round in which other processes had a fifth of the CPUs is left out.
+  all engines. Caches hold an engine's own data, as in a server; the same for all. A round in which other processes
+  had a fifth of the CPUs is left out.
 - **Several passes.** The quick profile does all its cases eight times, or as often as its minutes allow, and pools the
   rounds: what the machine is like in one minute is then part of every figure instead of one figure's luck. Engines
   whose index a case changes are started anew for each pass, all others after four of them, or each time where memory is
