@@ -132,9 +132,15 @@ void ExactSums::find_asked() {
 
 void ExactSums::find_asked_packed(const Postings& postings) {
   hits_.clear();
-  for (const std::uint32_t i : asked_) {
-    const std::optional<FoundPosting> found = postings.find_in_window(windows_[window_of_[i]].at, offsets_[i]);
-    if (found) hits_.push_back({i, *found});
+  for (std::size_t begin = 0, end = 0; begin < asked_.size(); begin = end) {
+    const std::uint32_t window = window_of_[asked_[begin]];
+    asked_offsets_.clear();
+    for (; end < asked_.size() && window_of_[asked_[end]] == window; ++end) asked_offsets_.push_back(offsets_[asked_[end]]);
+    found_.resize(asked_offsets_.size());
+    postings.find_in_window(windows_[window].at, asked_offsets_, found_.data());
+    for (std::size_t i = begin; i < end; ++i) {
+      if (found_[i - begin].position != kNoPosition) hits_.push_back({asked_[i], found_[i - begin]});
+    }
   }
 }
 

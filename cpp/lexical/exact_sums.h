@@ -80,6 +80,8 @@ class ExactSums {
   std::vector<std::uint32_t> asked_;
   std::vector<WantedOffset> wanted_;
   std::vector<std::uint32_t> places_;
+  std::vector<std::uint16_t> asked_offsets_;  // this and the following: of a window of a packed list
+  std::vector<FoundPosting> found_;
   std::vector<Lookup> hits_;
   std::vector<double> norms_;
   std::vector<double> gains_;  // term after term, in the order of the query

@@ -13,6 +13,7 @@ namespace {
 constexpr std::uint32_t kTfWidthBits = 3;  // of a byte of widths
 constexpr std::uint32_t kTfWidthMask = (1U << kTfWidthBits) - 1;
 constexpr std::size_t kDirectoryBytes = 3;  // for each block of a window
+constexpr std::uint32_t kBeyondAll = std::uint32_t{1} << 16;  // greater than any offset
 
 constexpr std::size_t bytes_of(std::size_t count, std::size_t width) noexcept { return (count * width + 7) / 8; }
 constexpr std::size_t blocks_of(std::size_t count) noexcept { return (count + kListBlock - 1) / kListBlock; }
@@ -330,35 +331,47 @@ void unpack_window(const PackedWindow& window, std::uint16_t* offsets, std::uint
   }
 }
 
-std::optional<FoundInWindow> find_in_window(const PackedWindow& window, std::uint16_t offset) noexcept {
-  const std::size_t blocks = blocks_of(window.count);
-  std::size_t block = 0;  // the last that begins at the offset or before it
-  for (std::size_t size = blocks; size > 1;) {
-    const std::size_t half = size / 2;
-    block += first_offset(window.data, block + half) <= offset ? half : 0;
-    size -= half;
+WindowFinder::WindowFinder(const PackedWindow& window) noexcept
+    : kernels_(simd::kernels()), window_(window), blocks_(blocks_of(window.count)), widths_(window.data + 2 * blocks_) {
+  rewind();
+}
+
+void WindowFinder::rewind() noexcept {
+  block_ = 0;
+  at_ = widths_ + blocks_;
+  first_ = first_offset(window_.data, 0);
+  next_first_ = blocks_ > 1 ? first_offset(window_.data, 1) : kBeyondAll;
+  count_ = 0;
+}
+
+std::optional<FoundInWindow> WindowFinder::operator()(std::uint16_t offset) noexcept {
+  if (offset < first_) {
+    if (block_ == 0) return std::nullopt;
+    rewind();
+    if (offset < first_) return std::nullopt;
   }
-  const std::uint16_t first = first_offset(window.data, block);
-  if (first > offset) return std::nullopt;
-  const std::uint8_t* widths = window.data + 2 * blocks;
-  std::size_t before = 0;
-  for (std::size_t b = 0; b < block; ++b) before += block_bytes(kListBlock, widths[b]);
-  const std::uint8_t* at = widths + blocks + before;
-  const std::size_t count = std::min(kListBlock, window.count - block * kListBlock);
-  const std::uint32_t gap_width = widths[block] >> kTfWidthBits;
-  std::array<std::uint16_t, kListBlock + simd::kPackedStep> offsets;
-  offsets[0] = first;
-  simd::kernels().unpack_ascending_u16(at, count - 1, gap_width, first, offsets.data() + 1);
+  while (next_first_ <= offset) {
+    at_ += block_bytes(kListBlock, widths_[block_++]);
+    first_ = static_cast<std::uint16_t>(next_first_);
+    next_first_ = block_ + 1 < blocks_ ? first_offset(window_.data, block_ + 1) : kBeyondAll;
+    count_ = 0;
+  }
+  const std::uint32_t gap_width = widths_[block_] >> kTfWidthBits;
+  if (count_ == 0) {
+    count_ = std::min(kListBlock, window_.count - block_ * kListBlock);
+    offsets_[0] = first_;
+    kernels_.unpack_ascending_u16(at_, count_ - 1, gap_width, first_, offsets_.data() + 1);
+  }
   // Comparing all takes no branch that is hard to predict; as int16, which they fit, the compiler does many at once.
   const auto wanted = static_cast<std::int16_t>(offset);
   std::int16_t sum = 0;
-  for (std::size_t i = 0; i < count; ++i) sum = static_cast<std::int16_t>(sum + (static_cast<std::int16_t>(offsets[i]) < wanted));
+  for (std::size_t i = 0; i < count_; ++i) sum = static_cast<std::int16_t>(sum + (static_cast<std::int16_t>(offsets_[i]) < wanted));
   const auto less = static_cast<std::size_t>(sum);
-  if (less == count || offsets[less] != offset) return std::nullopt;
-  const std::uint32_t tf_width = widths[block] & kTfWidthMask;
+  if (less == count_ || offsets_[less] != offset) return std::nullopt;
+  const std::uint32_t tf_width = widths_[block_] & kTfWidthMask;
   const std::size_t bit = less * tf_width;
-  const std::uint64_t tf = load_u64(at + bytes_of(count - 1, gap_width) + bit / 8) >> (bit % 8) & ((1U << tf_width) - 1);
-  return FoundInWindow{static_cast<std::uint32_t>(block * kListBlock + less), static_cast<std::uint8_t>(tf)};
+  const std::uint64_t tf = load_u64(at_ + bytes_of(count_ - 1, gap_width) + bit / 8) >> (bit % 8) & ((1U << tf_width) - 1);
+  return FoundInWindow{static_cast<std::uint32_t>(block_ * kListBlock + less), static_cast<std::uint8_t>(tf)};
 }
 
 }  // namespace sightline::lexical

@@ -100,7 +100,27 @@ struct FoundInWindow {
   std::uint32_t index;  // among the window's postings
   std::uint8_t stored_tf;
 };
-// Unpacks one block. O(blocks of the window).
-std::optional<FoundInWindow> find_in_window(const PackedWindow& window, std::uint16_t offset) noexcept;
+// Look-ups in one window, in any order, but fast in ascending order: then each goes on at the block of the one before, which
+// stays unpacked. One owner.
+class WindowFinder {
+ public:
+  explicit WindowFinder(const PackedWindow& window) noexcept;
+  // Unpacks one block at the most. O(blocks of the window); O(those in between) after a smaller offset.
+  std::optional<FoundInWindow> operator()(std::uint16_t offset) noexcept;
+
+ private:
+  void rewind() noexcept;
+
+  const simd::Kernels& kernels_;
+  const PackedWindow window_;
+  const std::size_t blocks_;
+  const std::uint8_t* const widths_;
+  std::size_t block_ = 0;  // the last that begins at the last offset asked for or before it
+  std::uint16_t first_ = 0;  // its first offset
+  std::uint32_t next_first_ = 0;  // that of the next, or one beyond all
+  const std::uint8_t* at_ = nullptr;  // its data
+  std::size_t count_ = 0;  // its postings, once it is unpacked; else 0
+  std::array<std::uint16_t, kListBlock + simd::kPackedStep> offsets_;
+};
 
 }  // namespace sightline::lexical

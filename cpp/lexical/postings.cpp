@@ -120,8 +120,9 @@ void Postings::find_in_window(std::size_t i, std::span<const std::uint16_t> want
   const std::uint32_t first = window_begin(i);
   if (offsets_.empty()) {
     const std::size_t first_row = std::size_t{windows_[i].window} << kWindowBits;
+    WindowFinder find(packed_window(i));
     for (const std::uint16_t offset : wanted) {
-      const auto found = lexical::find_in_window(packed_window(i), offset);
+      const auto found = find(offset);
       if (found) {
         *out++ = {begin_ + first + found->index, segment_->packed_.row_codes(first_row + offset, found->stored_tf)};
       } else {

@@ -149,7 +149,8 @@ class Postings {
   // The posting of a row, if there is one, of any window or of windows()[i] by its offset there. O(log postings).
   std::optional<FoundPosting> find(RowIndex row) const noexcept;
   std::optional<FoundPosting> find_in_window(std::size_t i, std::uint16_t offset) const noexcept;
-  // Many of one window, in any order, to out[j] for offsets[j]; their position is kNoPosition where there is none.
+  // Many of one window, to out[j] for offsets[j]; their position is kNoPosition where there is none. In any order, but where
+  // they ascend, a block of a packed list is unpacked once for all that it has.
   void find_in_window(std::size_t i, std::span<const std::uint16_t> offsets, FoundPosting* out) const noexcept;
   // Calls visit(row, FoundPosting) for every posting, rows ascending.
   template <typename Visit>

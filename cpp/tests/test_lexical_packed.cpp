@@ -237,15 +237,29 @@ TEST(packed_windows_find_what_they_have) {
     std::vector<PostingWindow> windows;
     std::vector<const std::uint8_t*> data;
     read_windows(read_header(view.data()), windows, data);
+    WindowFinder ascending({data[0], windows[0].end});
     std::size_t next = 0;
     for (std::size_t offset = 0; offset < kWindowRows; ++offset) {
-      const auto found = find_in_window({data[0], windows[0].end}, static_cast<std::uint16_t>(offset));
+      const auto found = ascending(static_cast<std::uint16_t>(offset));
       const bool there = next < list.offsets.size() && list.offsets[next] == offset;
       CHECK_EQ(found.has_value(), there);
       if (!there) continue;
       CHECK_EQ(found->index, next);
       CHECK_EQ(found->stored_tf, list.tfs[next]);
       ++next;
+    }
+    // In any order, near and far, again and again: as a look-up that knows nothing of those before it.
+    WindowFinder any({data[0], windows[0].end});
+    for (int i = 0; i < 3000; ++i) {
+      const std::size_t at = random() % list.offsets.size();
+      const std::size_t offset = i % 2 == 0 ? list.offsets[at] : random() % kWindowRows;
+      const auto found = any(static_cast<std::uint16_t>(offset));
+      const auto place = std::lower_bound(list.offsets.begin(), list.offsets.end(), offset);
+      const bool there = place != list.offsets.end() && *place == offset;
+      CHECK_EQ(found.has_value(), there);
+      if (!there) continue;
+      CHECK_EQ(found->index, static_cast<std::size_t>(place - list.offsets.begin()));
+      CHECK_EQ(found->stored_tf, list.tfs[found->index]);
     }
   }
 }
