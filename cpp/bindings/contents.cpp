@@ -1,6 +1,7 @@
 // What the database of an index keeps of documents, row by row: hashed on its way there, checked and decoded on its way to hits.
 // python/sightline/store_format.py says what the values mean. The hashes are hashlib's and zlib's own, called without a Python
 // function around each; what is made here is what they are of.
+#include <pybind11/gil_safe_call_once.h>
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
@@ -56,15 +57,22 @@ struct Content {
   }
 };
 
+// What hashlib and zlib are asked with, found once: to import a module again takes longer than to hash a document.
+struct HashFunctions {
+  py::object blake2b = py::module_::import("hashlib").attr("blake2b");
+  py::object crc32 = py::module_::import("zlib").attr("crc32");
+  py::tuple keywords = py::make_tuple("digest_size");
+  py::object digest_bytes = py::int_(kDigestBytes);
+  py::str digest{"digest"};
+
+  static const HashFunctions& get() {
+    PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<HashFunctions> functions;
+    return functions.call_once_and_store_result([] { return HashFunctions(); }).get_stored();
+  }
+};
+
 class Hashes {
  public:
-  Hashes()
-      : blake2b_(py::module_::import("hashlib").attr("blake2b")),
-        crc32_(py::module_::import("zlib").attr("crc32")),
-        keywords_(py::make_tuple("digest_size")),
-        digest_bytes_(py::int_(kDigestBytes)),
-        digest_("digest") {}
-
   // Of everything in a row. Precondition: has_its_types().
   py::object of_content(const Content& content) {
     const auto length = [](PyObject* text) { return text == Py_None ? -1 : static_cast<long long>(PyUnicode_GET_LENGTH(text)); };
@@ -104,22 +112,18 @@ class Hashes {
   py::object of_metadata(long long row, PyObject* metadata) {
     whole_.clear();
     if (metadata != Py_None) append_utf8(whole_, metadata);
-    return crc32_(py::bytes(whole_), py::int_(static_cast<std::uint32_t>(row)));
+    return functions_.crc32(py::bytes(whole_), py::int_(static_cast<std::uint32_t>(row)));
   }
 
  private:
   py::object blake2b() const {
     const py::bytes bytes(whole_);
-    PyObject* const arguments[] = {bytes.ptr(), digest_bytes_.ptr()};
-    const py::object hash = checked(PyObject_Vectorcall(blake2b_.ptr(), arguments, 1, keywords_.ptr()));
-    return checked(PyObject_CallMethodNoArgs(hash.ptr(), digest_.ptr()));
+    PyObject* const arguments[] = {bytes.ptr(), functions_.digest_bytes.ptr()};
+    const py::object hash = checked(PyObject_Vectorcall(functions_.blake2b.ptr(), arguments, 1, functions_.keywords.ptr()));
+    return checked(PyObject_CallMethodNoArgs(hash.ptr(), functions_.digest.ptr()));
   }
 
-  py::object blake2b_;
-  py::object crc32_;
-  py::tuple keywords_;
-  py::object digest_bytes_;
-  py::str digest_;
+  const HashFunctions& functions_ = HashFunctions::get();
   std::string whole_;
 };
 

@@ -95,7 +95,7 @@ Pass::Pass(const Snapshot& snapshot, const float* queries, std::size_t query_cou
       tile_count_((query_count + kernels_.tile_width - 1) / kernels_.tile_width),
       refines_(kernels_.dot_row != nullptr && query_count >= kMinQueriesRefined),
       high_first_(query_count <= kMaxQueriesHighFirst || refines_),
-      from_planes_(kernels_.scan_block_planes != nullptr),
+      from_planes_(query_count <= kernels_.most_from_planes),
       stray_rows_(query_count <= kFewQueries),
       k_(k),
       sample_rank_(presume && coarse ? sample_rank() : 0),

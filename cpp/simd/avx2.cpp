@@ -7,6 +7,15 @@
 namespace sightline::simd {
 namespace {
 
+// How far ahead lines are asked for: by a scan, beside the hardware prefetcher, which stops at page ends; in a single block.
+constexpr std::size_t kScanPrefetchBytes = 4096;
+constexpr std::size_t kBlockPrefetchBytes = 1024;
+
+// Past the second cache: a plane is read once a search, and would push out what all else around a search needs.
+inline void prefetch_octet(const std::uint8_t* octet) noexcept {
+  for (std::size_t i = 0; i < kOctetBytes; i += 64) _mm_prefetch(reinterpret_cast<const char*>(octet + i), _MM_HINT_NTA);
+}
+
 void unpack_block_avx2(const std::uint8_t* high, const std::uint8_t* low, std::size_t octets, std::uint8_t* out) noexcept {
   const __m256i low_nibbles = _mm256_set1_epi8(0x0f);
   const __m256i high_nibbles = _mm256_set1_epi8(static_cast<char>(0xf0));
@@ -134,57 +143,81 @@ inline void empty_pairs(std::int32_t* dots, __m256i pairs, __m256i ones) noexcep
   store_dots(dots, _mm256_add_epi32(load_dots(dots), _mm256_madd_epi16(pairs, ones)));
 }
 
-template <int W>
-void scan_tile_high(const std::uint8_t* high, std::size_t octets, const CoarseRows& rows, const std::int8_t* queries,
-                    const CoarseQuery* constants, std::uint64_t* survivors, float* upper) noexcept {
+// Adds the products of a strip's nibbles of one plane to its sums of 32 bits, R registers a query, in memory.
+// PrefetchBytes: how far ahead a lone query asks for lines.
+template <int W, std::size_t PrefetchBytes>
+inline void add_nibbles(const std::uint8_t* p, std::size_t octets, const std::int8_t* e, std::int32_t* dots) noexcept {
   constexpr int R = kStripRegisters<W>;
   // A pair of products is at most 15 * 64 * 2 = 1920; 16 of them fit 16 bits, and an octet adds two.
   constexpr std::size_t kOctetsPerFlush = 8;
   const __m256i ones = _mm256_set1_epi16(1);
   const __m256i low_nibbles = _mm256_set1_epi8(0x0f);
+  for (std::size_t octet = 0; octet < octets;) {
+    const std::size_t flush = octet + kOctetsPerFlush < octets ? octet + kOctetsPerFlush : octets;
+    __m256i pairs[W][R];
+#pragma GCC unroll 8
+    for (int q = 0; q < W; ++q) {
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) pairs[q][r] = _mm256_setzero_si256();
+    }
+    for (; octet < flush; ++octet, p += kOctetBytes, e += 8 * W) {
+      if constexpr (W == 1) prefetch_octet(p + PrefetchBytes);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r += 2) {
+        const __m256i first_0 = _mm256_and_si256(load_rows(p + 32 * r), low_nibbles);
+        const __m256i first_1 = _mm256_and_si256(load_rows(p + 32 * r + 32), low_nibbles);
+#pragma GCC unroll 8
+        for (int q = 0; q < W; ++q) {
+          const __m256i codes = broadcast_quad(e + 4 * q);
+          add_to_pairs(pairs[q][r], first_0, codes);
+          add_to_pairs(pairs[q][r + 1], first_1, codes);
+        }
+        const __m256i second_0 = _mm256_and_si256(_mm256_srli_epi16(load_rows(p + 32 * r), 4), low_nibbles);
+        const __m256i second_1 = _mm256_and_si256(_mm256_srli_epi16(load_rows(p + 32 * r + 32), 4), low_nibbles);
+#pragma GCC unroll 8
+        for (int q = 0; q < W; ++q) {
+          const __m256i codes = broadcast_quad(e + 4 * W + 4 * q);
+          add_to_pairs(pairs[q][r], second_0, codes);
+          add_to_pairs(pairs[q][r + 1], second_1, codes);
+        }
+      }
+    }
+#pragma GCC unroll 8
+    for (int q = 0; q < W; ++q) {
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) empty_pairs(dots + 8 * (R * q + r), pairs[q][r], ones);
+    }
+  }
+}
+
+template <int W>
+void scan_tile_high(const std::uint8_t* high, std::size_t octets, const CoarseRows& rows, const std::int8_t* queries,
+                    const CoarseQuery* constants, std::uint64_t* survivors, float* upper) noexcept {
+  constexpr int R = kStripRegisters<W>;
   for (int q = 0; q < W; ++q) survivors[q] = 0;
   for (std::size_t strip = 0; strip < kBlockRegisters / R; ++strip) {
     alignas(32) std::int32_t dots[W][8 * R] = {};
     std::int32_t* in_memory = dots[0];
     asm("" : "+r"(in_memory) : : "memory");  // the sums of 32 bits stay there: the registers are for those of 16 bits
-    const std::uint8_t* p = high + 32 * R * strip;
-    const std::int8_t* e = queries;
-    for (std::size_t octet = 0; octet < octets;) {
-      const std::size_t flush = octet + kOctetsPerFlush < octets ? octet + kOctetsPerFlush : octets;
-      __m256i pairs[W][R];
-#pragma GCC unroll 8
-      for (int q = 0; q < W; ++q) {
-#pragma GCC unroll 8
-        for (int r = 0; r < R; ++r) pairs[q][r] = _mm256_setzero_si256();
-      }
-      for (; octet < flush; ++octet, p += kOctetBytes, e += 8 * W) {
-#pragma GCC unroll 8
-        for (int r = 0; r < R; r += 2) {
-          const __m256i first_0 = _mm256_and_si256(load_rows(p + 32 * r), low_nibbles);
-          const __m256i first_1 = _mm256_and_si256(load_rows(p + 32 * r + 32), low_nibbles);
-#pragma GCC unroll 8
-          for (int q = 0; q < W; ++q) {
-            const __m256i codes = broadcast_quad(e + 4 * q);
-            add_to_pairs(pairs[q][r], first_0, codes);
-            add_to_pairs(pairs[q][r + 1], first_1, codes);
-          }
-          const __m256i second_0 = _mm256_and_si256(_mm256_srli_epi16(load_rows(p + 32 * r), 4), low_nibbles);
-          const __m256i second_1 = _mm256_and_si256(_mm256_srli_epi16(load_rows(p + 32 * r + 32), 4), low_nibbles);
-#pragma GCC unroll 8
-          for (int q = 0; q < W; ++q) {
-            const __m256i codes = broadcast_quad(e + 4 * W + 4 * q);
-            add_to_pairs(pairs[q][r], second_0, codes);
-            add_to_pairs(pairs[q][r + 1], second_1, codes);
-          }
-        }
-      }
-#pragma GCC unroll 8
-      for (int q = 0; q < W; ++q) {
-#pragma GCC unroll 8
-        for (int r = 0; r < R; ++r) empty_pairs(in_memory + 8 * (R * q + r), pairs[q][r], ones);
-      }
-    }
+    add_nibbles<W, kScanPrefetchBytes>(high + 32 * R * strip, octets, queries, in_memory);
     finish_strip<W, 5>(dots[0], rows, 8 * R * strip, constants, survivors, upper);
+  }
+}
+
+// Both planes: 16 times the nibbles of the high one, and those of the low one.
+template <int W>
+void scan_tile_planes(const std::uint8_t* high, const std::uint8_t* low, std::size_t octets, const CoarseRows& rows,
+                      const std::int8_t* queries, const CoarseQuery* constants, std::uint64_t* survivors, float* upper) noexcept {
+  constexpr int R = kStripRegisters<W>;
+  for (int q = 0; q < W; ++q) survivors[q] = 0;
+  for (std::size_t strip = 0; strip < kBlockRegisters / R; ++strip) {
+    alignas(32) std::int32_t dots[W][8 * R] = {};
+    std::int32_t* in_memory = dots[0];
+    asm("" : "+r"(in_memory) : : "memory");
+    add_nibbles<W, kBlockPrefetchBytes>(high + 32 * R * strip, octets, queries, in_memory);
+    for (int i = 0; i < W * R; ++i) store_dots(in_memory + 8 * i, _mm256_slli_epi32(load_dots(in_memory + 8 * i), 4));
+    add_nibbles<W, kBlockPrefetchBytes>(low + 32 * R * strip, octets, queries, in_memory);
+    finish_strip<W, 0>(dots[0], rows, 8 * R * strip, constants, survivors, upper);
   }
 }
 
@@ -234,6 +267,19 @@ void scan_block_avx2(const std::uint8_t* block, std::size_t octets, const Coarse
     case 4: return scan_tile<4>(block, octets, rows, queries, constants, survivors, upper);
     case 5: return scan_tile<5>(block, octets, rows, queries, constants, survivors, upper);
     default: return scan_tile<kTileWidth>(block, octets, rows, queries, constants, survivors, upper);
+  }
+}
+
+void scan_block_planes_avx2(const std::uint8_t* high, const std::uint8_t* low, std::size_t octets, const CoarseRows& rows,
+                            const std::int8_t* queries, const CoarseQuery* constants, std::size_t width, std::uint64_t* survivors,
+                            float* upper) noexcept {
+  switch (width) {
+    case 1: return scan_tile_planes<1>(high, low, octets, rows, queries, constants, survivors, upper);
+    case 2: return scan_tile_planes<2>(high, low, octets, rows, queries, constants, survivors, upper);
+    case 3: return scan_tile_planes<3>(high, low, octets, rows, queries, constants, survivors, upper);
+    case 4: return scan_tile_planes<4>(high, low, octets, rows, queries, constants, survivors, upper);
+    case 5: return scan_tile_planes<5>(high, low, octets, rows, queries, constants, survivors, upper);
+    default: return scan_tile_planes<kTileWidth>(high, low, octets, rows, queries, constants, survivors, upper);
   }
 }
 
@@ -439,7 +485,8 @@ const Kernels kAvx2Kernels = {
     .tile_width = kTileWidth,
     .unpack_block = unpack_block_avx2,
     .scan_block = scan_block_avx2,
-    .scan_block_planes = nullptr,
+    .scan_block_planes = scan_block_planes_avx2,
+    .most_from_planes = 1,
     .scan_block_high = scan_block_high_avx2,
     .dot_row = dot_row_avx2,
     .strided_maxima_u16 = strided_maxima_u16_avx2,

@@ -334,6 +334,7 @@ constexpr Kernels make_avx512_kernels(const char* name) {
       .unpack_block = unpack_block_avx512,
       .scan_block = scan_block_avx512<Dot>,
       .scan_block_planes = scan_block_planes_avx512<Dot>,
+      .most_from_planes = SIZE_MAX,
       .scan_block_high = scan_block_high_avx512<Dot>,
       .dot_row = nullptr,
       .strided_maxima_u16 = strided_maxima_u16_avx512,

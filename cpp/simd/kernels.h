@@ -105,12 +105,13 @@ struct Kernels {
   void (*scan_block)(const std::uint8_t* block, std::size_t octets, const CoarseRows& rows, const std::int8_t* queries,
                      const CoarseQuery* constants, std::size_t width, std::uint64_t* survivors, float* upper) noexcept;
 
-  // The same from the planes as they lie in memory, unpacked in registers by every tile: measured with AVX-512 at 1 to 1000
-  // queries, that is faster than writing an unpacked copy for all tiles to share, 1.7 times for one query, 1.25 times for 1000.
-  // Null where a table does not have it: unpack first.
+  // The same from the planes as they lie in memory, unpacked in registers by every tile. Measured with AVX-512 at 1 to 1000
+  // queries, that is faster than writing an unpacked copy for all tiles to share, 1.7 times for one query, 1.25 times for 1000;
+  // with AVX2 for one query. Null where a table does not have it: unpack first.
   void (*scan_block_planes)(const std::uint8_t* high, const std::uint8_t* low, std::size_t octets, const CoarseRows& rows,
                             const std::int8_t* queries, const CoarseQuery* constants, std::size_t width,
                             std::uint64_t* survivors, float* upper) noexcept;
+  std::size_t most_from_planes;  // up to so many queries should be answered by it
 
   // The same over the high plane alone: dot(q, r) is 32 * (sum of query code times high nibble), so offset is -241 * sum.
   // `high` is one block's plane, octets * 256 bytes, 64-byte aligned. |dot| <= 32 * 15 * 127 * 32768 < 2^31.

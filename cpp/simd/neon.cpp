@@ -206,6 +206,7 @@ const Kernels kNeonKernels = {
     .unpack_block = unpack_block_neon,
     .scan_block = scan_block_neon,
     .scan_block_planes = nullptr,
+    .most_from_planes = 0,
     .scan_block_high = scan_block_high_neon,
     .dot_row = nullptr,
     .strided_maxima_u16 = strided_maxima_u16_neon,

@@ -174,6 +174,7 @@ const Kernels kNeonDotprodKernels = {
     .unpack_block = unpack_block_neon,
     .scan_block = scan_block_neon_dotprod,
     .scan_block_planes = nullptr,
+    .most_from_planes = 0,
     .scan_block_high = scan_block_high_neon_dotprod,
     .dot_row = nullptr,
     .strided_maxima_u16 = strided_maxima_u16_neon,

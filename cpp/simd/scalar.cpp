@@ -263,6 +263,7 @@ const Kernels kScalarKernels = {
     .unpack_block = unpack_block_scalar,
     .scan_block = scan_block_scalar,
     .scan_block_planes = nullptr,
+    .most_from_planes = 0,
     .scan_block_high = scan_block_high_scalar,
     .dot_row = nullptr,
     .strided_maxima_u16 = strided_maxima_u16_scalar,

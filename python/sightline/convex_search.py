@@ -7,6 +7,8 @@ it gets its BM25 score by random access. The scores have the bits of ``Convex.co
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,11 +17,11 @@ from numpy.typing import NDArray
 from sightline import _core
 from sightline.bm25_index import BM25Index
 from sightline.columns import Mask
-from sightline.fusion import Convex, Fused, Ids, convex_parts
+from sightline.fusion import Convex, Floats, Fused, Ids, convex_parts
 from sightline.query import Query
 from sightline.vector_index import VectorIndex
 
-__all__ = ["search_convex"]
+__all__ = ["UsualSearch", "search_convex"]
 
 
 def search_convex(
@@ -50,20 +52,10 @@ def search_convex(
     Raises:     InvalidInputError for a mask that does not fit, or a query vector that is not finite or zero
     """
     ranked, _ = lexical._queries(queries)
-    search: Any = _core.search_convex if lexical.fields is None else _core.search_convex_fields
-    counts, scores, ids, cosines, words = search(
-        dense._core,
-        lexical._core,
-        lexical._native,
-        ranked,
-        vectors,
-        k,
-        convex.alpha,
-        scale,
-        dense_mask,
-        lexical_mask,
-        among,
-        *lexical._core_parameters(None, None, None, None, None),
+    call = _core_call(dense, lexical)
+    parameters = lexical._core_parameters(None, None, None, None, None)
+    counts, scores, ids, cosines, words = call(
+        ranked, vectors, k, convex.alpha, scale, dense_mask, lexical_mask, among, *parameters
     )
     answers = []
     for query, count in enumerate(counts.tolist()):
@@ -72,3 +64,32 @@ def search_convex(
             fused.settings, fused.parts = convex_parts(convex, scale, fused.dense, fused.lexical)
         answers.append(fused)
     return answers
+
+
+class UsualSearch:
+    """``search_convex`` with ``Convex()`` for one query at a time, all else prepared.
+
+    Parameters: scale, dense, lexical : as for ``search_convex``
+    """
+
+    __slots__ = ("_call", "_rest", "_terms")
+
+    def __init__(self, scale: float, dense: VectorIndex, lexical: BM25Index) -> None:
+        self._call = _core_call(dense, lexical)
+        self._terms = lexical._terms
+        masks = (None, None, None)
+        self._rest = (Convex().alpha, scale, *masks, *lexical._core_parameters(None, None, None, None, None))
+
+    def __call__(self, query: str, vector: NDArray[np.float32], k: int) -> tuple[Ids, Floats, Floats, Floats]:
+        """Return ids, scores, cosines and BM25 scores, best first.
+
+        Parameters: vector : (1, dim)
+        Raises:     as ``search_convex``
+        """
+        _, scores, ids, cosines, words = self._call(self._terms([query]), vector, k, *self._rest)
+        return ids[0], scores[0], cosines[0], words[0]  # which are as long as the only answer
+
+
+def _core_call(dense: VectorIndex, lexical: BM25Index) -> Callable[..., tuple[Any, ...]]:
+    search: Any = _core.search_convex if lexical.fields is None else _core.search_convex_fields
+    return partial(search, dense._core, lexical._core, lexical._native)

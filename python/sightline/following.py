@@ -144,7 +144,8 @@ class FollowingKeeper(Keeper):
 
     def current(self) -> State:
         """Return the newest state, also where another process made it."""
-        self._heal()
+        if not self._loaded:
+            self._heal()
         if self._follows:
             token = self._store.changed_token()
             if token != self._token:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from operator import is_
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -27,7 +28,7 @@ from sightline.reading import copies, found_documents, on_newest
 from sightline.request import Mode, SearchOptions, parse_request, parse_selection
 from sightline.rerank import OnError, Reranker
 from sightline.result_cache import CachedQueries, ResultCache, key_of
-from sightline.retrieval import State, finish, list_candidates, plain_hits, retrieve
+from sightline.retrieval import State, finish, list_candidates, plain_hits, retrieve, usual_hits
 from sightline.scoped import ScopedIndex
 from sightline.store import Durability
 from sightline.store_format import RowGoneError
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
 __all__ = ["HybridIndex"]
 
 _Result = TypeVar("_Result")
+
+# The defaults of HybridIndex.search but for ``vector``, which comes first there: the very objects, since 0 == False.
+_USUAL = (None, None, None, None, 50, None, "raise", None, None, None, 1, None, None, 0, False)
 
 
 class HybridIndex(AsyncCalls):
@@ -364,8 +368,8 @@ class HybridIndex(AsyncCalls):
         self._check_open()
         state = self._keeper.current()
         options: tuple[Any, ...] = (
-            mode,
             vector,
+            mode,
             where,
             fusion,
             rerank,
@@ -375,6 +379,10 @@ class HybridIndex(AsyncCalls):
             diversity,
         )
         options += (near_duplicates, group_by, per_group, latest_by, min_score, offset, explain)
+        if self._cache is None and type(query) is str and all(map(is_, options[1:], _USUAL)):
+            with suppress(RowGoneError):
+                if (usual := usual_hits(state, query, vector, k)) is not None:
+                    return usual
         key = None if self._cache is None else key_of((query, k, options))
         if self._cache is not None and key is not None and (kept := self._cache.get(state.token, key)) is not None:
             return kept[0] if isinstance(query, (str, Query)) or query is None else kept

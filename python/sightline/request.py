@@ -19,7 +19,7 @@ from sightline.fusion import Convex, Fusion, check_fusion
 from sightline.query import Query
 from sightline.rerank import OnError, Reranker
 
-__all__ = ["Mode", "Request", "SearchOptions", "Selection", "parse_request", "parse_selection"]
+__all__ = ["Mode", "Request", "SearchOptions", "Selection", "parse_request", "parse_selection", "usual_vector"]
 
 # Maximal marginal relevance and latest_by choose among so many candidates: at least a page, and some for every hit.
 _CHOICE_LEAST = 50
@@ -297,11 +297,19 @@ def _adapted(adapter: Callable[[Any], Any], vectors: NDArray[np.float32]) -> NDA
     return adapted
 
 
+def usual_vector(vector: Any) -> NDArray[np.float32] | None:
+    """Return the vector of one query as a row (1, dim) of its own if nothing at all is unusual about it, else None."""
+    if type(vector) is not np.ndarray or vector.dtype != np.float32 or vector.ndim != 1 or not vector.size:
+        return None
+    least, greatest = float(np.minimum.reduce(vector)), float(np.maximum.reduce(vector))  # NaN if any is
+    if not (-math.inf < least and greatest < math.inf) or least == greatest == 0.0:
+        return None
+    return np.array(vector, order="C", ndmin=2)
+
+
 def _given_vectors(vector: Any, count: int, single: bool) -> NDArray[np.float32]:
-    if single and type(vector) is np.ndarray and vector.dtype == np.float32 and vector.ndim == 1:  # the usual one
-        alone: NDArray[np.float32] = np.array(vector[np.newaxis], order="C")
-        if 0.0 < float(alone[0].dot(alone[0])) < math.inf:  # which clears nearly every vector
-            return alone
+    if single and (usual := usual_vector(vector)) is not None:
+        return usual
     vectors = float_array(vector, "vector", "numbers", np.float32)
     expected = "(dim,) for one query" if single else f"({count}, dim) for {count} queries"
     if vectors.ndim != (1 if single else 2) or (not single and len(vectors) != count):

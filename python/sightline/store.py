@@ -23,7 +23,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,8 +69,47 @@ class _Translated:
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (sqlite3.DatabaseError, OverflowError, UnicodeDecodeError)):
+        if error is not None:
             self._store._translate(error)
+
+
+class _Borrowed:
+    """Give a connection of the pool to read with, and turn SQLite's errors into ours."""
+
+    __slots__ = ("_connection", "_store", "_written")
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __enter__(self) -> sqlite3.Connection:
+        store = self._store
+        with store._lock:
+            store._check_process()
+            still = store._is_still()
+            self._written = store._modified() if still else None
+            connection = None if still or not store._idle else store._idle.pop()
+        if connection is None:
+            with store._translated():
+                connection = store._connect(still=still)
+        self._connection = connection
+        return connection
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        store, connection, still = self._store, self._connection, self._written is not None
+        try:
+            if error is not None:
+                with store._translated():
+                    if connection.in_transaction:
+                        connection.rollback()
+                store._translate(error)
+            elif still and not (store._is_still() and store._modified() == self._written):
+                raise StorageError(f"'{store.path}': a writer came during this read; try again")
+        finally:
+            with store._lock:
+                if store._closed or still:
+                    connection.close()
+                else:
+                    store._idle.append(connection)
 
 
 class Store:
@@ -197,8 +236,10 @@ class Store:
     def _translated(self) -> _Translated:
         return _Translated(self)
 
-    def _translate(self, error: BaseException) -> NoReturn:
-        """Raise one of SQLite's errors as ours."""
+    def _translate(self, error: BaseException) -> None:
+        """Raise one of SQLite's errors as ours; return for any other."""
+        if not isinstance(error, (sqlite3.DatabaseError, OverflowError, UnicodeDecodeError)):
+            return
         if self._closed and isinstance(error, sqlite3.ProgrammingError):  # by another thread, meanwhile
             raise SightlineError("this HybridIndex is closed") from None
         name = getattr(error, "sqlite_errorname", "")
@@ -217,36 +258,19 @@ class Store:
         """Return the error for a database that contradicts itself."""
         return CorruptIndexError(f"'{self.path}' is damaged: {what}; restore it from a backup or build it again")
 
-    @contextmanager
-    def _any_connection(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            if self._closed:
-                raise SightlineError("this HybridIndex is closed")
-            if self._pid != os.getpid():
-                # A child of fork must neither use its parent's connections nor close them, which could remove the log.
-                _abandoned.extend(self._idle)
-                if self._watcher is not None:
-                    _abandoned.append(self._watcher)
-                self._idle, self._watcher, self._pid = [], None, os.getpid()
-            still = self._is_still()
-            written = self._modified() if still else 0
-            connection = None if still or not self._idle else self._idle.pop()
-        with self._translated():
-            connection = connection or self._connect(still=still)
-            try:
-                yield connection
-                if still and not (self._is_still() and self._modified() == written):
-                    raise StorageError(f"'{self.path}': a writer came during this read; try again")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.rollback()
-                raise
-            finally:
-                with self._lock:
-                    if self._closed or still:
-                        connection.close()
-                    else:
-                        self._idle.append(connection)
+    def _any_connection(self) -> _Borrowed:
+        return _Borrowed(self)
+
+    def _check_process(self) -> None:
+        """Raise if this is closed, and let go of connections that are not this process's; under the lock."""
+        if self._closed:
+            raise SightlineError("this HybridIndex is closed")
+        if self._pid != os.getpid():
+            # A child of fork must neither use its parent's connections nor close them, which could remove the log.
+            _abandoned.extend(self._idle)
+            if self._watcher is not None:
+                _abandoned.append(self._watcher)
+            self._idle, self._watcher, self._pid = [], None, os.getpid()
 
     @contextmanager
     def reading(self) -> Iterator[Reader]:
