@@ -130,8 +130,8 @@ def _different(candidates: list[Candidate], order: Sequence[int], selection: Sel
 def usual_hits(state: State, query: str, vector: Any, k: int) -> list[Hit] | None:
     """Return the hybrid answer to one query as most ask it, with no option but the vector; None if it is not usual.
 
-    It is what ``parse_request`` and ``plain_hits`` find. After a scan has passed through the caches each Python function
-    on the way waits for memory: all of theirs take 0.2 ms more.
+    It is what ``parse_request`` and ``plain_hits`` find. After a scan has passed through the caches, each Python
+    function on the way waits for memory: all of theirs take 0.2 ms more.
 
     Raises:     RowGoneError if a newer version does not have the documents
     """
