@@ -37,6 +37,10 @@ void Segment::summarise() {
     total_length_ += length;
     max_length_ = std::max(max_length_, length);
   }
+  if (row_count() != 0) {
+    first_id_ = id(0);
+    consecutive_ids_ = static_cast<std::uint64_t>(last_id() - first_id_) == row_count() - 1;  // since they ascend from 0 or more
+  }
   max_tf_ = kMaxCodedTf;
   for (const std::uint32_t tf : arrays_.large_tfs) max_tf_ = std::max(max_tf_, tf);
   code_ranges_ = lexical::code_ranges(arrays_.code_map, max_tf_);
@@ -52,6 +56,10 @@ void Segment::open_packed() {
 }
 
 std::optional<RowIndex> Segment::find_row(DocId id) const noexcept {
+  if (consecutive_ids_) {
+    const std::uint64_t row = static_cast<std::uint64_t>(id) - static_cast<std::uint64_t>(first_id_);  // great for ids before
+    return row < row_count() ? std::optional(static_cast<RowIndex>(row)) : std::nullopt;
+  }
   const auto rows = std::views::iota(std::size_t{0}, row_count());
   const auto found = std::ranges::partition_point(rows, [&](std::size_t row) { return this->id(static_cast<RowIndex>(row)) < id; });
   if (found == rows.end() || this->id(static_cast<RowIndex>(*found)) != id) return std::nullopt;

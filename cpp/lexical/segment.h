@@ -212,6 +212,7 @@ class Segment {
   std::size_t size_bytes_beside_arrays() const noexcept { return packed_.row_codes.classes.capacity(); }
 
   DocId id(RowIndex row) const noexcept {
+    if (consecutive_ids_) return first_id_ + static_cast<DocId>(row);  // no load, which for hits is a cache miss each
     return packed() ? static_cast<DocId>(packed_.ids[row]) : arrays_.ids[row];
   }
   DocId last_id() const noexcept { return id(static_cast<RowIndex>(row_count() - 1)); }
@@ -268,6 +269,8 @@ class Segment {
   std::uint32_t max_length_ = 0;
   std::uint32_t max_tf_ = 0;  // at least kMaxCodedTf
   CodeRanges code_ranges_;
+  DocId first_id_ = 0;
+  bool consecutive_ids_ = false;
 };
 
 }  // namespace sightline::lexical

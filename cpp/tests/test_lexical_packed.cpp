@@ -1,6 +1,7 @@
 // The packed form of postings: numbers, lists and segments against what they were made of, and what is refused of damaged ones.
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -121,9 +122,18 @@ void check_same(const Segment& scan, const Segment& packed) {
   CHECK_EQ(packed.max_length(), scan.max_length());
   CHECK_EQ(packed.max_tf(), scan.max_tf());
   for (RowIndex row = 0; row < scan.row_count(); ++row) {
+    CHECK_EQ(scan.id(row), scan.arrays().ids[row]);  // ids that follow each other are computed
     CHECK_EQ(packed.id(row), scan.id(row));
     CHECK_EQ(packed.length(row), scan.length(row));
-    CHECK(packed.find_row(scan.id(row)) == row);
+    for (const Segment* each : {&scan, &packed}) {
+      CHECK(each->find_row(scan.id(row)) == row);
+      const bool is_next = row + 1 < scan.row_count() && scan.id(row + 1) == scan.id(row) + 1;
+      CHECK(each->find_row(scan.id(row) + 1) == (is_next ? std::optional<RowIndex>(row + 1) : std::nullopt));
+    }
+  }
+  using Limits = std::numeric_limits<DocId>;
+  for (const DocId outside : {scan.id(0) - 1, scan.last_id() + 1, DocId{-1}, Limits::min(), Limits::max()}) {
+    CHECK(!scan.find_row(outside) && !packed.find_row(outside));
   }
   for (std::uint32_t t = 0; t < scan.term_count(); ++t) {
     CHECK(packed.term(t) == scan.term(t));
