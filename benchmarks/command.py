@@ -19,6 +19,7 @@ from benchmarks import environment, peers, results
 from benchmarks.limits import Limits
 from benchmarks.results import Run
 from benchmarks.session import Session
+from benchmarks.timing import PACES
 from benchmarks.workers import environment_for
 
 __all__ = ["SUITES", "add_common_options", "measure", "published_settings", "run_suite"]
@@ -116,6 +117,7 @@ def measure(options: argparse.Namespace, command: str, profile: str, body: Any) 
         body(session)
     finally:
         run.environment |= others.shares() | {"shortened": session.shortened, "passes": session.number + 1}
+        run.environment["paces"] = list(PACES)
         if options.json:  # before anything else may fail
             results.write(run, options.json)
         session.renew()

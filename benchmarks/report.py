@@ -151,6 +151,11 @@ def _busy(run: Run) -> list[str]:
             "**These figures are from before the method below**: one pass, in which all rounds of a case lay within "
             "seconds. Their ratios vary more than those that it gives."
         )
+    elif "paces" not in known:
+        found.append(
+            "**Filters and ingest are from before the method below**: with slices like all others, and builds in "
+            "memory that the C library may have kept. Two runs differed by up to 26 % there."
+        )
     if known.get("shortened"):
         least = (
             "Some cases have three rounds only" if passes in (None, 1) else "Some cases have three rounds a pass only"
