@@ -19,18 +19,20 @@ from benchmarks import environment, peers, results
 from benchmarks.limits import Limits
 from benchmarks.results import Run
 from benchmarks.session import Session
+from benchmarks.timing import PACES
 from benchmarks.workers import environment_for
 
 __all__ = ["SUITES", "add_common_options", "measure", "published_settings", "run_suite"]
 
 # Command -> module below benchmarks, what it measures, threads unless said otherwise (None: all CPUs).
+# In the order in which a run does them: where its minutes are over, the last ones are left out.
 SUITES: dict[str, tuple[str, str, int | None]] = {
     "dense": ("dense", "vector search, exact and approximate", None),
+    "filter": ("filtering", "vector search confined to some of the rows", None),
     "lexical": ("lexical", "BM25 over the same tokens, and indexing from text", 1),
     "hybrid": ("hybrid", "documents with text, vector and metadata against embedded engines", None),
     "ingest": ("ingest", "from arrays, texts and documents to an index", None),
     "open": ("opening", "from a saved index to its first answer", None),
-    "filter": ("filtering", "vector search confined to some of the rows", None),
     "quality": ("quality", "nDCG@10 on judged collections", None),
 }
 
@@ -116,6 +118,7 @@ def measure(options: argparse.Namespace, command: str, profile: str, body: Any) 
         body(session)
     finally:
         run.environment |= others.shares() | {"shortened": session.shortened, "passes": session.number + 1}
+        run.environment["paces"] = list(PACES)
         if options.json:  # before anything else may fail
             results.write(run, options.json)
         session.renew()

@@ -19,6 +19,8 @@ from benchmarks.truth import DenseTruth
 
 __all__ = ["add_options", "run"]
 
+_QUERIES = 1000  # more than a slice asks, with what is asked before it: nothing that is timed was asked just before
+_OWN_CACHES = 1 << 20  # bytes: fewer stay in those of a core, whatever happens between two slices
 _FILTERING = ("sightline", "numpy", "faiss-flat", "faiss-hnsw")  # the engines that take a set of rows
 
 
@@ -35,7 +37,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(session: Session) -> None:
     options = session.options
     sets = [
-        data.generated_vectors("embedding", rows, options.dim, max([*options.batches, options.check]), options.seed)
+        data.generated_vectors(
+            "embedding", rows, options.dim, max([*options.batches, options.check, _QUERIES]), options.seed
+        )
         for rows in options.rows
     ]
     if options.data:
@@ -89,4 +93,5 @@ def run_on(session: Session, found: Vectors, *, approximate: bool) -> None:
                         identical=True,
                         # Each row let through is read once, by its first four bits a dimension.
                         bytes_read=len(mask) * found.rows.shape[1] / 2,
+                        pace="long" if found.rows[:1].nbytes * len(mask) > _OWN_CACHES else "usual",
                     )

@@ -34,7 +34,7 @@ _PROFILES: dict[str, dict[str, dict[str, Any]]] = {
         "hybrid": {"documents": 20_000, "check": 50},
         "ingest": {"rows": [20_000], "documents": 10_000, "index_documents": 10_000, "seconds": 1.6},
         "open": {"rows": [20_000], "opens": 24, "documents": 10_000, "seconds": 1.6},
-        "filter": {"rows": [20_000], "shares": [0.1, 0.001], "batches": [1], "seconds": 1.6},
+        "filter": {"rows": [20_000], "shares": [0.1, 0.001], "batches": [1], "seconds": 2.4},
         "quality": {"max_queries": 300},
     },
     "full": {

@@ -20,7 +20,7 @@ from benchmarks import peers
 from benchmarks.environment import memory_left, others_seconds
 from benchmarks.limits import Limits
 from benchmarks.results import EngineRecord, Row
-from benchmarks.timing import LEAST_ROUNDS, Timing, interleave
+from benchmarks.timing import LEAST_ROUNDS, PACES, Timing, interleave
 from benchmarks.truth import Truth, WrongAnswer
 from benchmarks.workers import Contender, WorkerError, contenders
 
@@ -132,7 +132,8 @@ class Session:
     ) -> Iterator[list[Contender]]:
         """Every engine of ``table`` that ``--peers`` wants, built one after another, with a record of each.
 
-        ``changed``: some case changes their indexes, so that a later pass needs new ones.
+        ``changed``: some case changes their indexes, or measures what the place of a process's memory decides, so that
+        a later pass needs new ones.
         """
         wanted = peers.chosen(table, self.options.peers)
         make = partial(
@@ -195,13 +196,14 @@ class Session:
         bytes_read: float | None = None,
         operations: float | None = None,
         work: tuple[str, float] | None = None,
+        pace: str = "usual",
     ) -> list[Row]:
         """Check every answer, then time all entries in interleaved rounds. Engines that are missing become gaps.
 
         ``queries``: how many one call answers. ``identical``: Sightline's ids must be the true ones in the true order.
         ``bytes_read``, ``operations``: what one call of Sightline must read or multiply and add with 8 bits, for its
         share of the machine's limit; an engine that counts bytes itself is asked. ``work``: the same for another limit,
-        by its name in ``Limits``.
+        by its name in ``Limits``. ``pace``: of the slices, in ``timing.PACES``.
         Raises WrongAnswer if an engine that promises exact answers gives another one.
         """
         rows: dict[str, Row] = {}
@@ -247,7 +249,7 @@ class Session:
             if not self._too_long(row, usual):
                 timed[label], estimates[label] = entry, usual
         times = interleave(
-            {label: partial(entry.contender.round, entry.case) for label, entry in timed.items()},
+            {label: partial(entry.contender.round, entry.case | {"pace": pace}) for label, entry in timed.items()},
             repeats=self.repeats(alone=all(entry.contender.name == _OURS for entry in timed.values())),
             seconds=self.options.seconds / self.passes,
             precision=self.precision(),
@@ -257,6 +259,7 @@ class Session:
             estimates=estimates,
             others=others_seconds,
             least=LEAST_ROUNDS if self.passes == 1 else 1,  # of a pass: there are others
+            pace=PACES[pace],
         )
         return self.finish(list(rows.values()), {rows[label].name: timing for label, timing in times.items()})
 

@@ -11,6 +11,12 @@ server that answers one query after another.
 Why so short: calls of one slice resemble each other (quarters of a slice of 20 ms correlate at 0.8 on a virtual machine
 of two CPUs) but not those of the next round, from which they differ by 10 to 15 %. It is slices that must be many.
 
+Two kinds of cases have another pace. Where each query reads rows of its own that fill much of the caches, what an
+engine has there depends on how long it was idle, and comes back over a hundred queries, not by one: slices are four
+times as long, after calls over other queries for six times as long. And a build takes as long as what memory the system
+has at hand: a slice has several, so that its median does not see the one that had to wait for the host of a virtual
+machine.
+
 A round in which other processes had much of the CPUs is left out, so that a machine need not be quite idle. That is
 decided by their time, never by what was measured.
 
@@ -33,6 +39,8 @@ from benchmarks.ratios import paired_ratio
 
 __all__ = [
     "LEAST_ROUNDS",
+    "PACES",
+    "Pace",
     "Timing",
     "calls_per_round",
     "interleave",
@@ -44,9 +52,7 @@ __all__ = [
 LEAST_ROUNDS = 3
 _SURE_ROUNDS = 8  # an interval of fewer is too often narrow by chance
 _LOOK_EVERY = 4  # rounds: who looks after each ends too early by chance
-_SLICE_SECONDS = 0.01
 _MOST_CALLS = 4096
-_WARM_SECONDS = 0.005
 _LONG_SECONDS = 0.1  # a call that is longer needs no other before it
 _LEAST_PAUSE_SECONDS = 0.001
 _MOST_PAUSE_SECONDS = 0.2
@@ -57,6 +63,25 @@ _CPUS = os.cpu_count() or 1
 _MOST_SHARE = 3.0  # of ``seconds`` that a noisy engine may take where others need less
 
 RoundOf = Callable[[int, int, int], float]  # (number of the first call, calls, process) -> milliseconds of one call
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long a slice is, how long the uncounted calls before it take at the least, and whether these ask other
+    queries, too.
+    """
+
+    slice_seconds: float = 0.01
+    warm_seconds: float = 0.005
+    other_queries: bool = False
+
+
+# By the name that a case gives as its "pace".
+PACES = {
+    "usual": Pace(),
+    "long": Pace(slice_seconds=0.04, warm_seconds=0.03, other_queries=True),
+    "builds": Pace(slice_seconds=0.1),
+}
 
 
 @dataclass(frozen=True)
@@ -83,9 +108,9 @@ class Timing:
         return max(self.rounds)
 
 
-def run_round(call: Callable[[int], object], first: int, calls: int) -> float:
-    """One slice: call number ``first``, again and again until all is warm (not counted), then those numbered after it;
-    the median in milliseconds.
+def run_round(call: Callable[[int], object], first: int, calls: int, pace: Pace = PACES["usual"]) -> float:
+    """One slice: call number ``first``, again and again (or those before it) until all is warm, which is not counted,
+    then those numbered after it; the median in milliseconds.
     """
     begin = time.perf_counter()
     call(first)
@@ -94,8 +119,10 @@ def run_round(call: Callable[[int], object], first: int, calls: int) -> float:
     if calls == 1 and warming > _LONG_SECONDS:
         times[0] = warming
     else:
-        while time.perf_counter() - begin < _WARM_SECONDS:
-            call(first)
+        before = 0
+        while time.perf_counter() - begin < pace.warm_seconds:
+            before += pace.other_queries
+            call(first - before)
         for number in range(calls):
             start = time.perf_counter()
             call(first + 1 + number)
@@ -131,9 +158,9 @@ def _others_sleep(tasks: Path) -> bool:
     return True
 
 
-def calls_per_round(seconds_a_call: float, parts: int = 1) -> int:
+def calls_per_round(seconds_a_call: float, parts: int = 1, pace: Pace = PACES["usual"]) -> int:
     """A power of two, so that two runs nearly always measure over the same queries. ``parts``: slices in a round."""
-    wanted = np.clip(_SLICE_SECONDS / parts / max(seconds_a_call, 1e-9), 1, _MOST_CALLS)
+    wanted = np.clip(pace.slice_seconds / parts / max(seconds_a_call, 1e-9), 1, _MOST_CALLS)
     return int(2 ** np.round(np.log2(wanted)))
 
 
@@ -149,6 +176,7 @@ def interleave(
     start: int = 0,
     others: Callable[[], float] = lambda: 0.0,
     least: int = LEAST_ROUNDS,
+    pace: Pace = PACES["usual"],
 ) -> dict[str, Timing]:
     """Time each engine in at most ``repeats`` rounds; with a ``reference`` each has slices of it before and after.
 
@@ -158,11 +186,11 @@ def interleave(
     The order rotates from round to round, and so does the number of the process that is asked, of ``processes``.
     ``start`` is the number of the first round: another one asks other queries.
     ``others`` gives the CPU seconds that other processes have used so far; rounds that they disturbed are left out if
-    ``least`` others are there.
+    ``least`` others are there. ``pace`` says how many calls a slice has.
     """
     known = estimates or {}
     usual = {name: (known[name] if name in known else one(0, 1, 0)) / 1e3 for name, one in rounds_of.items()}
-    calls = {name: calls_per_round(value, parts=2 if name == reference else 1) for name, value in usual.items()}
+    calls = {name: calls_per_round(value, 2 if name == reference else 1, pace) for name, value in usual.items()}
     rounds: dict[str, list[_Round]] = {name: [] for name in rounds_of}
     spent = dict.fromkeys(rounds_of, 0.0)
     rivals = [name for name in rounds_of if name != reference] or list(rounds_of)

@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks import memory
 from benchmarks.peers import load_peer
 from benchmarks.peers.base import DensePeer, HybridPeer, LexicalPeer, Peer, Setting, folder_bytes
-from benchmarks.timing import run_round, settle
+from benchmarks.timing import PACES, run_round, settle
 
 Case = dict[str, Any]
 Call = Callable[[int], Any]
@@ -155,23 +155,30 @@ class Worker:
         return {"bytes_read": self._bytes_read(case), "milliseconds": usual}
 
     def round(self, case: Case, first: int, calls: int) -> dict[str, Any]:
+        case, pace = {**case}, PACES[case.get("pace", "usual")]
+        case.pop("pace", None)  # it is no other case: what was prepared for its answers serves
         if case["what"] == "build":
             uncounted = 0 if calls == 1 and self._prepared.get("long build") else 1
-            times = [self._build_anew() for _ in range(calls + uncounted)][uncounted:]
+            arguments = self._arguments()
+            times = [self._build_anew(arguments) for _ in range(calls + uncounted)][uncounted:]
             self._prepared["long build"] = times[0] > _LONG_BUILD_MS
             return {"milliseconds": float(np.median(times))}
-        return {"milliseconds": run_round(self._call(case), first, calls)}
+        return {"milliseconds": run_round(self._call(case), first, calls, pace)}
 
-    def _build_anew(self) -> float:
-        """Milliseconds of one more build, in a folder of its own, beside the index that this process holds."""
-        arguments = self._arguments()
+    def _build_anew(self, arguments: tuple[Any, ...]) -> float:
+        """Milliseconds of one more build, in a folder of its own, beside the index that this process holds.
+
+        Its memory comes from the system, as that of a first index does: what the C library keeps of one before differs
+        from engine to engine and from time to time, between nothing and all, and to fill it anew is most of a build.
+        """
+        memory.trim()
         with tempfile.TemporaryDirectory(dir=self.peer.folder) as folder:
             peer = type(self.peer)(self.peer.threads, Path(folder))
             start = time.perf_counter()
             peer.build(*arguments)  # type: ignore[attr-defined]
             seconds = time.perf_counter() - start
             peer.close()
-            del peer, arguments
+            del peer
             gc.collect()
         settle()
         return seconds * 1e3

@@ -12,18 +12,14 @@ import pytest
 from benchmarks import compare, results, timing
 from benchmarks.ratios import paired_ratio
 from benchmarks.results import Row, Run
-from benchmarks.timing import calls_per_round, interleave, run_round
+from benchmarks.timing import PACES, Pace, calls_per_round, interleave, run_round
+
+COLD = Pace(warm_seconds=0.0)  # calls are warm after the first
 
 
-@pytest.fixture
-def cold(monkeypatch):
-    """Calls of tests are warm after the first."""
-    monkeypatch.setattr(timing, "_WARM_SECONDS", 0.0)
-
-
-def test_a_round_does_not_count_its_first_calls(cold):
+def test_a_round_does_not_count_its_first_calls():
     seen = []
-    run_round(seen.append, 7, 3)
+    run_round(seen.append, 7, 3, COLD)
     assert seen == [7, 8, 9, 10]
 
 
@@ -56,14 +52,17 @@ def test_a_slice_begins_when_all_is_warm(clock):
 
     run_round(call, 7, 2)
     assert seen == [7, 7, 7, 7, 7, 8, 9]
+    seen.clear()
+    run_round(call, 7, 2, Pace(warm_seconds=0.004, other_queries=True))  # none that is timed was asked before
+    assert seen == [7, 6, 5, 4, 8, 9]
 
 
-def test_a_long_call_needs_no_other_before_it(monkeypatch, cold):
+def test_a_long_call_needs_no_other_before_it(monkeypatch):
     seen = []
     monkeypatch.setattr(timing, "_LONG_SECONDS", 0.0)
-    run_round(seen.append, 7, 1)
+    run_round(seen.append, 7, 1, COLD)
     assert seen == [7]
-    run_round(seen.append, 20, 2)  # several calls: the first is not counted all the same
+    run_round(seen.append, 20, 2, COLD)  # several calls: the first is not counted all the same
     assert seen == [7, 20, 21, 22]
 
 
@@ -249,6 +248,7 @@ def test_calls_a_round():
     assert calls_per_round(1e-9) == 4096
     assert calls_per_round(0.002) == calls_per_round(0.0025) == 4
     assert calls_per_round(0.002, parts=2) == 2
+    assert calls_per_round(0.002, 1, PACES["long"]) == 16
 
 
 def make_run(ratio: float, noise: float, seed: int, *, recall: float = 1.0, ours: float = 1.0) -> Run:
