@@ -101,7 +101,7 @@ def main(argv: list[str]) -> int:
         old, new = results.read(options.old), results.read(options.new)
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    for name in ("cpu", "isa", "threads", "sightline", "compiler", "packages", "passes"):
+    for name in ("cpu", "isa", "threads", "sightline", "compiler", "packages", "passes", "paces"):
         if old.environment.get(name) != new.environment.get(name):
             print(f"{name} differs: {old.environment.get(name)} -> {new.environment.get(name)}")
     found = changes(old, new, options.threshold)

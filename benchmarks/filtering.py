@@ -19,7 +19,7 @@ from benchmarks.truth import DenseTruth
 
 __all__ = ["add_options", "run"]
 
-_QUERIES = 1000  # more than a slice asks, with what is asked before it: nothing that is timed was asked just before
+_QUERIES = 1000  # more than a slice of single queries asks, warming included: none that is timed was asked just before
 _OWN_CACHES = 1 << 20  # bytes: fewer stay in those of a core, whatever happens between two slices
 _FILTERING = ("sightline", "numpy", "faiss-flat", "faiss-hnsw")  # the engines that take a set of rows
 

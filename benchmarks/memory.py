@@ -29,7 +29,7 @@ def reset_peak() -> None:
 
 def trim() -> None:
     """Have the C library return what is free to the system, so that resident means in use."""
-    with contextlib.suppress(OSError, AttributeError):
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # TypeError: Windows has no library without a name
         ctypes.CDLL(None).malloc_trim(0)
 
 

@@ -39,9 +39,9 @@ _METHOD = """\
   there, after 30 ms of calls over other queries.
 - **Several passes.** The quick profile does all its cases eight times, or as often as its minutes allow, and pools the
   rounds: what the machine is like in one minute is then part of every figure instead of one figure's luck. Engines
-  whose index a case changes, and those of ingest, are started anew for each pass, all others after four of them, or
-  each time where memory is short. `--full` and the commands of single suites make one pass, in which an engine that
-  starts and builds within two seconds is asked in three processes in turns.
+  whose index a case changes, and those that take in vectors or documents, are started anew for each pass, all others
+  after four of them, or each time where memory is short. `--full` and the commands of single suites make one pass, in
+  which an engine that starts and builds within two seconds is asked in three processes in turns.
 - **Rounds where the noise is.** A ratio is an engine's time over Sightline's in the same round: above 1, Sightline is
   faster. It is the mean over passes of the midmean over rounds (the mean of the middle half of the logarithms); in
   brackets its 95 % interval, by a bootstrap over passes (or processes) and rounds, as if no two passes shared a
@@ -51,9 +51,10 @@ _METHOD = """\
 - **Limits.** Read bandwidth (of all threads and of one), int8 and float32 arithmetic, durable writing and syncs are
   measured in the same run; int8 by the instructions that the kernels in use have. "Share" is how much of the limit
   that binds Sightline it reaches; reading beyond 100 % means that the codes fit the caches.
-- **Ingest** builds anew in each slice, for the first time without being counted, in memory that comes from the system,
-  as that of a first index does: what the C library had kept of the build before is given back to it. **Opening** starts
-  a process each time, imports not counted, after one opening that is not counted.
+- **Ingest** builds anew in each slice, in a process that has built before. Vectors and documents go into memory that
+  comes from the system, as that of a first index does, where the C library is glibc: what it had kept of the build
+  before is given back. **Opening** starts a process each time, imports not counted, after one opening that is not
+  counted.
 - Approximate engines are swept over their settings with 100 queries a call; elsewhere each shows the first setting
   that reached a recall of 0.95, or its last. Engines that are not installed, fail, or whose calls
   take longer than the quick profile allows stay in the tables as gaps."""
@@ -154,7 +155,7 @@ def _busy(run: Run) -> list[str]:
     elif "paces" not in known:
         found.append(
             "**Filters and ingest are from before the method below**: with slices like all others, and builds in "
-            "memory that the C library may have kept. Two runs differed by up to 26 % there."
+            "memory that the C library may have kept."
         )
     if known.get("shortened"):
         least = (

@@ -14,8 +14,8 @@ of two CPUs) but not those of the next round, from which they differ by 10 to 15
 Two kinds of cases have another pace. Where each query reads rows of its own that fill much of the caches, what an
 engine has there depends on how long it was idle, and comes back over a hundred queries, not by one: slices are four
 times as long, after calls over other queries for six times as long. And a build takes as long as what memory the system
-has at hand: a slice has several, so that its median does not see the one that had to wait for the host of a virtual
-machine.
+has at hand: of a short one a slice has several, so that its median does not see the one that had to wait for the host
+of a virtual machine.
 
 A round in which other processes had much of the CPUs is left out, so that a machine need not be quite idle. That is
 decided by their time, never by what was measured.

@@ -170,6 +170,7 @@ class Worker:
 
         Its memory comes from the system, as that of a first index does: what the C library keeps of one before differs
         from engine to engine and from time to time, between nothing and all, and to fill it anew is most of a build.
+        The arguments are the same in all builds of a slice: their pages are there, and what Python keeps of a str.
         """
         memory.trim()
         with tempfile.TemporaryDirectory(dir=self.peer.folder) as folder:

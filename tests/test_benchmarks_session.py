@@ -38,11 +38,13 @@ class Made(Contender):
         self.milliseconds = milliseconds
         self.fails = fails
         self.asked: list[int] = []
+        self.paces: set[str] = set()
 
     def round(self, case: dict[str, Any], first: int, calls: int, process: int = 0) -> float:
         if self.fails:
             raise WorkerError("ValueError: broken")
         self.asked.append(calls)
+        self.paces |= {case["pace"]} if "pace" in case else set()  # a first look has none
         return self.milliseconds
 
 
@@ -65,6 +67,14 @@ def test_ratios_are_paired_with_sightline() -> None:
     assert rows["peer"].beside == rows["sightline"].rounds == pytest.approx([2.0] * 5)
     assert rows["peer"].processes == [0] * 5
     assert rows["sightline"].ratio is None
+
+
+@pytest.mark.parametrize(("pace", "calls"), [("usual", 8), ("long", 32), ("builds", 128)])
+def test_a_pace_decides_how_many_calls_a_slice_has_and_reaches_the_engine(pace: str, calls: int) -> None:
+    peer = Made("peer", 1.0)
+    compare(made_session(), Made("sightline", 1.0), peer, pace=pace)
+    assert peer.paces == {pace}
+    assert max(peer.asked) == calls
 
 
 def test_a_call_that_takes_too_long_is_a_visible_gap_and_is_asked_no_more() -> None:

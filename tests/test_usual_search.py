@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import is_
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +138,55 @@ def test_options_and_adapters_go_the_long_way(index: sl.HybridIndex, monkeypatch
         hit.id for hit in index.search("alpha beta", 30, vector=vector, fusion=sl.Convex())
     ]
     assert went == [True, True, False]
+
+
+def test_the_usual_options_are_the_defaults() -> None:
+    defaults = dict(vars(sl.HybridIndex)["search"].__kwdefaults__)
+    assert defaults.pop("vector") is None
+    assert len(defaults) == len(hybrid_index._USUAL)
+    assert all(map(is_, defaults.values(), hybrid_index._USUAL))
+
+
+def test_writes_between_searches_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    went = _count_usual(monkeypatch)
+    vector = np.ones(_DIM, dtype=np.float32)
+
+    def check(readers: list[sl.HybridIndex]) -> None:
+        for reader in readers:
+            went.clear()
+            usual = reader.search("alpha delta", 50, vector=vector)
+            assert went == [True]
+            assert usual == reader.search("alpha delta", 50, vector=vector, fusion=sl.Convex())
+            assert usual == readers[0].search("alpha delta", 50, vector=vector)
+
+    documents = _documents(300)
+    with sl.HybridIndex(tmp_path / "kb") as writer:
+        writer.add(documents[:100])
+        with sl.HybridIndex.open(tmp_path / "kb", read_only=True) as follower, sl.HybridIndex() as memory:
+            memory.add(documents[:100])
+            check([writer, follower, memory])
+            steps: list[Callable[[sl.HybridIndex], object]] = [
+                lambda index: index.add(documents[100:]),
+                lambda index: index.delete([f"d{i}" for i in range(0, 300, 3)]),
+                lambda index: index.upsert([sl.Document("d1", "alpha alpha delta", {}, vector)]),
+                lambda index: index.compact(),
+            ]
+            for step in steps:
+                for index in (writer, memory):
+                    step(index)
+                check([writer, follower, memory])
+
+
+def test_an_index_without_documents_or_with_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    went = _count_usual(monkeypatch)
+    vector = np.ones(_DIM, dtype=np.float32)
+    assert sl.HybridIndex(dim=_DIM).search("alpha", vector=vector) == []
+    assert sl.HybridIndex().search("alpha", vector=vector) == []
+    went.clear()
+    cached = sl.HybridIndex(cache=5)
+    cached.add(_documents(30))
+    assert cached.search("alpha", vector=vector) == cached.search("alpha", vector=vector)
+    assert not went
 
 
 def test_hits_are_the_callers_own(index: sl.HybridIndex) -> None:

@@ -7,11 +7,12 @@
 namespace sightline::simd {
 namespace {
 
-// How far ahead lines are asked for: by a scan, beside the hardware prefetcher, which stops at page ends; in a single block.
+// How far ahead lines are asked for: by a scan of the high plane, beside the hardware prefetcher, which stops at page ends; within
+// a block of both planes, most of which lie here and there.
 constexpr std::size_t kScanPrefetchBytes = 4096;
 constexpr std::size_t kBlockPrefetchBytes = 1024;
 
-// Past the second cache: a plane is read once a search, and would push out what all else around a search needs.
+// Past the second cache: a lone query reads a plane once, and would push out what all else around a search needs.
 inline void prefetch_octet(const std::uint8_t* octet) noexcept {
   for (std::size_t i = 0; i < kOctetBytes; i += 64) _mm_prefetch(reinterpret_cast<const char*>(octet + i), _MM_HINT_NTA);
 }
@@ -204,7 +205,8 @@ void scan_tile_high(const std::uint8_t* high, std::size_t octets, const CoarseRo
   }
 }
 
-// Both planes: 16 times the nibbles of the high one, and those of the low one.
+// Both planes: 16 times the nibbles of the high one, and those of the low one. It pays for W = 1; wider tiles share an unpacked
+// copy faster (most_from_planes), and are here because the contract of the kernel has them.
 template <int W>
 void scan_tile_planes(const std::uint8_t* high, const std::uint8_t* low, std::size_t octets, const CoarseRows& rows,
                       const std::int8_t* queries, const CoarseQuery* constants, std::uint64_t* survivors, float* upper) noexcept {

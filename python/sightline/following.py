@@ -144,7 +144,7 @@ class FollowingKeeper(Keeper):
 
     def current(self) -> State:
         """Return the newest state, also where another process made it."""
-        if not self._loaded:
+        if not self._loaded:  # a call less for every search
             self._heal()
         if self._follows:
             token = self._store.changed_token()

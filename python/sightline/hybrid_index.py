@@ -46,7 +46,7 @@ __all__ = ["HybridIndex"]
 
 _Result = TypeVar("_Result")
 
-# The defaults of HybridIndex.search but for ``vector``, which comes first there: the very objects, since 0 == False.
+# The defaults of HybridIndex.search but for ``vector``, compared by identity, since 0 == False.
 _USUAL = (None, None, None, None, 50, None, "raise", None, None, None, 1, None, None, 0, False)
 
 
