@@ -51,9 +51,7 @@ class Others:
         self._before = _cpu_seconds()
 
     def shares(self) -> dict[str, float | None]:
-        """Shares of all CPU time, by the kernel's count of ticks; None where that cannot be read. To be asked for after
-        all workers have ended, since their time is only known then.
-        """
+        """Shares of all CPU time, by the kernel's count of ticks; None where that cannot be read."""
         after = _cpu_seconds()
         if self._before is None or after is None:
             return {"cpu_of_others": None, "cpu_stolen": None}
@@ -72,7 +70,7 @@ def _cpu_seconds() -> tuple[float, float, float, float] | None:
     )
     busy = user + nice + system + interrupts + soft
     times = os.times()
-    own = times.user + times.system + times.children_user + times.children_system
+    own = times.user + times.system + times.children_user + times.children_system + _living_children()
     return busy + idle + waiting + stolen, busy, stolen, own
 
 
@@ -85,7 +83,7 @@ def others_seconds() -> float:
     if found is None:
         return 0.0
     _, busy, stolen, own = found
-    return busy + stolen - own - _living_children()
+    return busy + stolen - own
 
 
 def _living_children() -> float:

@@ -277,14 +277,18 @@ def test_strict_runs_end_with_an_error_where_something_failed_or_is_missing() ->
 def test_own_children_are_not_others() -> None:
     if not os.path.exists("/proc/thread-self/children"):
         pytest.skip("Linux tells who the children are")
-    before = environment._living_children()
+    before, counted = environment._living_children(), environment._cpu_seconds()
     code = "import time; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass\ntime.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code]) as child:
         end = time.monotonic() + 60
         while environment._living_children() < before + 0.25:
             assert time.monotonic() < end
             time.sleep(0.02)
+        now = environment._cpu_seconds()
         child.kill()
+    assert counted is not None
+    assert now is not None
+    assert now[3] - counted[3] >= 0.24  # as this process's family, not as others
     assert np.isfinite(environment.others_seconds())
 
 
