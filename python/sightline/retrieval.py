@@ -53,9 +53,8 @@ class State:
     tf_limit: float
     adapter: LowRankAdapter | None = None
     token: object = field(default_factory=object, init=False, compare=False)  # this state's and no other's
-    _usual: list[UsualSearch] = field(
-        default_factory=list, init=False, compare=False, repr=False
-    )  # one, once asked for
+    # The one of usual_search, once asked for.
+    _usual: list[UsualSearch] = field(default_factory=list, init=False, compare=False, repr=False)
 
     @property
     def dim(self) -> int | None:
