@@ -26,6 +26,7 @@ TEST(dispatch_tables_are_complete) {
     CHECK(table->dot_f64 != nullptr && table->squared_distance_f64 != nullptr && table->max_abs_f32 != nullptr);
     CHECK(table->encode_row != nullptr && table->unpack_block != nullptr);
     CHECK(table->scan_block != nullptr && table->scan_block_high != nullptr && table->probe_operations != nullptr);
+    CHECK_EQ(table->scan_block_planes != nullptr, table->most_from_planes != 0);
     CHECK_EQ(table->probe_operations(0), std::uint64_t{0});
     CHECK(table->probe_operations(3) > 0 && table->probe_operations(6) == 2 * table->probe_operations(3));
   }
