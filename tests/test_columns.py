@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import re
-import sqlite3
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from older_index import make_older
 from sightline import HybridIndex, _core
 from sightline.column_file import ColumnFile, write_columns
 from sightline.columns import Columns, Part, parsed_fields
@@ -215,20 +215,9 @@ def test_a_filter_reads_the_metadata_of_unsealed_rows_only(
         index.verify()
 
 
-def _as_version_2(folder: Path) -> None:
-    """What an index of schema version 2 looks like: no column files, and no word of them in the manifest."""
-    database = sqlite3.connect(folder / "sightline.db")
-    database.executescript(
-        "ALTER TABLE segments DROP COLUMN columns; PRAGMA user_version = 2; PRAGMA wal_checkpoint(TRUNCATE);"
-    )
-    database.close()
-    for path in (folder / "segments").glob("*.columns"):
-        path.unlink()
-
-
 def test_an_index_of_the_schema_before_opens_and_gets_its_columns(made: tuple[Path, list[list[str]]]) -> None:
     folder, expected = made
-    _as_version_2(folder)
+    make_older(folder, 2)
     with HybridIndex.open(folder, read_only=True) as index:
         assert _counts(index) == expected
         index.verify()
@@ -247,7 +236,7 @@ def test_an_index_of_the_schema_before_opens_and_gets_its_columns(made: tuple[Pa
 
 def test_a_reader_of_the_schema_before_follows_the_writer_that_changes_it(made: tuple[Path, list[list[str]]]) -> None:
     folder, expected = made
-    _as_version_2(folder)
+    make_older(folder, 2)
     with HybridIndex.open(folder, read_only=True) as reader:
         assert _counts(reader) == expected
         with HybridIndex.open(folder) as index:

@@ -114,6 +114,7 @@ FILES = [
     ("base", "dense"),
     ("base", "lexical"),
     ("base", "columns"),
+    ("base", "documents"),
     ("fielded", "db"),
     ("fielded", "lexical"),
 ]

@@ -72,7 +72,8 @@ def test_a_large_write_goes_to_segment_files_at_once(tmp_path: Path, monkeypatch
         assert index.stats()["segments"] in (1, 2)  # merged in the background or not yet
         index.compact()
         assert index.stats()["segments"] == 1
-        assert {path.suffix for path in (tmp_path / "kb" / "segments").iterdir()} == {".dense", ".lexical", ".columns"}
+        suffixes = {path.suffix for path in (tmp_path / "kb" / "segments").iterdir()}
+        assert suffixes == {".dense", ".lexical", ".columns", ".documents"}
         assert index.verify()["segments"] == 1
         assert index.search("number", vector=[1.0, 19.0, 0.5])[0].id == "d19"
 

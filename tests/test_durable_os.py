@@ -40,7 +40,7 @@ def test_a_merge_is_on_the_disk_before_the_merged_files_are_removed(
         index.compact()
         assert levels[4:] == [_FULL]
         assert _synchronous(index) == _NORMAL
-        assert len(list((tmp_path / "kb" / "segments").iterdir())) == 3  # of one segment
+        assert len(list((tmp_path / "kb" / "segments").iterdir())) == 4  # of one segment
 
         def fail(*_: object) -> None:
             raise ZeroDivisionError

@@ -25,8 +25,9 @@ CPP_FOLDERS: dict[str, set[str]] = {
     "lexical": {"core", "simd", "parallel", "topk", "storage"},
     "hybrid": {"core", "simd", "parallel", "topk", "storage", "dense", "lexical"},
     "metadata": {"core"},
-    "bindings": {"core", "simd", "parallel", "topk", "storage", "dense", "lexical", "hybrid", "metadata"},
-    "tests": {"core", "simd", "parallel", "topk", "storage", "dense", "lexical", "hybrid", "metadata"},
+    "documents": {"core", "storage"},
+    "bindings": {"core", "simd", "parallel", "topk", "storage", "dense", "lexical", "hybrid", "metadata", "documents"},
+    "tests": {"core", "simd", "parallel", "topk", "storage", "dense", "lexical", "hybrid", "metadata", "documents"},
     "bench": {"core", "simd", "parallel", "topk", "storage", "dense", "lexical", "hybrid"},
 }
 
@@ -93,6 +94,7 @@ PYTHON_LEVELS: list[set[str]] = [
     },
     {"bm25_explanation", "columns", "judged_collection", "saved_analyzer", "store_format"},
     {"column_file", "store_reader"},
+    {"document_file"},
     {
         "vector_index",
         "bm25_index",
@@ -160,6 +162,7 @@ PYTHON_NATIVE = {
     "columns",
     "column_file",
     "column_streams",
+    "document_file",
     "documents",
     "store_format",
 }

@@ -27,9 +27,14 @@ std::string_view plain_characters(const char* begin, const char* end) noexcept {
 
 py::object JsonObjects::read(PyObject* text) {
   Py_ssize_t size = 0;
-  at_ = PyUnicode_AsUTF8AndSize(text, &size);
-  if (at_ == nullptr) throw py::error_already_set();
-  end_ = at_ + size;
+  const char* const utf8 = PyUnicode_AsUTF8AndSize(text, &size);
+  if (utf8 == nullptr) throw py::error_already_set();
+  return read(std::string_view(utf8, static_cast<std::size_t>(size)));
+}
+
+py::object JsonObjects::read(std::string_view text) {
+  at_ = text.data();
+  end_ = at_ + text.size();
   if (!take('{')) return {};
   py::object found = object(1);
   return at_ == end_ ? found : py::object();

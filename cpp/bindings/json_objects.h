@@ -4,6 +4,7 @@
 #include <pybind11/pybind11.h>
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace sightline::bindings {
@@ -13,10 +14,12 @@ namespace py = pybind11;
 // Thread safety: one owner; call with the GIL held.
 class JsonObjects {
  public:
-  // The object that a str is, or nothing if any of it is unusual: not an object, white space between values, escapes in strings,
+  // The object that a text is, or nothing if any of it is unusual: not an object, white space between values, escapes in strings,
   // integers of more than 18 digits, NaN, deeper than 16 levels, or not JSON at all. Whoever asks then takes Python's own
   // reader, so what is said here need not be complete, only right. O(length).
-  py::object read(PyObject* text);
+  // A number that ends the text is read past its end, up to what is no part of a number: that must be there, a zero say.
+  py::object read(std::string_view text);
+  py::object read(PyObject* text);  // a str
 
  private:
   py::object value(int depth);

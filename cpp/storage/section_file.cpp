@@ -43,20 +43,23 @@ SectionFile::~SectionFile() {
 
 std::shared_ptr<const SectionFile> SectionFile::open(const std::filesystem::path& path, ContentKind kind, bool use_mmap,
                                                      bool verify_sections) {
-  return open(path, kind, use_mmap, verify_sections, false);
+  const std::shared_ptr<SectionFile> file = opened(path, kind, use_mmap, false);
+  if (verify_sections) file->verify_checksums();
+  return file;
 }
 
-std::shared_ptr<const SectionFile> SectionFile::open_for_copies(const std::filesystem::path& path, ContentKind kind, bool use_mmap) {
-  return open(path, kind, use_mmap, true, true);
+std::shared_ptr<const SectionFile> SectionFile::open_for_copies(const std::filesystem::path& path, ContentKind kind, bool use_mmap,
+                                                                std::optional<std::uint32_t> unverified) {
+  const std::shared_ptr<SectionFile> file = opened(path, kind, use_mmap, true);
+  file->verify_checksums(file->mapped_ ? unverified : std::nullopt);
+  return file;
 }
 
-std::shared_ptr<SectionFile> SectionFile::open(const std::filesystem::path& path, ContentKind kind, bool use_mmap,
-                                               bool verify_sections, bool for_copies) {
+std::shared_ptr<SectionFile> SectionFile::opened(const std::filesystem::path& path, ContentKind kind, bool use_mmap, bool for_copies) {
   std::shared_ptr<SectionFile> file(new SectionFile);
   file->path_ = path;
   file->map_or_read(use_mmap, for_copies);
   file->parse(kind);
-  if (verify_sections) file->verify_checksums();
   return file;
 }
 
@@ -117,10 +120,10 @@ void SectionFile::parse(ContentKind kind) {
   }
 }
 
-void SectionFile::verify_checksums() const {
-  parallel::parallel_for(entries_.size(), [this](std::size_t i, std::size_t) {
+void SectionFile::verify_checksums(std::optional<std::uint32_t> except) const {
+  parallel::parallel_for(entries_.size(), [this, except](std::size_t i, std::size_t) {
     const SectionEntry& entry = entries_[i];
-    if (xxh64(data_ + entry.offset, entry.size_bytes) != entry.checksum) {
+    if (entry.kind != except && xxh64(data_ + entry.offset, entry.size_bytes) != entry.checksum) {
       fail_corrupt("the checksum of section " + std::to_string(entry.kind) + "/" + std::to_string(entry.index) +
                    " does not match");
     }

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -26,10 +27,12 @@
 
 namespace sightline::storage {
 
-enum class ContentKind : std::uint32_t { kDense = 1, kLexical = 2, kSparse = 3, kColumns = 4 };
+enum class ContentKind : std::uint32_t { kDense = 1, kLexical = 2, kSparse = 3, kColumns = 4, kDocuments = 5 };
 
 struct SectionEntry {
-  std::uint32_t kind;   // the meaning is the owner's: dense/segment.cpp, dense/index_file.cpp, lexical/lexical_file.cpp, bindings/columns.cpp
+  // The meaning is the owner's: dense/segment.cpp, dense/index_file.cpp, lexical/lexical_file.cpp, documents/document_file.cpp,
+  // bindings/columns.cpp
+  std::uint32_t kind;
   std::uint32_t index;  // which of several, e.g. the number of the segment
   std::uint64_t offset;
   std::uint64_t size_bytes;
@@ -45,8 +48,10 @@ class SectionFile {
   // (another format version or kind).
   static std::shared_ptr<const SectionFile> open(const std::filesystem::path& path, ContentKind kind, bool use_mmap,
                                                  bool verify_sections = true);
-  // The same with every checksum verified, and a mapped file is kept open for copy().
-  static std::shared_ptr<const SectionFile> open_for_copies(const std::filesystem::path& path, ContentKind kind, bool use_mmap);
+  // The same with every checksum verified, and a mapped file is kept open for copy(). Of a mapped file, sections of kind
+  // `unverified` are left alone: their owner has a checksum of each part, and opening need not read them.
+  static std::shared_ptr<const SectionFile> open_for_copies(const std::filesystem::path& path, ContentKind kind, bool use_mmap,
+                                                            std::optional<std::uint32_t> unverified = std::nullopt);
 
   const std::filesystem::path& path() const noexcept { return path_; }
   std::span<const SectionEntry> sections() const noexcept { return entries_; }
@@ -88,11 +93,10 @@ class SectionFile {
   const SectionEntry* find(std::uint32_t kind, std::uint32_t index) const noexcept;
   [[noreturn]] void fail_size(std::uint32_t kind, std::uint32_t index, std::size_t size_bytes) const;
   [[noreturn]] void fail_corrupt(const std::string& what) const;
-  static std::shared_ptr<SectionFile> open(const std::filesystem::path& path, ContentKind kind, bool use_mmap, bool verify_sections,
-                                           bool for_copies);
+  static std::shared_ptr<SectionFile> opened(const std::filesystem::path& path, ContentKind kind, bool use_mmap, bool for_copies);
   void map_or_read(bool use_mmap, bool for_copies);
   void parse(ContentKind kind);
-  void verify_checksums() const;
+  void verify_checksums(std::optional<std::uint32_t> except = std::nullopt) const;
   void advise_about(std::uint32_t kind, std::uint32_t index, Advice advice) const noexcept;
 
   std::filesystem::path path_;

@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "dense/index.h"
 #include "dense/search.h"
+#include "documents/document_file.h"
 #include "lexical/clauses.h"
 #include "lexical/explain.h"
 #include "lexical/field_search.h"
@@ -180,7 +181,33 @@ void fuzz_lexical(const char* name, std::size_t field_count, DocumentKind kind,
        [=](const std::filesystem::path& path, How how) { use_lexical(path, how, kind); });
 }
 
+// --- documents -----------------------------------------------------------------------------------------------------------
+
+void save_documents(const std::filesystem::path& path) {
+  documents::DocumentFileWriter writer(path);
+  for (DocId row = 0; row < 200; ++row) {
+    const std::string text(static_cast<std::size_t>(row) * 7 % 90, 'x');
+    writer.add(row + row / 50, {1, "name", row % 2 == 0 ? std::optional<std::string_view>("{}") : std::nullopt, std::nullopt, text});
+  }
+  writer.commit();
+}
+
+void use_documents(const std::filesystem::path& path, How how) {
+  const auto file = documents::DocumentFile::open(path, how.map);
+  TemporaryDirectory directory;
+  documents::DocumentFileWriter writer(directory / "again");
+  std::string buffer;
+  for (const DocId row : file->rows()) {
+    const std::size_t place = file->find(row).value();
+    (void)file->read(place, buffer);
+    writer.copy(*file, place);
+  }
+  if (how.save) writer.commit();
+}
+
 }  // namespace
+
+TEST(fuzz_document_files) { fuzz("documents", save_documents, use_documents); }
 
 TEST(fuzz_dense_files) {
   for (const auto metric : {dense::Metric::kCosine, dense::Metric::kSquaredL2}) {

@@ -196,7 +196,7 @@ class DurableKeeper(MaintainedKeeper):
     ) -> Segment | None:
         engines = Engines(None, self.settings.lexical()).add_entries(ids, entries, vectors)
         columns = Columns().extended_json(entries.metadata)
-        return write_segment(self._folder, number, int(ids[0]), int(ids[-1]), engines, ids, columns)
+        return write_segment(self._folder, number, int(ids[0]), int(ids[-1]), engines, ids, columns, [(ids, entries)])
 
     def _kill(self, connection: sqlite3.Connection, removed: Ids, commit: int) -> None:
         if not len(removed):
@@ -233,7 +233,7 @@ class DurableKeeper(MaintainedKeeper):
         self._closing = True
         with self._maintaining:
             super().close()
-            self._parts = {}
+            self._open_parts({})
             self._discard()
             self._unremoved = []  # the next writer sweeps, and may use the names again
             self._store.close()

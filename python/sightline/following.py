@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from sightline.adapter import LowRankAdapter
 from sightline.column_file import ColumnFile
 from sightline.columns import Columns, Mask
+from sightline.document_file import DocumentFiles, check_documents
 from sightline.documents import Content, Document, searched_text
 from sightline.errors import CorruptIndexError, StorageError
 from sightline.keeper import Keeper
@@ -70,19 +71,26 @@ class Tail:
 
 
 class _StoredRecords:
-    """The documents on disk, for a Table; files: gives the columns of the segments that are open now."""
+    """The documents on disk, for a Table; columns: gives those of the segments that are open now.
 
-    def __init__(self, store: Store, files: Callable[[], list[ColumnFile]]) -> None:
+    ``files``: the documents of these. A row never changes and what is there is whole, so files that are newer or older
+    than a table are as good; rows that they do not have are in the database.
+    """
+
+    def __init__(self, store: Store, columns: Callable[[], list[ColumnFile]]) -> None:
         self._store = store
-        self._files = files
+        self._columns = columns
+        self.files = DocumentFiles([])
 
     def documents(self, ids: Sequence[int]) -> list[Document]:
-        return [
-            Document(name, text, metadata, None, title) for name, text, title, metadata in self._store.contents(ids)
-        ]
+        return [Document(name, text, metadata, None, title) for name, text, title, metadata in self.contents(ids)]
 
     def contents(self, ids: Sequence[int]) -> list[Content]:
-        return self._store.contents(ids)
+        found, missing = self.files.contents(ids, json.loads)
+        if not missing:
+            return found
+        rest = iter(self._store.contents([row for row, each in zip(ids, found, strict=True) if each is None]))
+        return [next(rest) if each is None else each for each in found]
 
     def names(self, ids: Sequence[int]) -> list[str]:
         with self._store.reading() as reader:
@@ -93,7 +101,7 @@ class _StoredRecords:
 
     def columns(self, ids: Ids, live: Mask | None) -> Columns:
         with self._store.reading() as reader:
-            return stored_columns(reader, ids, self._files(), needed=live)
+            return stored_columns(reader, ids, self._columns(), needed=live)
 
 
 class FollowingKeeper(Keeper):
@@ -137,6 +145,11 @@ class FollowingKeeper(Keeper):
         settings.check_against(given)
         return settings
 
+    def _open_parts(self, parts: dict[int, Engines]) -> None:
+        """Have these segments open."""
+        self._parts = parts
+        self._records.files = DocumentFiles([part.documents for part in parts.values() if part.documents is not None])
+
     def _column_files(self) -> list[ColumnFile]:
         return [part.columns for part in self._parts.values() if part.columns is not None]
 
@@ -164,6 +177,8 @@ class FollowingKeeper(Keeper):
 
     def rows_of(self, names: Sequence[str]) -> dict[str, int]:
         """Return the internal ids of those documents that are present."""
+        if self._loaded and not self._follows and not self._head.count:
+            return {}  # a first large write asks for each of its ids twice, a tenth of its time
         return self._store.rows_of(names)
 
     def reusable(self, documents: Sequence[Document]) -> list[NDArray[np.float32] | None]:
@@ -309,7 +324,9 @@ class FollowingKeeper(Keeper):
         if dense is None and head.dim is not None:
             dense = Engines.empty_dense(head.dim)
         with self.publishing:
-            self._head, self._parts = head, parts
+            self._head = head
+            if parts is not self._parts:
+                self._open_parts(parts)
             self._state = State(table, dense, engines.lexical, self.settings.tf_limit, self._adapter)
 
     def verify(self) -> dict[str, Any]:
@@ -334,6 +351,8 @@ class FollowingKeeper(Keeper):
         for part in parts.values():
             if part.columns is not None:
                 check_columns(reader, part.columns)
+            if part.documents is not None:
+                check_documents(reader, part.documents)
         flags = {record.row: record.flags for record in reader.all_records()}
         tail = Tail.read(reader, head.sealed)
         engines = self._assembled(parts, tombstones, tail)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import atexit
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from sightline.columns import Columns
+from sightline.document_file import Piece, pieces_of
 from sightline.errors import SightlineError
 from sightline.following import FollowingKeeper, Tail
 from sightline.segments import Engines, merge_group, remove_files, segment_files, write_segment
@@ -145,7 +146,8 @@ class MaintainedKeeper(FollowingKeeper):
         if last == head.sealed:
             return
         engines = tail.onto(Engines(None, self.settings.lexical()))
-        self._swap((), self._written(head.sealed + 1, last, engines, rows, columns), dead, last)
+        documents = pieces_of(rows, (), lambda _: tail.records)
+        self._swap((), self._written(head.sealed + 1, last, engines, rows, columns, documents), dead, last)
 
     def _merge(self, group: Sequence[Segment], dead: Ids | None = None) -> None:
         """Make one segment of neighbours, without their dead rows. The caller holds ``_maintaining``.
@@ -161,6 +163,8 @@ class MaintainedKeeper(FollowingKeeper):
                 dead = reader.tombstones(first, last)
             rows = np.setdiff1d(reader.live_rows(first, last), dead, assume_unique=True)
             columns = stored_columns(reader, rows, [part.columns for part in parts if part.columns is not None])
+        # A row never changes, so its document needs no transaction.
+        documents = pieces_of(rows, [part.documents for part in parts if part.documents], self._store.records)
         engines = Engines(None, self.settings.lexical())
         while parts:
             engines = engines.attach(parts.pop(0))  # nothing here holds their files when they are to be removed
@@ -168,7 +172,7 @@ class MaintainedKeeper(FollowingKeeper):
         if engines.dense is not None:
             engines.dense.compact()
         engines.lexical.compact()
-        self._swap(group, self._written(first, last, engines, rows, columns), dead, None)
+        self._swap(group, self._written(first, last, engines, rows, columns, documents), dead, None)
 
     def _swap(self, old: Sequence[Segment], new: Segment | None, purged: Ids, sealed: int | None) -> None:
         """Name a new segment in the manifest instead of old ones or of unsealed rows, and search it from then on."""
@@ -217,11 +221,13 @@ class MaintainedKeeper(FollowingKeeper):
             self._store.advance(connection, head)
         self._publish(head, engines, parts, self._state.table)
 
-    def _written(self, first: int, last: int, engines: Engines, rows: Ids, columns: Columns) -> Segment | None:
+    def _written(
+        self, first: int, last: int, engines: Engines, rows: Ids, columns: Columns, documents: Iterable[Piece]
+    ) -> Segment | None:
         # Each change of the manifest is a generation, and generations never fall below a number given, so this number
         # was never named before: a reader that still has an older segment open could otherwise take it for this one.
         number = max(self._head.generation + 1, self._least_number)
-        return write_segment(self._folder, number, first, last, engines, rows, columns)
+        return write_segment(self._folder, number, first, last, engines, rows, columns, documents)
 
     def _recover(self, before: Head, written: Sequence[Segment]) -> None:
         """After an error in a write, which may have come after its COMMIT: follow what the database says.
@@ -238,7 +244,7 @@ class MaintainedKeeper(FollowingKeeper):
             with self._store.reading() as reader:
                 named = {segment.number for segment in reader.segments()}
                 if reader.head().commits == before.commits:
-                    self._parts = {number: part for number, part in self._parts.items() if number in named}
+                    self._open_parts({number: part for number, part in self._parts.items() if number in named})
                     self._loaded = True
             if not in_doubt:
                 self._discard([segment for segment in written if segment.number not in named])
@@ -260,8 +266,9 @@ class MaintainedKeeper(FollowingKeeper):
             self._seal()
             with self._store.reading() as reader:
                 segments, dead = reader.segments(), reader.tombstones()
-            # One that an older version made has no columns yet.
-            if len(segments) > 1 or len(dead) or any(segment.columns == 0 for segment in segments):
+            # One that an older version made has no columns or documents yet.
+            old = any(0 in (segment.columns, segment.documents) for segment in segments)
+            if len(segments) > 1 or len(dead) or old:
                 self._merge(segments, dead)
             with self.writing:
                 self._store.vacuum()

@@ -1,17 +1,18 @@
 """The segment files of an index on disk: written once, named in the manifest, mapped, merged, swept.
 
-A segment is up to three files, ``segments/<number>.dense`` and ``.lexical``, each a whole checksummed index of its
-rows, and ``.columns``, the metadata that filters look at. A number is used once, so a file name never means two
-contents. Functions without state.
+A segment is up to four files, ``segments/<number>.dense`` and ``.lexical``, each a whole checksummed index of its
+rows, ``.columns``, the metadata that filters look at, and ``.documents``, what hits show. A number is used once, so a
+file name never means two contents. Functions without state.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from sightline.bm25_index import BM25Index
 from sightline.column_file import ColumnFile, write_columns
 from sightline.columns import Columns
+from sightline.document_file import DocumentFile, Piece, write_documents
 from sightline.documents import lexical_item
 from sightline.errors import CorruptIndexError, StorageError
 from sightline.pending import Batch
@@ -40,7 +42,8 @@ __all__ = [
 Ids: TypeAlias = NDArray[np.int64]
 
 FOLDER = "segments"
-_OURS = re.compile(r"\d+\.(dense|lexical|columns)(\.tmp-.*)?", re.ASCII)  # and what writing one left half done
+# And what writing one left half done.
+_OURS = re.compile(r"\d+\.(dense|lexical|columns|documents)(\.tmp-.*)?", re.ASCII)
 # Segments merge like digits of a counter in base 4: once what is newer holds three times as much as a segment, it and
 # all of that become one. So a row is rewritten O(log n) times, and a search meets O(log n) segments.
 _NEWER_SHARE = 3
@@ -51,12 +54,13 @@ _DEAD_SHARE = 4  # a segment of which more than a quarter is dead is rewritten o
 class Engines:
     """Both engines over the same rows; ``dense`` is None while no vector has come.
 
-    ``columns``: of an open segment the metadata of its rows, if it has a file of them.
+    ``columns``, ``documents``: of an open segment the metadata and the documents of its rows, if it has files of them.
     """
 
     dense: VectorIndex | None
     lexical: BM25Index
     columns: ColumnFile | None = None
+    documents: DocumentFile | None = None
 
     @staticmethod
     def empty_dense(dim: int) -> VectorIndex:
@@ -126,31 +130,46 @@ class Engines:
         self.lexical.remove(rows)
 
 
-def _paths(folder: Path, number: int) -> tuple[Path, Path, Path]:
-    dense, lexical, columns = (folder / FOLDER / f"{number}.{kind}" for kind in ("dense", "lexical", "columns"))
-    return dense, lexical, columns
+class _Paths(NamedTuple):
+    dense: Path
+    lexical: Path
+    columns: Path
+    documents: Path
+
+
+def _paths(folder: Path, number: int) -> _Paths:
+    return _Paths(*(folder / FOLDER / f"{number}.{kind}" for kind in _Paths._fields))
 
 
 def write_segment(
-    folder: Path, number: int, first: int, last: int, engines: Engines, rows: Ids, columns: Columns
+    folder: Path,
+    number: int,
+    first: int,
+    last: int,
+    engines: Engines,
+    rows: Ids,
+    columns: Columns,
+    documents: Iterable[Piece],
 ) -> Segment | None:
     """Write the files of a segment, fsync'ed; they mean nothing until the manifest names them.
 
-    Parameters: rows : of the documents, ascending, those that the engines do not know among them; columns : of these
+    Parameters: rows : of the documents, ascending, those that the engines do not know among them; columns, documents :
+                of these
     Returns:    what the manifest is to say; None, and no files, if the engines are empty
     Raises:     StorageError; nothing is left behind
     """
     vectors = 0 if engines.dense is None else len(engines.dense)
-    dense_path, lexical_path, columns_path = _paths(folder, number)
-    segment = Segment(number, first, last, vectors, len(engines.lexical), len(rows))
+    paths = _paths(folder, number)
+    segment = Segment(number, first, last, vectors, len(engines.lexical), len(rows), len(rows))
     if not vectors and not segment.texts:
         return None
     try:
         if vectors and engines.dense is not None:
-            engines.dense.save(dense_path)
+            engines.dense.save(paths.dense)
         if len(engines.lexical):
-            engines.lexical.save(lexical_path)
-        write_columns(columns_path, rows, columns)
+            engines.lexical.save(paths.lexical)
+        write_columns(paths.columns, rows, columns)
+        write_documents(paths.documents, documents)
     except BaseException:
         remove_files(segment_files(folder, [segment]))
         raise
@@ -158,18 +177,20 @@ def write_segment(
 
 
 def load_segment(folder: Path, segment: Segment, dim: int | None, *, mmap: bool = True) -> Engines:
-    """Open a segment. Every checksum is verified, which reads the files once.
+    """Open a segment. Every checksum is verified, which reads the files once; those of documents as they are read.
 
     Raises:     StorageError, CorruptIndexError, IncompatibleIndexError
     """
-    dense_path, lexical_path, columns_path = _paths(folder, segment.number)
-    dense = VectorIndex.load(dense_path, mmap=mmap) if segment.vectors else None
-    lexical = BM25Index.load(lexical_path, mmap=mmap) if segment.texts else BM25Index(None)
-    columns = ColumnFile(columns_path, mmap=mmap) if segment.columns else None
-    parts: tuple[tuple[Path, VectorIndex | BM25Index | ColumnFile | None, int], ...] = (
-        (dense_path, dense, segment.vectors),
-        (lexical_path, lexical, segment.texts),
-        (columns_path, columns, segment.columns),
+    paths = _paths(folder, segment.number)
+    dense = VectorIndex.load(paths.dense, mmap=mmap) if segment.vectors else None
+    lexical = BM25Index.load(paths.lexical, mmap=mmap) if segment.texts else BM25Index(None)
+    columns = ColumnFile(paths.columns, mmap=mmap) if segment.columns else None
+    documents = DocumentFile(os.fsencode(paths.documents), mmap) if segment.documents else None
+    parts: tuple[tuple[Path, VectorIndex | BM25Index | ColumnFile | DocumentFile | None, int], ...] = (
+        (paths.dense, dense, segment.vectors),
+        (paths.lexical, lexical, segment.texts),
+        (paths.columns, columns, segment.columns),
+        (paths.documents, documents, segment.documents),
     )
     for path, part, expected in parts:
         if part is None or not expected:
@@ -182,9 +203,9 @@ def load_segment(folder: Path, segment: Segment, dim: int | None, *, mmap: bool 
             )
     if dense is not None and dense.dim != dim:
         raise CorruptIndexError(
-            f"'{dense_path}' has {dense.dim} dimensions, the index has {dim}; restore it from a backup"
+            f"'{paths.dense}' has {dense.dim} dimensions, the index has {dim}; restore it from a backup"
         )
-    return Engines(dense, lexical, columns)
+    return Engines(dense, lexical, columns, documents)
 
 
 def merge_group(segments: Sequence[Segment], dead_in: Sequence[int], most_rows: int) -> list[Segment]:

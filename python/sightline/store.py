@@ -52,8 +52,11 @@ Durability: TypeAlias = Literal["full", "os"]
 
 FILE_NAME = "sightline.db"
 _APPLICATION_ID = 0x51691137  # in the header of the file, so that other tools can tell what it is
-_SCHEMA_VERSION = 3
-_UPGRADES = {2: "ALTER TABLE segments ADD COLUMN columns INTEGER NOT NULL DEFAULT 0"}  # to the next version
+_SCHEMA_VERSION = 4
+_UPGRADES = {  # to the next version
+    2: "ALTER TABLE segments ADD COLUMN columns INTEGER NOT NULL DEFAULT 0",
+    3: "ALTER TABLE segments ADD COLUMN documents INTEGER NOT NULL DEFAULT 0",
+}
 _CACHE_KIB = 64 << 10  # of the connection that writes, at most
 _BUSY_SECONDS = 30.0  # how long a checkpoint or another process may hold a lock that we need
 
@@ -435,8 +438,8 @@ class Store:
         connection.executemany("DELETE FROM segments WHERE number = ?", [(segment.number,) for segment in old])
         if new is not None:
             connection.execute(
-                "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)",
-                (new.number, new.first, new.last, new.vectors, new.texts, new.columns),
+                "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (new.number, new.first, new.last, new.vectors, new.texts, new.columns, new.documents),
             )
         if sealed is not None:
             connection.execute("DELETE FROM vectors WHERE row <= ?", (sealed,))

@@ -70,7 +70,7 @@ CREATE INDEX contents_blank ON contents (row) WHERE flags & 3 = 0;
 CREATE TABLE vectors (row INTEGER PRIMARY KEY, vector BLOB NOT NULL, hash BLOB NOT NULL);
 CREATE TABLE segments (
     number INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL, vectors INTEGER NOT NULL,
-    texts INTEGER NOT NULL, columns INTEGER NOT NULL DEFAULT 0
+    texts INTEGER NOT NULL, columns INTEGER NOT NULL DEFAULT 0, documents INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE tombstones (row INTEGER PRIMARY KEY, killed INTEGER NOT NULL);
 CREATE INDEX tombstones_killed ON tombstones (killed);
@@ -105,6 +105,7 @@ class Segment:
     vectors: int  # how many; a segment without any has no such file
     texts: int
     columns: int = 0  # rows whose metadata it has; 0 before schema version 3, which has no such files
+    documents: int = 0  # rows whose documents it has; 0 before schema version 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,8 +90,8 @@ class Reader:
     def segments(self) -> list[Segment]:
         """Return the manifest, in the order of rows."""
         rows = self._connection.execute("SELECT * FROM segments ORDER BY first").fetchall()
-        # Five columns before schema version 3; damage to the text of the schema may make more of them.
-        if not all(len(row) in (5, 6) and all(type(value) is int and value >= 0 for value in row) for row in rows):
+        # Five columns before schema version 3, six before 4; damage to the text of the schema may make more of them.
+        if not all(len(row) in (5, 6, 7) and all(type(value) is int and value >= 0 for value in row) for row in rows):
             raise self.damaged("its manifest of segments cannot be read")
         found = [Segment(*row) for row in rows]
         for before, after in itertools.pairwise(found):
@@ -236,6 +236,10 @@ class Reader:
         except (ValueError, TypeError, AttributeError) as error:  # SQLite columns hold values of any type
             raise self.damaged(f"its metadata cannot be read ({error})") from None
         return rows, texts
+
+    def content_hashes(self, first: int, last: int) -> dict[int, bytes]:
+        """Return the hashes of the documents of a range, dead ones too, by row, without reading the documents."""
+        return dict(self._connection.execute("SELECT row, hash FROM contents WHERE row BETWEEN ? AND ?", (first, last)))
 
     def live_rows(self, first: int, last: int) -> Ids:
         """Return the live rows of a range."""

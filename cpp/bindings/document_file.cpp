@@ -1,0 +1,192 @@
+// The documents of segments as Python sees them: written beside engines and columns, read for hits without the database.
+// python/sightline/document_file.py says when.
+#include "documents/document_file.h"
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+#include <pybind11/stl/filesystem.h>
+
+#include <array>
+#include <filesystem>
+#include <limits>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "bindings/arrays.h"
+#include "bindings/json_objects.h"
+#include "bindings/objects.h"
+#include "bindings/registry.h"
+#include "bindings/texts.h"
+#include "core/error.h"
+
+namespace sightline::bindings {
+namespace {
+
+using documents::DocumentFileWriter;
+using documents::DocumentView;
+using File = std::shared_ptr<const documents::DocumentFile>;
+
+struct DocumentFile {
+  File file;
+};
+
+// Several files, whose rows are not each other's.
+struct DocumentFiles {
+  std::vector<File> files;
+};
+
+// The UTF-8 of a str, which must stay; `kept` holds it where the str does not have it already.
+std::string_view utf8_of(PyObject* text, py::object& kept, const char* argument) {
+  if (!PyUnicode_Check(text)) {
+    throw Error(ErrorKind::kInvalidInput, std::string(argument) + ": expected str, got " + type_name(text));
+  }
+  if (PyUnicode_IS_ASCII(text)) {
+    return {reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(text)), static_cast<std::size_t>(PyUnicode_GET_LENGTH(text))};
+  }
+  kept = checked(PyUnicode_AsUTF8String(text));
+  return {PyBytes_AS_STRING(kept.ptr()), static_cast<std::size_t>(PyBytes_GET_SIZE(kept.ptr()))};
+}
+
+void add_documents(DocumentFileWriter& writer, const std::vector<DocId>& rows, const py::list& names,
+                   const std::vector<std::uint32_t>& flags, const py::list& metadata, const py::list& titles, const py::list& texts) {
+  for (const std::size_t size : {names.size(), flags.size(), metadata.size(), titles.size(), texts.size()}) {
+    if (size != rows.size()) throw Error(ErrorKind::kInvalidInput, "documents: expected as many of each as rows");
+  }
+  GilSlices slices;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto item = [i](const py::list& list) { return PyList_GET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i)); };
+    std::array<py::object, 4> kept;
+    DocumentView document;
+    document.flags = flags[i];
+    document.name = utf8_of(item(names), kept[0], "names");
+    if (item(metadata) != Py_None) document.metadata = utf8_of(item(metadata), kept[1], "metadata");
+    if (item(titles) != Py_None) document.title = utf8_of(item(titles), kept[2], "titles");
+    document.text = utf8_of(item(texts), kept[3], "texts");
+    writer.add(rows[i], document);
+    slices.worked(64 + document.text.size());
+  }
+}
+
+// Throws NotFound if the file does not have a row.
+void copy_documents(DocumentFileWriter& writer, const DocumentFile& from, const py::array& rows) {
+  const std::span<const DocId> wanted = id_vector(rows, "rows");
+  const py::gil_scoped_release release;
+  for (const DocId row : wanted) {
+    const std::optional<std::size_t> place = from.file->find(row);
+    if (!place) throw Error(ErrorKind::kNotFound, "rows: the file does not have row " + std::to_string(row));
+    writer.copy(*from.file, *place);
+  }
+}
+
+py::object str_or_none(const std::optional<std::string_view>& text) { return text ? py::object(to_str(*text)) : py::object(py::none()); }
+
+// (flags, name, metadata as JSON, title, text) of all rows from place `first` on, `most` of them at most.
+py::list stored_documents(const DocumentFile& self, std::size_t first, std::size_t most) {
+  py::list found;
+  std::string buffer;
+  const std::size_t count = self.file->rows().size();
+  for (std::size_t place = first; place < count && place - first < most; ++place) {
+    const DocumentView document = self.file->read(place, buffer);
+    found.append(py::make_tuple(document.flags, to_str(document.name), str_or_none(document.metadata), str_or_none(document.title),
+                                to_str(document.text)));
+  }
+  return found;
+}
+
+// What hits show of a document: id, text, title, metadata. decode: json.loads, for metadata that is unusual.
+py::object content_of(const DocumentView& document, JsonObjects& objects, const py::object& decode) {
+  const auto metadata = [&]() -> py::object {
+    if (!document.metadata) return py::dict();
+    if (py::object usual = objects.read(*document.metadata)) return usual;
+    return decode(to_str(*document.metadata));
+  };
+  return checked(PyTuple_Pack(4, to_str(document.name).ptr(), to_str(document.text).ptr(), str_or_none(document.title).ptr(),
+                              metadata().ptr()));
+}
+
+struct Found {
+  const documents::DocumentFile* file = nullptr;
+  std::size_t place = 0;
+  std::string buffer;
+  DocumentView document;
+};
+
+// Finds and reads rows. A row that no file has stays without one.
+std::vector<Found> read_rows(const DocumentFiles& self, const std::vector<DocId>& rows) {
+  std::vector<Found> found(rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    for (const File& file : self.files) {
+      const std::optional<std::size_t> place = file->find(rows[i]);
+      if (!place) continue;
+      found[i].file = file.get();
+      found[i].document = file->read(*place, found[i].buffer);
+      break;
+    }
+  }
+  return found;
+}
+
+// What hits show of the documents of rows, in their order: tuples of id, text, title, metadata, None for a row that no file has;
+// and how many have none.
+py::tuple contents_of(const DocumentFiles& self, const std::vector<DocId>& rows, const py::object& decode) {
+  std::vector<Found> found;
+  {
+    const py::gil_scoped_release release;  // the disk may be asked
+    found = read_rows(self, rows);
+  }
+  JsonObjects objects;
+  py::list contents(rows.size());
+  std::size_t missing = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (found[i].file == nullptr) {
+      contents[i] = py::none();
+      ++missing;
+      continue;
+    }
+    try {
+      contents[i] = content_of(found[i].document, objects, decode);
+    } catch (py::error_already_set& error) {
+      if (!error.matches(PyExc_ValueError)) throw;
+      found[i].file->fail_corrupt("the document of row " + std::to_string(rows[i]) + " is no text or its metadata no JSON");
+    }
+  }
+  return py::make_tuple(contents, missing);
+}
+
+}  // namespace
+
+void register_document_file(py::module_& m) {
+  py::class_<DocumentFile>(m, "DocumentFile")
+      .def(py::init([](const std::filesystem::path& path, bool mmap) {
+             const py::gil_scoped_release release;
+             return DocumentFile{documents::DocumentFile::open(path, mmap)};
+           }),
+           py::arg("path"), py::arg("mmap"))
+      .def_property_readonly("path", [](const DocumentFile& self) { return self.file->path(); })
+      .def_property_readonly("ids",
+                             [](const DocumentFile& self) {
+                               const std::span<const DocId> rows = self.file->rows();
+                               return py::array_t<DocId>(static_cast<py::ssize_t>(rows.size()), rows.data());
+                             })
+      .def("documents", &stored_documents, py::arg("first"), py::arg("most"));
+  py::class_<DocumentFiles>(m, "DocumentFiles")
+      .def(py::init([](const std::vector<const DocumentFile*>& files) {
+             DocumentFiles made;
+             for (const DocumentFile* each : files) made.files.push_back(each->file);
+             return made;
+           }),
+           py::arg("files"))
+      .def("contents", &contents_of, py::arg("rows"), py::arg("decode"));
+  py::class_<DocumentFileWriter>(m, "DocumentFileWriter")
+      .def(py::init<std::filesystem::path>(), py::arg("path"))
+      .def("add", &add_documents, py::arg("rows"), py::arg("names"), py::arg("flags"), py::arg("metadata"), py::arg("titles"),
+           py::arg("texts"))
+      .def("copy", &copy_documents, py::arg("source"), py::arg("rows"))
+      .def("commit", &DocumentFileWriter::commit, py::call_guard<py::gil_scoped_release>());
+}
+
+}  // namespace sightline::bindings
