@@ -232,5 +232,7 @@ def measure_upserts(
         for i in range(options.upserts):
             upsert(i)
         last = p50(upsert_and_find, 300)
+        if index.stats()["maintenance_error"] is not None:
+            raise SystemExit(f"sealing failed: {index.stats()['maintenance_error']}")
         rows.append((f"  after {options.upserts} single upserts", last, "ms", f"<= {first:.2f}, as before"))
     return rows

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import sightline.document_file
 from crash_writer import document
 from older_index import make_older
 from sightline import CorruptIndexError, Hit, HybridIndex
@@ -185,6 +186,28 @@ def test_a_damaged_document_is_said_to_be_one_by_whoever_reads_it(tmp_path: Path
     with HybridIndex.open(folder) as index:
         index.compact()
         index.verify()
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_many_documents_are_sealed_and_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: bool) -> None:
+    """More than are taken from the database at a time."""
+    monkeypatch.setattr(sightline.document_file, "_AT_ONCE", 7)
+    folder = tmp_path / "kb"
+    with HybridIndex(folder, dim=8) as index:
+        index.upsert(document(f"d{i}", 1) for i in range(100))
+        index.flush()
+    if old:
+        make_older(folder, 3)
+    with HybridIndex(folder, dim=8) as index:
+        index.upsert(document(f"d{i}", 2) for i in range(90, 150))
+        index.flush()
+        assert index.stats()["segments"] == 2
+        index.verify()
+        index.compact()
+        assert index.stats()["segments"] == 1
+        index.verify()
+        (path,) = (folder / "segments").glob("*.documents")
+        assert len(DocumentFile(bytes(path), mmap=True).ids) == 150
 
 
 def test_a_search_that_was_overtaken_by_merging_moves_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

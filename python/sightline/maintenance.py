@@ -25,7 +25,7 @@ from sightline.following import FollowingKeeper, Tail
 from sightline.segments import Engines, merge_group, remove_files, segment_files, write_segment
 from sightline.settings import Settings
 from sightline.store import Store
-from sightline.store_format import Head, Segment
+from sightline.store_format import Head, Segment, entries_of
 from sightline.stored_columns import stored_columns
 from sightline.table import Ids
 
@@ -146,8 +146,9 @@ class MaintainedKeeper(FollowingKeeper):
         if last == head.sealed:
             return
         engines = tail.onto(Engines(None, self.settings.lexical()))
-        documents = pieces_of(rows, (), lambda _: tail.records)
-        self._swap((), self._written(head.sealed + 1, last, engines, rows, columns, documents), dead, last)
+        documents = entries_of([each.document for each in tail.records], [each.flags for each in tail.records])
+        written = self._written(head.sealed + 1, last, engines, rows, columns, [(rows, documents)])
+        self._swap((), written, dead, last)
 
     def _merge(self, group: Sequence[Segment], dead: Ids | None = None) -> None:
         """Make one segment of neighbours, without their dead rows. The caller holds ``_maintaining``.
