@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
+import re
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from sightline.documents import Document, Hit, read_documents
+from sightline.documents import Document, Hit, _parse, parsed_documents, read_documents
 from sightline.errors import InvalidInputError
 
 
@@ -137,3 +141,137 @@ def _list_cycle():
 def test_bad_documents(documents, message):
     with pytest.raises(InvalidInputError, match=message):
         read(documents)
+
+
+# What the native core reads, or leaves to Python: both must say the same.
+
+
+class _Dict(dict):
+    pass
+
+
+class _Str(str):
+    pass
+
+
+_TEXT = st.sampled_from(["", "a", "é", "日本", "\U0001f600", "\x00", "\ud800", _Str("s"), np.str_("n"), b"x", None, 5])
+_VECTOR = st.sampled_from(
+    [
+        None,
+        np.ones(3, dtype=np.float32),
+        np.arange(37, dtype=np.float32),
+        np.ones(6, dtype=np.float32)[::2],
+        np.ones(3, dtype=">f4"),
+        np.ones(3),
+        np.ones((1, 3), dtype=np.float32),
+        np.zeros(3, dtype=np.float32),
+        np.empty(0, dtype=np.float32),
+        np.array([1, np.nan, 1], dtype=np.float32),
+        np.array([1e30, 1, 1], dtype=np.float32),  # whose square overflows
+        np.array([1e-30, 0, 0], dtype=np.float32),  # whose square vanishes
+        np.array([np.inf, 1, 1], dtype=np.float32),
+        np.ma.masked_array(np.ones(3, dtype=np.float32)),
+        np.frombuffer(b"\0" + np.ones(3, dtype="<f4").tobytes(), dtype="<f4", offset=1),  # not aligned
+        [1, 2.5, 3],
+        "abc",
+        3.0,
+    ]
+)
+_METADATA = st.sampled_from(
+    [None, {}, {"k": 1}, {"k": [1, "x"]}, {"k": {"deep": 1}}, {"$k": 1}, {"k": np.int64(3)}, {1: 2}, _Dict(k=1), ["m"]]
+)
+_FIELDS = {"id": _TEXT, "text": _TEXT, "metadata": _METADATA, "vector": _VECTOR, "title": _TEXT}
+_ITEM = (
+    st.builds(Document, **_FIELDS)
+    | st.fixed_dictionaries({}, optional=_FIELDS)
+    | st.fixed_dictionaries({}, optional=_FIELDS).map(_Dict)
+    | st.fixed_dictionaries({"id": _TEXT, "text": _TEXT}, optional={"other": _TEXT})
+    | _TEXT
+)
+
+
+def _read_one(item: object) -> tuple[object, ...]:
+    """What Python alone makes of an item, comparable."""
+    try:
+        document, vector = _parse(item, 0)
+    except InvalidInputError as error:
+        return ("error", str(error))
+    return (*_shown(document), None if vector is None else vector.tolist())
+
+
+def _shown(document: Document) -> tuple[object, ...]:
+    # repr tells 1 from True and "s" from np.str_("s"). An id that nobody gave is 32 random characters.
+    name = "given" if len(document.id) == 32 else repr(document.id)
+    return name, repr(document.text), repr(document.metadata), repr(document.title)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(_ITEM, max_size=5), st.integers(1, 6))
+def test_documents_are_read_as_python_reads_them(items: list[object], batch_size: int) -> None:
+    expected = [_read_one(item) for item in items]
+    wrong = next((i for i, each in enumerate(expected) if each[0] == "error"), None)
+    found = []
+    with contextlib.ExitStack() as stack:
+        if wrong is not None:
+            message = expected[wrong][1].replace("documents[0]", f"documents[{wrong}]")  # type: ignore[attr-defined]
+            stack.enter_context(pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$"))
+            expected = expected[: wrong - wrong % batch_size]
+        for documents, vectors, matrix in parsed_documents(iter(items), batch_size):
+            given_vectors = [vector for vector in vectors if vector is not None]
+            if matrix is not None:
+                assert matrix.dtype == np.float32
+                assert matrix.tolist() == [vector.tolist() for vector in given_vectors]
+            else:
+                assert len({len(vector) for vector in given_vectors}) != 1
+            found += [
+                (*_shown(document), None if vector is None else vector.tolist())
+                for document, vector in zip(documents, vectors, strict=True)
+            ]
+            assert all(document.vector is None for document in documents)
+    assert found == expected
+
+
+def test_a_stream_may_reuse_its_memory():
+    def stream():
+        vector, metadata, item = np.ones(3, dtype=np.float32), {"n": 0, "tags": []}, {}
+        for number in range(5):
+            vector[:] = number + 1
+            metadata["n"] = number
+            metadata["tags"].append(number)
+            item.update(id=str(number), text=f"text {number}", vector=vector, metadata=metadata)
+            yield item
+
+    found = read(stream(), 3)
+    assert [document.text for document in found] == [f"text {number}" for number in range(5)]
+    assert [document.metadata["n"] for document in found] == list(range(5))
+    assert [len(document.metadata["tags"]) for document in found] == [1, 2, 3, 4, 5]
+    assert [document.vector.tolist() for document in found] == [[number + 1.0] * 3 for number in range(5)]
+
+
+@pytest.mark.parametrize("hint", [0, 1, 3, 10**6])
+def test_a_stream_may_be_wrong_about_its_length(hint):
+    class Stream:
+        def __init__(self):
+            self.left = [Document(str(i), "x", vector=np.full(2, i + 1, dtype=np.float32)) for i in range(5)]
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            if not self.left:
+                raise StopIteration
+            return self.left.pop(0)
+
+        def __length_hint__(self):
+            return hint
+
+    assert [document.vector.tolist() for document in read(Stream(), 4)] == [[i + 1.0] * 2 for i in range(5)]
+
+
+def test_what_a_stream_raises_comes_through():
+    def stream():
+        yield Document("a", "x")
+        raise KeyError("of the stream")
+
+    with pytest.raises(KeyError, match="of the stream"):
+        read(stream())

@@ -5,7 +5,6 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
-#include <array>
 #include <charconv>
 #include <cstdint>
 #include <string>
@@ -217,34 +216,24 @@ py::object score_or_none(double score) { return score == score ? py::object(py::
 // call of its __init__ for each, which for a frozen dataclass takes as long as reading the document. A score of NaN is None.
 py::list plain_hits(const py::object& hit_type, const py::list& contents, const Scores& scores, const Scores& dense,
                     const Scores& lexical, std::size_t first_rank) {
-  constexpr std::array<const char*, 11> kSlots{"id",          "text",          "title",        "metadata",    "score",   "rank",
-                                               "dense_score", "lexical_score", "rerank_score", "explanation", "degraded"};
   const auto count = static_cast<py::ssize_t>(contents.size());
   for (const Scores& each : {scores, dense, lexical}) {
     if (each.ndim() != 1 || each.shape(0) != count) throw Error(ErrorKind::kInvalidInput, "scores: expected one for each of the contents");
   }
-  if (!PyType_Check(hit_type.ptr())) throw py::type_error("hit_type: expected a class");
-  auto* const type = reinterpret_cast<PyTypeObject*>(hit_type.ptr());
-  if (type->tp_new != PyBaseObject_Type.tp_new) throw py::type_error("hit_type: expected a class that only has the slots of Hit");
-  std::array<py::object, kSlots.size()> slots;
-  for (std::size_t i = 0; i < kSlots.size(); ++i) {
-    slots[i] = hit_type.attr(kSlots[i]);
-    if (Py_TYPE(slots[i].ptr()) != &PyMemberDescr_Type) throw py::type_error("hit_type: expected a class with the slots of Hit");
-  }
-  const py::tuple nothing;
+  const SlottedClass<11> hit(hit_type, {"id", "text", "title", "metadata", "score", "rank", "dense_score", "lexical_score",
+                                        "rerank_score", "explanation", "degraded"});
   const py::object none = py::none();
   py::list hits(contents.size());
   for (py::ssize_t i = 0; i < count; ++i) {
     PyObject* const content = PyList_GET_ITEM(contents.ptr(), i);
     if (!PyTuple_CheckExact(content) || PyTuple_GET_SIZE(content) != 4) throw py::type_error("contents: expected tuples of four values");
-    const py::object hit = checked(PyBaseObject_Type.tp_new(type, nothing.ptr(), nullptr));
-    const std::array<py::object, 4> numbers{py::float_(scores.at(i)), py::int_(first_rank + static_cast<std::size_t>(i)),
-                                            score_or_none(dense.at(i)), score_or_none(lexical.at(i))};
-    for (std::size_t s = 0; s < kSlots.size(); ++s) {
-      PyObject* const value = s < 4 ? PyTuple_GET_ITEM(content, static_cast<Py_ssize_t>(s)) : s < 8 ? numbers[s - 4].ptr() : none.ptr();
-      if (PyMemberDescr_Type.tp_descr_set(slots[s].ptr(), hit.ptr(), value) != 0) throw py::error_already_set();
-    }
-    hits[static_cast<std::size_t>(i)] = hit;
+    const py::object score = py::float_(scores.at(i));
+    const py::object rank = py::int_(first_rank + static_cast<std::size_t>(i));
+    const py::object cosine = score_or_none(dense.at(i));
+    const py::object words = score_or_none(lexical.at(i));
+    const auto shown = [content](Py_ssize_t part) { return PyTuple_GET_ITEM(content, part); };
+    hits[static_cast<std::size_t>(i)] = hit.make({shown(0), shown(1), shown(2), shown(3), score.ptr(), rank.ptr(), cosine.ptr(),
+                                                  words.ptr(), none.ptr(), none.ptr(), none.ptr()});
   }
   return hits;
 }

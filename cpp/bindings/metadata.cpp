@@ -1,5 +1,7 @@
 // What the database of an index keeps, on its way there: metadata objects are checked, copied and written as JSON without a Python
 // call for each value. python/sightline/documents.py says what metadata may be, and decides wherever it is not of the usual kinds.
+#include "bindings/metadata.h"
+
 #include <pybind11/pybind11.h>
 
 #include <algorithm>
@@ -23,17 +25,6 @@ namespace py = pybind11;
 
 constexpr int kMaxDepth = 64;
 
-// Whether a str has a UTF-8 form: no lone surrogate.
-bool is_encodable(PyObject* text) {
-  const Py_ssize_t length = PyUnicode_GET_LENGTH(text);
-  const auto is_surrogate = [](Py_UCS4 c) { return c >= 0xD800 && c <= 0xDFFF; };
-  switch (PyUnicode_KIND(text)) {
-    case PyUnicode_1BYTE_KIND: return true;
-    case PyUnicode_2BYTE_KIND: return std::none_of(PyUnicode_2BYTE_DATA(text), PyUnicode_2BYTE_DATA(text) + length, is_surrogate);
-    default: return std::none_of(PyUnicode_4BYTE_DATA(text), PyUnicode_4BYTE_DATA(text) + length, is_surrogate);
-  }
-}
-
 bool is_usual_scalar(PyObject* value) {
   if (value == Py_None || PyBool_Check(value)) return true;
   if (PyUnicode_CheckExact(value)) return is_encodable(value);
@@ -55,28 +46,6 @@ bool is_usual_list(PyObject* value) {
 bool is_usual_key(PyObject* key) {
   if (!PyUnicode_CheckExact(key) || PyUnicode_GET_LENGTH(key) == 0 || !PyUnicode_IS_ASCII(key)) return false;
   return PyUnicode_1BYTE_DATA(key)[0] != '$';
-}
-
-// A copy of an object of the usual scalars and lists of them, which shares nothing that can change; None of any other.
-py::object flat_copy(const py::handle& metadata) {
-  if (!PyDict_CheckExact(metadata.ptr())) return py::none();
-  bool has_lists = false;
-  PyObject* key = nullptr;
-  PyObject* value = nullptr;
-  for (Py_ssize_t at = 0; PyDict_Next(metadata.ptr(), &at, &key, &value) != 0;) {
-    if (!is_usual_key(key)) return py::none();
-    if (is_usual_scalar(value)) continue;
-    if (!is_usual_list(value)) return py::none();
-    has_lists = true;
-  }
-  py::object copy = checked(PyDict_Copy(metadata.ptr()));
-  if (!has_lists) return copy;
-  for (Py_ssize_t at = 0; PyDict_Next(metadata.ptr(), &at, &key, &value) != 0;) {
-    if (!PyList_CheckExact(value)) continue;
-    const py::object list = checked(PyList_GetSlice(value, 0, PyList_GET_SIZE(value)));
-    if (PyDict_SetItem(copy.ptr(), key, list.ptr()) != 0) throw py::error_already_set();
-  }
-  return copy;
 }
 
 // Whether each key is a path of its own: no dots in keys, no objects within.
@@ -198,6 +167,37 @@ py::list encode_metadata(const py::list& metadatas) {
 }
 
 }  // namespace
+
+bool is_encodable(PyObject* text) {
+  const Py_ssize_t length = PyUnicode_GET_LENGTH(text);
+  const auto is_surrogate = [](Py_UCS4 c) { return c >= 0xD800 && c <= 0xDFFF; };
+  switch (PyUnicode_KIND(text)) {
+    case PyUnicode_1BYTE_KIND: return true;
+    case PyUnicode_2BYTE_KIND: return std::none_of(PyUnicode_2BYTE_DATA(text), PyUnicode_2BYTE_DATA(text) + length, is_surrogate);
+    default: return std::none_of(PyUnicode_4BYTE_DATA(text), PyUnicode_4BYTE_DATA(text) + length, is_surrogate);
+  }
+}
+
+py::object flat_copy(const py::handle& metadata) {
+  if (!PyDict_CheckExact(metadata.ptr())) return py::none();
+  bool has_lists = false;
+  PyObject* key = nullptr;
+  PyObject* value = nullptr;
+  for (Py_ssize_t at = 0; PyDict_Next(metadata.ptr(), &at, &key, &value) != 0;) {
+    if (!is_usual_key(key)) return py::none();
+    if (is_usual_scalar(value)) continue;
+    if (!is_usual_list(value)) return py::none();
+    has_lists = true;
+  }
+  py::object copy = checked(PyDict_Copy(metadata.ptr()));
+  if (!has_lists) return copy;
+  for (Py_ssize_t at = 0; PyDict_Next(metadata.ptr(), &at, &key, &value) != 0;) {
+    if (!PyList_CheckExact(value)) continue;
+    const py::object list = checked(PyList_GetSlice(value, 0, PyList_GET_SIZE(value)));
+    if (PyDict_SetItem(copy.ptr(), key, list.ptr()) != 0) throw py::error_already_set();
+  }
+  return copy;
+}
 
 void register_metadata(py::module_& m) {
   m.def("flat_copy", &flat_copy, py::arg("metadata"));

@@ -17,6 +17,7 @@ PYBIND11_MODULE(_core, m) {
   sightline::bindings::register_hybrid(m);
   sightline::bindings::register_columns(m);
   sightline::bindings::register_metadata(m);
+  sightline::bindings::register_documents(m);
   sightline::bindings::register_contents(m);
   sightline::bindings::register_document_file(m);
 }

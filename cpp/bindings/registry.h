@@ -16,6 +16,7 @@ void register_field_index(pybind11::module_& m);
 void register_hybrid(pybind11::module_& m);  // fused search of VectorIndex and BM25Index
 void register_columns(pybind11::module_& m);  // metadata columns: of JSON, and in files
 void register_metadata(pybind11::module_& m);  // metadata objects on their way in
+void register_documents(pybind11::module_& m);  // documents on their way in
 void register_contents(pybind11::module_& m);  // documents between database and hits
 void register_document_file(pybind11::module_& m);  // documents of segments, in files
 void register_sparse_index(pybind11::module_& m);

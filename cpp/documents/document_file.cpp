@@ -68,6 +68,8 @@ std::shared_ptr<const DocumentFile> DocumentFile::open(const std::filesystem::pa
   if (begins.front() != 0 || begins.back() != total || rises_less(begins, sizeof(RecordHeader))) {
     made->fail_corrupt("its records do not lie where they should");
   }
+  // Reading what lies beside them has mapped texts as well, up to a megabyte at a time, which are never read through the mapping.
+  for (std::uint32_t i = 0; i < made->sections_.size(); ++i) file.release_pages(kTexts, i);
   return made;
 }
 

@@ -1,6 +1,6 @@
 """Types of the native core (cpp/bindings). Private: arguments must be the exact arrays that the wrappers prepare."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, type_check_only
 
@@ -15,6 +15,7 @@ _Ids: TypeAlias = NDArray[np.int64]
 _Bools: TypeAlias = NDArray[np.bool_]
 _Tokens: TypeAlias = list[str] | list[list[str]]
 _Hit = TypeVar("_Hit")
+_Document = TypeVar("_Document")
 _Clause: TypeAlias = tuple[list[str], bool, bool]  # terms, phrase, excluded
 _Clauses: TypeAlias = list[list[_Clause]]  # of each query, or none at all
 
@@ -175,6 +176,13 @@ def content_rows(
 def checked_contents(
     fetched: list[tuple[Any, ...]], rows: list[int], decode: Callable[[str], Any]
 ) -> list[tuple[str, str, str | None, dict[str, Any]]] | int | None: ...
+def next_documents(
+    items: Iterator[object],
+    most: int,
+    first: int,
+    document_type: type[_Document],
+    otherwise: Callable[[object, int], tuple[_Document, _Floats | None]],
+) -> tuple[list[_Document], list[_Floats | None], _Floats | None]: ...
 def plain_hits(
     hit_type: type[_Hit],
     contents: list[tuple[str, str, str | None, dict[str, Any]]],

@@ -139,19 +139,22 @@ def joined_text(title: str | None, text: str) -> str:
 
 def read_documents(documents: object, batch_size: int) -> Iterator[list[Document]]:
     """Check a stream of documents and yield it in batches: as ``parsed_documents``, the vectors in the documents."""
-    for batch, vectors in parsed_documents(documents, batch_size):
+    for batch, vectors, _ in parsed_documents(documents, batch_size):
         yield [
             each if vector is None else replace(each, vector=vector)
             for each, vector in zip(batch, vectors, strict=True)
         ]
 
 
-def parsed_documents(documents: object, batch_size: int) -> Iterator[tuple[list[Document], list[Vector | None]]]:
-    """Check a stream of documents and yield it in batches, and their vectors beside them.
+def parsed_documents(
+    documents: object, batch_size: int
+) -> Iterator[tuple[list[Document], list[Vector | None], Vector | None]]:
+    """Check a stream of documents and yield it in batches, their vectors beside them, and these as one matrix.
 
     Each yielded document has a str id (32 random hexadecimal digits, a UUID, where the caller gave none, so that it
     cannot collide), plain JSON metadata that shares nothing with the caller's, and no vector: that stands beside it,
-    finite float32 (dim,), or None.
+    finite float32 (dim,), or None. The matrix (m, dim) holds all vectors of the batch in their order, and shares their
+    memory; it is None if there is no vector, or not all have one dimension.
 
     Parameters: documents : iterable of Document, dict of the same keys (``text`` or ``vector`` required), or str
     Raises:     InvalidInputError naming the position and, where it has one, the id of the offending document
@@ -161,20 +164,19 @@ def parsed_documents(documents: object, batch_size: int) -> Iterator[tuple[list[
             "documents: expected an iterable of Document, dict or str, got one "
             f"{type(documents).__name__}; wrap a single document in a list"
         )
-    batch: list[Document] = []
-    vectors: list[Vector | None] = []
-    for position, item in enumerate(documents):
-        document, vector = _parse(item, f"documents[{position}]")
-        batch.append(document)
-        vectors.append(vector)
-        if len(batch) == batch_size:
-            yield batch, vectors
-            batch, vectors = [], []
-    if batch:
-        yield batch, vectors
+    items, position = iter(documents), 0
+    while True:
+        batch, vectors, matrix = _core.next_documents(items, batch_size, position, Document, _parse)
+        if batch:
+            yield batch, vectors, matrix
+        if len(batch) < batch_size:
+            return
+        position += len(batch)
 
 
-def _parse(item: object, where: str) -> tuple[Document, Vector | None]:
+def _parse(item: object, position: int) -> tuple[Document, Vector | None]:
+    """Read one document that is not of the usual kind, which the native core reads, or is wrong."""
+    where = f"documents[{position}]"
     if isinstance(item, str):
         return Document(id=uuid.uuid4().hex, text=encodable(exact_text(item), f"{where}: text")), None
     given: tuple[Any, ...]
@@ -256,15 +258,9 @@ def float_array(value: object, argument: str, expected: str, dtype: type[_Float]
 
 
 def _plain_vector(vector: object, where: str) -> NDArray[np.float32]:
-    if type(vector) is np.ndarray and vector.dtype == np.float32:
-        array: NDArray[np.float32] = vector.copy()
-    else:
-        array = float_array(vector, f"{where}: vector", "1-D numbers", np.float32)
+    array = float_array(vector, f"{where}: vector", "1-D numbers", np.float32)
     if array.ndim != 1 or array.size == 0:
         raise InvalidInputError(f"{where}: vector: expected shape (dim,), got {array.shape}")
-    # One dot product clears nearly every vector; only where it overflows, vanishes or is NaN do the slow checks decide.
-    if 0.0 < array.dot(array) < math.inf:
-        return array
     if not np.isfinite(array).all():
         raise InvalidInputError(f"{where}: vector: holds NaN or infinity")
     if not array.any():

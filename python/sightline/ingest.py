@@ -46,7 +46,7 @@ def prepare(
     count = 0
     seen: set[str] = set()
     report(stage, 0, total)
-    for batch, given in parsed_documents(documents, batch_size):
+    for batch, given, matrix in parsed_documents(documents, batch_size):
         names = _Names(count, batch)
         _check_ids(batch, names, seen, known)
         searched = [searched_text(document) for document in batch]
@@ -55,17 +55,19 @@ def prepare(
         vectors = [row for row in rows if row is not None]
         if vectors and dim is None:
             dim = len(vectors[0])
-        for i, row in enumerate(rows):
-            if row is not None and len(row) != dim:
-                raise InvalidInputError(
-                    f"{names[i]}: vector: expected {dim} dimensions as in the {dim_of}, got {len(row)}"
-                )
+        if matrix is None or len(matrix) != len(vectors) or matrix.shape[1] != dim:
+            for i, row in enumerate(rows):
+                if row is not None and len(row) != dim:
+                    raise InvalidInputError(
+                        f"{names[i]}: vector: expected {dim} dimensions as in the {dim_of}, got {len(row)}"
+                    )
+            matrix = np.stack(vectors) if vectors else None
         for i, document in enumerate(batch):
             if document.metadata:
                 check_paths(document.metadata, f"{names[i]}: metadata")
         yield Batch(
             batch,
-            np.stack(vectors) if vectors else None,
+            matrix,
             np.array(has_vector, dtype=np.bool_),
             np.array([has_words(each.title, each.text, fields) for each in batch], dtype=np.bool_),
             np.array([here and vector is None for here, vector in zip(has_vector, given, strict=True)], dtype=np.bool_),
