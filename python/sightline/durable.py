@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -118,6 +118,10 @@ class DurableKeeper(MaintainedKeeper):
             self._discard()
             if self._has_work():
                 self._start_maintenance()
+
+    def rows_to_replace(self, names: Sequence[str]) -> dict[str, int]:
+        """Return the internal ids of those documents that are present, to whoever holds ``writing``."""
+        return self._store.rows_in_writing(names) if self._head.count else {}
 
     def replace(self, rows: Rows, pending: Pending | None) -> None:
         """Publish the state in which some live rows are gone and new documents are there."""

@@ -70,6 +70,10 @@ class Keeper:
         """Return the internal ids of those documents that are present; under ``publishing`` those of the state."""
         return {name: row for name in names if (row := self._row_of.get(name)) is not None}
 
+    def rows_to_replace(self, names: Sequence[str]) -> dict[str, int]:
+        """Return what ``rows_of`` does, to whoever holds ``writing``."""
+        return self.rows_of(names)
+
     def lookup(self, names: Sequence[str]) -> tuple[State, dict[str, int]]:
         """Return the newest state, and the internal ids of those documents that it has."""
         with self.publishing:

@@ -299,6 +299,14 @@ class Store:
         with self._any_connection() as connection:  # a lone statement sees one commit anyway
             return Reader(connection, self.damaged).rows_of(names)
 
+    def rows_in_writing(self, names: Sequence[str]) -> dict[str, int]:
+        """Return what ``rows_of`` does, to whoever may write: that connection knows what it wrote last, others read it.
+
+        Raises:     as ``writer``
+        """
+        with self._translated():
+            return Reader(self.writer(), self.damaged).rows_of(names)
+
     def contents(self, rows: Sequence[int]) -> list[Content]:
         """Return what hits show of the documents written under rows, in their order.
 

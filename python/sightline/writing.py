@@ -84,7 +84,7 @@ class Write:
             raise InvalidInputError(
                 f"documents: vectors have {pending.dim} dimensions, the adapter of the index has {state.adapter.dim}"
             )
-        present = keeper.rows_of(pending.names)
+        present = keeper.rows_to_replace(pending.names)
         if present and not self.replace:
             raise DuplicateIdError(
                 f"documents: id {next(iter(present))!r} is already in the index; use upsert to replace it"
