@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sightline.document_file
+import sightline.maintenance
 from crash_writer import document
 from older_index import make_older
-from sightline import CorruptIndexError, Hit, HybridIndex
-from sightline.document_file import DocumentFile, DocumentFiles, pieces_of, write_documents
+from sightline import CorruptIndexError, DuplicateIdError, Hit, HybridIndex, InvalidInputError, StorageError
+from sightline.document_file import DocumentFile, DocumentFiles, Piece, pieces_of, write_documents
 from sightline.documents import Document
 from sightline.store import Store
 from sightline.store_format import Entries, Record, entries_of
@@ -208,6 +210,66 @@ def test_many_documents_are_sealed_and_merged(tmp_path: Path, monkeypatch: pytes
         index.verify()
         (path,) = (folder / "segments").glob("*.documents")
         assert len(DocumentFile(bytes(path), mmap=True).ids) == 150
+
+
+def test_a_file_that_could_not_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while somebody keeps the error, as the index does with that of its background work."""
+    documents = [Document(f"d{row}", "text") for row in range(4)]
+
+    def pieces() -> Iterator[Piece]:
+        yield np.arange(3, dtype=np.int64), entries_of(documents[:3], [3] * 3)
+        assert len(list(tmp_path.iterdir())) == 1
+        raise StorageError("of the source")
+
+    with pytest.raises(StorageError, match="of the source") as kept:
+        write_documents(tmp_path / "1.documents", pieces())
+    assert kept.value.__traceback__ is not None
+    assert not list(tmp_path.iterdir())
+    rows = np.array([5, 5, 6, 7], dtype=np.int64)
+    with pytest.raises(InvalidInputError, match="expected ascending ones") as again:
+        write_documents(tmp_path / "1.documents", [(rows, entries_of(documents, [3] * 4))])
+    assert again.value.__traceback__ is not None
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs to see what is mapped")
+def test_files_of_a_segment_without_live_rows_are_let_go_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = []
+    discard = sightline.maintenance.MaintainedKeeper._discard
+
+    def watched(self: Any, segments: Any = ()) -> None:
+        if segments:
+            held.append(".documents" in Path("/proc/self/maps").read_text())
+        discard(self, segments)
+
+    monkeypatch.setattr(sightline.maintenance.MaintainedKeeper, "_discard", watched)
+    monkeypatch.setattr(sightline.maintenance.MaintainedKeeper, "background", False)
+    with HybridIndex(tmp_path / "kb", dim=8) as index:
+        index.upsert(document(f"d{i}", 1) for i in range(10))
+        index.flush()
+        assert ".documents" in Path("/proc/self/maps").read_text()
+        index.delete([f"d{i}" for i in range(10)])
+        index.compact()
+        assert held == [False]
+        assert not list((tmp_path / "kb" / "segments").iterdir())
+
+
+def test_an_index_that_lost_all_documents_takes_them_again(tmp_path: Path) -> None:
+    names = [f"d{i}" for i in range(20)]
+    with HybridIndex(tmp_path / "kb", dim=8) as index:
+        reader = HybridIndex.open(tmp_path / "kb", read_only=True)
+        for version in (1, 2, 3):
+            index.add(document(name, version) for name in names)
+            with pytest.raises(DuplicateIdError, match="d19"):
+                index.add([document("d19", version)])
+            index.upsert([document("d3", 9)])
+            assert reader.get(["d3"])[0].metadata["version"] == 9  # type: ignore[union-attr]
+            if version == 2:
+                index.flush()
+            assert index.delete(names) == 20
+            assert reader.get(["d3"]) == index.get(["d3"]) == [None]
+        index.verify()
+        reader.close()
 
 
 def test_a_search_that_was_overtaken_by_merging_moves_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -268,6 +268,35 @@ def test_a_stream_may_be_wrong_about_its_length(hint):
     assert [document.vector.tolist() for document in read(Stream(), 4)] == [[i + 1.0] * 2 for i in range(5)]
 
 
+@pytest.mark.parametrize("length", [-1, 2**80, NotImplementedError("no length")])
+def test_a_length_that_is_of_no_use_is_no_error(length):
+    class Stream:
+        def __init__(self):
+            self.left = iter([Document("a", "x", vector=np.ones(2, dtype=np.float32))])
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            return next(self.left)
+
+        def __length_hint__(self):
+            if isinstance(length, Exception):
+                raise length
+            return length
+
+    assert [document.id for document in read(Stream(), 4)] == ["a"]
+
+
+@pytest.mark.parametrize("batch_size", [2**62, 10**9, 1500])
+def test_a_batch_may_be_larger_than_the_stream(batch_size):
+    stream = (Document(str(i), "x", vector=np.full(3, i + 1, dtype=np.float32)) for i in range(1100))
+    ((documents, vectors, matrix),) = parsed_documents(stream, batch_size)
+    assert len(documents) == 1100
+    assert [vector.tolist() for vector in vectors] == [[i + 1.0] * 3 for i in range(1100)]
+    assert matrix is None
+
+
 def test_what_a_stream_raises_comes_through():
     def stream():
         yield Document("a", "x")

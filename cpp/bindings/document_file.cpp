@@ -7,10 +7,11 @@
 #include <pybind11/stl.h>
 #include <pybind11/stl/filesystem.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
-#include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,12 +27,21 @@
 namespace sightline::bindings {
 namespace {
 
-using documents::DocumentFileWriter;
 using documents::DocumentView;
 using File = std::shared_ptr<const documents::DocumentFile>;
 
 struct DocumentFile {
   File file;
+};
+
+// Lets go of what it wrote, and of its temporary file, when it is told to: an exception may hold the Python object for long.
+struct DocumentFileWriter {
+  std::unique_ptr<documents::DocumentFileWriter> writer;
+
+  documents::DocumentFileWriter& get() const {
+    if (!writer) throw Error(ErrorKind::kInvalidInput, "this file of documents was committed or abandoned");
+    return *writer;
+  }
 };
 
 // Several files, whose rows are not each other's.
@@ -51,11 +61,12 @@ std::string_view utf8_of(PyObject* text, py::object& kept, const char* argument)
   return {PyBytes_AS_STRING(kept.ptr()), static_cast<std::size_t>(PyBytes_GET_SIZE(kept.ptr()))};
 }
 
-void add_documents(DocumentFileWriter& writer, const std::vector<DocId>& rows, const py::list& names,
+void add_documents(const DocumentFileWriter& self, const std::vector<DocId>& rows, const py::list& names,
                    const std::vector<std::uint32_t>& flags, const py::list& metadata, const py::list& titles, const py::list& texts) {
   for (const std::size_t size : {names.size(), flags.size(), metadata.size(), titles.size(), texts.size()}) {
     if (size != rows.size()) throw Error(ErrorKind::kInvalidInput, "documents: expected as many of each as rows");
   }
+  documents::DocumentFileWriter& writer = self.get();
   GilSlices slices;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const auto item = [i](const py::list& list) { return PyList_GET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i)); };
@@ -66,31 +77,43 @@ void add_documents(DocumentFileWriter& writer, const std::vector<DocId>& rows, c
     if (item(metadata) != Py_None) document.metadata = utf8_of(item(metadata), kept[1], "metadata");
     if (item(titles) != Py_None) document.title = utf8_of(item(titles), kept[2], "titles");
     document.text = utf8_of(item(texts), kept[3], "texts");
-    writer.add(rows[i], document);
+    if (writer.add(rows[i], document)) {
+      const py::gil_scoped_release release;
+      writer.write_texts();
+    }
     slices.worked(64 + document.text.size());
   }
 }
 
 // Throws NotFound if the file does not have a row.
-void copy_documents(DocumentFileWriter& writer, const DocumentFile& from, const py::array& rows) {
+void copy_documents(const DocumentFileWriter& self, const DocumentFile& from, const py::array& rows) {
   const std::span<const DocId> wanted = id_vector(rows, "rows");
+  documents::DocumentFileWriter& writer = self.get();
   const py::gil_scoped_release release;
+  std::vector<std::size_t> places;
   for (const DocId row : wanted) {
     const std::optional<std::size_t> place = from.file->find(row);
     if (!place) throw Error(ErrorKind::kNotFound, "rows: the file does not have row " + std::to_string(row));
-    writer.copy(*from.file, *place);
+    places.push_back(*place);
   }
+  writer.copy(*from.file, places);
 }
 
 py::object str_or_none(const std::optional<std::string_view>& text) { return text ? py::object(to_str(*text)) : py::object(py::none()); }
 
 // (flags, name, metadata as JSON, title, text) of all rows from place `first` on, `most` of them at most.
 py::list stored_documents(const DocumentFile& self, std::size_t first, std::size_t most) {
-  py::list found;
-  std::string buffer;
   const std::size_t count = self.file->rows().size();
-  for (std::size_t place = first; place < count && place - first < most; ++place) {
-    const DocumentView document = self.file->read(place, buffer);
+  const std::size_t last = first >= count ? first : first + std::min(most, count - first);
+  std::vector<std::string> buffers(last - first);
+  std::vector<DocumentView> read;
+  {
+    const py::gil_scoped_release release;  // the disk may be asked
+    if (first < last) self.file->expect_reads(first, last - 1);
+    for (std::size_t place = first; place < last; ++place) read.push_back(self.file->read(place, buffers[place - first]));
+  }
+  py::list found;
+  for (const DocumentView& document : read) {
     found.append(py::make_tuple(document.flags, to_str(document.name), str_or_none(document.metadata), str_or_none(document.title),
                                 to_str(document.text)));
   }
@@ -182,11 +205,21 @@ void register_document_file(py::module_& m) {
            py::arg("files"))
       .def("contents", &contents_of, py::arg("rows"), py::arg("decode"));
   py::class_<DocumentFileWriter>(m, "DocumentFileWriter")
-      .def(py::init<std::filesystem::path>(), py::arg("path"))
+      .def(py::init([](const std::filesystem::path& path) {
+             return DocumentFileWriter{std::make_unique<documents::DocumentFileWriter>(path)};
+           }),
+           py::arg("path"))
       .def("add", &add_documents, py::arg("rows"), py::arg("names"), py::arg("flags"), py::arg("metadata"), py::arg("titles"),
            py::arg("texts"))
       .def("copy", &copy_documents, py::arg("source"), py::arg("rows"))
-      .def("commit", &DocumentFileWriter::commit, py::call_guard<py::gil_scoped_release>());
+      .def("commit",
+           [](DocumentFileWriter& self) {
+             documents::DocumentFileWriter& writer = self.get();
+             const py::gil_scoped_release release;
+             writer.commit();
+             self.writer.reset();
+           })
+      .def("abandon", [](DocumentFileWriter& self) { self.writer.reset(); });
 }
 
 }  // namespace sightline::bindings

@@ -12,11 +12,17 @@
 #include "bindings/metadata.h"
 #include "bindings/objects.h"
 #include "bindings/registry.h"
+#include "bindings/texts.h"
 
 namespace sightline::bindings {
 namespace {
 
 namespace py = pybind11;
+
+// Of a batch that is larger, vectors are kept one by one: nobody has said that there are so many.
+constexpr py::ssize_t kMostVectors = 1024;
+constexpr py::ssize_t kDocumentsPerLook = 1024;  // between two looks whether the user wants to interrupt
+constexpr std::size_t kBytesOfWork = 512;        // of a document, for GilSlices
 
 using FloatArray = py::array_t<float, py::array::c_style>;
 
@@ -151,10 +157,17 @@ class DocumentReader {
 // (documents without vectors, their vectors or None, the vectors as one matrix or None). first: the position of the first.
 py::tuple next_documents(const py::iterator& items, py::ssize_t most, py::ssize_t first, const py::object& document_type,
                          const py::object& otherwise) {
-  const py::ssize_t hint = PyObject_LengthHint(items.ptr(), most);
-  if (hint < 0) throw py::error_already_set();
-  DocumentReader reader(document_type, otherwise, std::clamp<py::ssize_t>(hint, 1, std::max<py::ssize_t>(most, 1)));
+  py::ssize_t hint = PyObject_LengthHint(items.ptr(), most);
+  if (hint < 0) {  // it is of no more use than that
+    if (PyErr_ExceptionMatches(PyExc_Exception) == 0) throw py::error_already_set();
+    PyErr_Clear();
+    hint = most;
+  }
+  DocumentReader reader(document_type, otherwise, std::clamp<py::ssize_t>(std::min(hint, most), 1, kMostVectors));
+  GilSlices slices;
   for (py::ssize_t count = 0; count < most; ++count) {
+    if (count % kDocumentsPerLook == 0 && PyErr_CheckSignals() != 0) throw py::error_already_set();
+    slices.worked(kBytesOfWork);
     PyObject* const next = PyIter_Next(items.ptr());
     if (next == nullptr) {
       if (PyErr_Occurred() != nullptr) throw py::error_already_set();

@@ -16,7 +16,7 @@ namespace {
 constexpr std::uint32_t kRows = 1;
 constexpr std::uint32_t kBegins = 2;
 constexpr std::uint32_t kTexts = 3;
-// Texts are written once so many wait, which is the memory that writing takes; and a section is what one thread verifies.
+// Texts are written once so many wait, which is the memory that writing takes.
 constexpr std::size_t kSectionBytes = std::size_t{16} << 20;
 constexpr std::uint32_t kMissing = std::numeric_limits<std::uint32_t>::max();
 
@@ -83,14 +83,29 @@ std::optional<std::size_t> DocumentFile::find(DocId row) const noexcept {
   return static_cast<std::size_t>(found - rows_.begin());
 }
 
+std::size_t DocumentFile::section_of(std::uint64_t begin) const noexcept {
+  const auto after = std::upper_bound(section_begins_.begin(), section_begins_.end(), begin);
+  return static_cast<std::size_t>(after - section_begins_.begin()) - 1;
+}
+
+void DocumentFile::expect_reads(std::size_t first, std::size_t last) const noexcept {
+  const std::uint64_t begin = begins_[first];
+  const std::uint64_t end = begins_[last + 1];
+  for (std::size_t s = section_of(begin); s < sections_.size() && section_begins_[s] < end; ++s) {
+    const std::size_t size = sections_[s].size();
+    const std::size_t from = std::min<std::uint64_t>(size, std::max(begin, section_begins_[s]) - section_begins_[s]);
+    const std::size_t to = std::min<std::uint64_t>(size, end - section_begins_[s]);
+    if (from < to) file_->expect_copies(sections_[s].subspan(from, to - from));
+  }
+}
+
 void DocumentFile::read_record(std::size_t place, std::string& buffer) const {
   const std::uint64_t begin = begins_[place];
   const std::uint64_t size = begins_[place + 1] - begin;
-  const auto after = std::upper_bound(section_begins_.begin(), section_begins_.end(), begin);
-  const auto section = static_cast<std::size_t>(after - section_begins_.begin()) - 1;
+  const std::size_t section = section_of(begin);
   const std::uint64_t within = begin - section_begins_[section];
   const std::span<const std::byte> texts = sections_[section];
-  // Looked at whenever it is read: another program may have written to the file, or cut it, since it was opened.
+  // Looked at whenever it is read: another program may have written to the file since it was opened.
   if (size < sizeof(RecordHeader) || within > texts.size() || size > texts.size() - within) {
     fail_corrupt("the document of row " + std::to_string(rows_[place]) + " does not lie in one section");
   }
@@ -149,12 +164,12 @@ void DocumentFileWriter::begin_record(DocId row, std::size_t size_bytes) {
     throw Error(ErrorKind::kInvalidInput, "rows: expected ascending ones from 0 on, got " + std::to_string(row) +
                                               (rows_.empty() ? "" : " after " + std::to_string(rows_.back())));
   }
-  if (!texts_.empty() && texts_.size() + size_bytes > kSectionBytes) write_texts();
+  if (texts_.size() >= kSectionBytes) write_texts();
   rows_.push_back(row);
   begins_.push_back(begins_.back() + size_bytes);
 }
 
-void DocumentFileWriter::add(DocId row, const DocumentView& document) {
+bool DocumentFileWriter::add(DocId row, const DocumentView& document) {
   RecordHeader header{};
   header.flags = document.flags;
   const std::array<std::optional<std::string_view>, 4> parts{document.name, document.metadata, document.title, document.text};
@@ -175,23 +190,34 @@ void DocumentFileWriter::add(DocId row, const DocumentView& document) {
   std::memcpy(texts_.data() + begin, &header, sizeof header);
   header.checksum = checksum_of(row, texts_.data() + begin, size);
   std::memcpy(texts_.data() + begin, &header.checksum, sizeof header.checksum);
+  return texts_.size() >= kSectionBytes;
 }
 
-void DocumentFileWriter::copy(const DocumentFile& from, std::size_t place) {
-  from.read_record(place, copied_);
-  begin_record(from.rows()[place], copied_.size());
-  const auto* bytes = reinterpret_cast<const std::byte*>(copied_.data());
-  texts_.insert(texts_.end(), bytes, bytes + copied_.size());
+void DocumentFileWriter::copy(const DocumentFile& from, std::span<const std::size_t> places) {
+  // While some are copied the disk reads the next.
+  constexpr std::size_t kAtOnce = 1024;
+  const auto expect_from = [&](std::size_t first) {
+    if (first < places.size()) from.expect_reads(places[first], places[std::min(first + kAtOnce, places.size()) - 1]);
+  };
+  expect_from(0);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    if (i % kAtOnce == 0) expect_from(i + kAtOnce);
+    from.read_record(places[i], copied_);
+    begin_record(from.rows()[places[i]], copied_.size());
+    const auto* bytes = reinterpret_cast<const std::byte*>(copied_.data());
+    texts_.insert(texts_.end(), bytes, bytes + copied_.size());
+  }
 }
 
 void DocumentFileWriter::write_texts() {
+  if (texts_.empty()) return;
   writer_.add(kTexts, section_count_, texts_);
   ++section_count_;
   texts_.clear();
 }
 
 void DocumentFileWriter::commit() {
-  if (!texts_.empty()) write_texts();
+  write_texts();
   writer_.add_array<DocId>(kRows, 0, rows_);
   writer_.add_array<std::uint64_t>(kBegins, 0, begins_);
   writer_.commit();

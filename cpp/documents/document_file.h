@@ -48,6 +48,9 @@ class DocumentFile {
   // The document at a place, copied into `buffer`, which then ends in a zero.
   // Throws CorruptIndexError if it does not have its checksum, StorageError if the file cannot be read.
   DocumentView read(std::size_t place, std::string& buffer) const;
+  // Advice that most documents from one place to another, both included, are about to be read: the disk then gives them at once
+  // and not page by page.
+  void expect_reads(std::size_t first, std::size_t last) const noexcept;
   [[noreturn]] void fail_corrupt(const std::string& what) const;
 
  private:
@@ -55,6 +58,7 @@ class DocumentFile {
 
   DocumentFile() = default;
   void read_record(std::size_t place, std::string& buffer) const;
+  std::size_t section_of(std::uint64_t begin) const noexcept;
 
   std::shared_ptr<const storage::SectionFile> file_;
   std::span<const DocId> rows_;
@@ -69,17 +73,18 @@ class DocumentFileWriter {
   // As SectionFileWriter.
   explicit DocumentFileWriter(std::filesystem::path path) : writer_(std::move(path), storage::ContentKind::kDocuments) {}
 
-  // Appends a document; rows ascend. Throws InvalidInputError for a row that does not, or 4 GiB or more of anything;
-  // StorageError.
-  void add(DocId row, const DocumentView& document);
-  // Appends what another file has at a place, verified. Throws as add and DocumentFile::read.
-  void copy(const DocumentFile& from, std::size_t place);
+  // Appends a document; rows ascend. Texts are written a section at a time: by write_texts(), which may be called once add has
+  // returned true, or else by the next add. Throws InvalidInputError for a row that does not ascend, or 4 GiB or more of
+  // anything; StorageError.
+  bool add(DocId row, const DocumentView& document);
+  void write_texts();
+  // Appends what another file has at ascending places, verified. Throws as add and DocumentFile::read.
+  void copy(const DocumentFile& from, std::span<const std::size_t> places);
   // As SectionFileWriter::commit.
   void commit();
 
  private:
   void begin_record(DocId row, std::size_t size_bytes);
-  void write_texts();
 
   storage::SectionFileWriter writer_;
   std::vector<DocId> rows_;

@@ -29,8 +29,9 @@ class InputFile {
   std::size_t read(std::byte* buffer, std::size_t size_bytes) const;
   // Reads at a position, from any thread. False, and nothing is promised of `buffer`, if not all could be read.
   bool read_at(std::uint64_t position, std::byte* buffer, std::size_t size_bytes) const noexcept;
-  // Advice that reads will be here and there.
+  // Advice that reads will be here and there; and that these bytes will all be read soon.
   void expect_random_reads() const noexcept;
+  void expect_reads(std::uint64_t position, std::size_t size_bytes) const noexcept;
 
  private:
   const std::filesystem::path& path_;  // must outlive this object

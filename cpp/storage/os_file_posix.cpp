@@ -89,6 +89,12 @@ void InputFile::expect_random_reads() const noexcept {
 #endif
 }
 
+void InputFile::expect_reads(std::uint64_t position, std::size_t size_bytes) const noexcept {
+#if defined(POSIX_FADV_WILLNEED)
+  (void)::posix_fadvise(descriptor(handle_), static_cast<off_t>(position), static_cast<off_t>(size_bytes), POSIX_FADV_WILLNEED);
+#endif
+}
+
 void unmap(const std::byte* data, std::size_t size_bytes) noexcept {
   ::munmap(const_cast<std::byte*>(data), size_bytes);
 }

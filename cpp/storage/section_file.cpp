@@ -157,6 +157,10 @@ void SectionFile::advise_about(std::uint32_t kind, std::uint32_t index, Advice a
   if (entry != nullptr) advise(data_, entry->offset, entry->offset + entry->size_bytes, advice);
 }
 
+void SectionFile::expect_copies(std::span<const std::byte> part) const noexcept {
+  if (file_ != nullptr) file_->expect_reads(static_cast<std::uint64_t>(part.data() - data_), part.size());
+}
+
 bool SectionFile::copy(std::span<const std::byte> part, std::byte* out) const noexcept {
   return file_ != nullptr && file_->read_at(static_cast<std::uint64_t>(part.data() - data_), out, part.size());
 }

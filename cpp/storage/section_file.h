@@ -48,8 +48,8 @@ class SectionFile {
   // (another format version or kind).
   static std::shared_ptr<const SectionFile> open(const std::filesystem::path& path, ContentKind kind, bool use_mmap,
                                                  bool verify_sections = true);
-  // The same with every checksum verified, and a mapped file is kept open for copy(). Of a mapped file, sections of kind
-  // `unverified` are left alone: their owner has a checksum of each part, and opening need not read them.
+  // The same, and a mapped file is kept open for copy(). Every checksum is verified, but for sections of kind `unverified` of a
+  // mapped file: their owner has a checksum of each part, and opening need not read them.
   static std::shared_ptr<const SectionFile> open_for_copies(const std::filesystem::path& path, ContentKind kind, bool use_mmap,
                                                             std::optional<std::uint32_t> unverified = std::nullopt);
 
@@ -79,6 +79,8 @@ class SectionFile {
   // the disk when they are read. Safe while other threads read the section. No effect if there is no such section.
   void expect_random_reads(std::uint32_t kind, std::uint32_t index) const noexcept;
   void release_pages(std::uint32_t kind, std::uint32_t index) const noexcept;
+  // That all these bytes, of one section or of several, will soon be copied, wherever else reads are expected.
+  void expect_copies(std::span<const std::byte> part) const noexcept;
   // Copies a part of a mapped section by a system call, which maps no page, so that nothing is to be given back. For a part here
   // and there that is a fifth of the time: 1.7 us for 1.5 KB, where the page fault and giving the pages back take 8 to 10.
   // False, and nothing is promised of `out`, if the file was not opened for it or cannot be read: the section itself can.

@@ -1,10 +1,12 @@
 // Files of documents: what is written comes back by row, damage is noticed when it is read if not before.
 #include "documents/document_file.h"
 
+#include <array>
 #include <cstring>
 #include <fstream>
 #include <iterator>
 #include <limits>
+#include <numeric>
 #include <random>
 
 #include "core/error.h"
@@ -124,6 +126,15 @@ TEST(document_file_of_many_sections) {
   write(directory / "file", documents);
   CHECK(storage::SectionFile::open(directory / "file", storage::ContentKind::kDocuments, true)->sections().size() > 4);
   check_holds(directory / "file", documents);
+  const auto file = DocumentFile::open(directory / "file", true);
+  file->expect_reads(0, documents.size() - 1);
+  file->expect_reads(3, 3);
+  std::vector<std::size_t> places(documents.size());
+  std::iota(places.begin(), places.end(), std::size_t{0});
+  DocumentFileWriter writer(directory / "copy");
+  writer.copy(*file, places);
+  writer.commit();
+  check_holds(directory / "copy", documents);
 }
 
 TEST(document_file_copies_of_others) {
@@ -137,10 +148,13 @@ TEST(document_file_copies_of_others) {
     const auto second = DocumentFile::open(directory / "second", use_mmap);
     DocumentFileWriter writer(directory / "both");
     kept.clear();
+    std::vector<std::size_t> places[2];
     for (std::size_t i = 0; i < documents.size(); i += 2) {
-      writer.copy(i < 100 ? *first : *second, i < 100 ? i : i - 100);
+      places[i < 100 ? 0 : 1].push_back(i < 100 ? i : i - 100);
       kept.push_back(documents[i]);
     }
+    writer.copy(*first, places[0]);
+    writer.copy(*second, places[1]);
     kept.push_back({documents.back().row + 1, 3, "new", "{}", std::nullopt, "text"});
     writer.add(kept.back().row, kept.back().view());
     writer.commit();
@@ -183,7 +197,7 @@ TEST(document_file_damaged_texts) {
       const std::size_t other = (i + 1) % documents.size();
       CHECK(file->read(other, buffer) == documents[other].view());
       DocumentFileWriter writer(directory / "copy");
-      CHECK(error_of([&] { writer.copy(*file, i); }) == ErrorKind::kCorruptIndex);
+      CHECK(error_of([&] { writer.copy(*file, std::array{i}); }) == ErrorKind::kCorruptIndex);
     }
     at += size;
   }

@@ -37,12 +37,16 @@ def write_documents(path: Path, pieces: Iterable[Piece]) -> None:
     Raises:     StorageError; CorruptIndexError if a file that they come from is damaged. The path is then as it was
     """
     writer = _core.DocumentFileWriter(os.fsencode(path))
-    for rows, source in pieces:
-        if isinstance(source, Entries):
-            writer.add(rows.tolist(), source.names, source.flags, source.metadata, source.titles, source.texts)
-        else:
-            writer.copy(source, rows)
-    writer.commit()
+    try:
+        for rows, source in pieces:
+            if isinstance(source, Entries):
+                writer.add(rows.tolist(), source.names, source.flags, source.metadata, source.titles, source.texts)
+            else:
+                writer.copy(source, rows)
+        writer.commit()
+    except BaseException:
+        writer.abandon()  # whoever keeps the error keeps the writer, and a full disk must not stay full for that
+        raise
 
 
 def pieces_of(

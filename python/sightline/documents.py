@@ -154,7 +154,7 @@ def parsed_documents(
     Each yielded document has a str id (32 random hexadecimal digits, a UUID, where the caller gave none, so that it
     cannot collide), plain JSON metadata that shares nothing with the caller's, and no vector: that stands beside it,
     finite float32 (dim,), or None. The matrix (m, dim) holds all vectors of the batch in their order, and shares their
-    memory; it is None if there is no vector, or not all have one dimension.
+    memory; it is None if there is no vector, not all have one dimension, or they are more than 1,024.
 
     Parameters: documents : iterable of Document, dict of the same keys (``text`` or ``vector`` required), or str
     Raises:     InvalidInputError naming the position and, where it has one, the id of the offending document

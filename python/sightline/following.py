@@ -330,7 +330,7 @@ class FollowingKeeper(Keeper):
             self._state = State(table, dense, engines.lexical, self.settings.tf_limit, self._adapter)
 
     def verify(self) -> dict[str, Any]:
-        """Read every byte of the last commit and compare database, dense and lexical rows.
+        """Read every byte of the last commit and compare database, dense and lexical rows, columns and documents.
 
         Raises:     CorruptIndexError, StorageError
         """

@@ -31,7 +31,7 @@ from sightline.table import Ids
 
 __all__ = ["MaintainedKeeper"]
 
-# Rows are sealed once so many are unsealed: opening replays fewer, and a segment is worth its two files.
+# Rows are sealed once so many are unsealed: opening replays fewer, and a segment is worth its files.
 _SEAL_ROWS = 8192
 _SEAL_BYTES = 64 << 20  # of vectors
 # What is merged in the background is in memory at once, so segments grow no further than that: 5 bytes a dimension, and
@@ -122,7 +122,9 @@ class MaintainedKeeper(FollowingKeeper):
                 self._serving = False
             if not isinstance(error, SightlineError):
                 raise
-            self._maintenance_error = error  # nothing is lost: the rows stay, and the next write tries again
+            self._maintenance_error = error.with_traceback(
+                None
+            )  # nothing is lost: the rows stay, and the next write tries again
 
     def _maintain_once(self) -> bool:
         if self._tail_rows() >= self._seal_rows():
@@ -173,7 +175,9 @@ class MaintainedKeeper(FollowingKeeper):
         if engines.dense is not None:
             engines.dense.compact()
         engines.lexical.compact()
-        self._swap(group, self._written(first, last, engines, rows, columns, documents), dead, None)
+        written = self._written(first, last, engines, rows, columns, documents)
+        del documents  # which holds files until it ends, and nobody asks it if all rows are dead
+        self._swap(group, written, dead, None)
 
     def _swap(self, old: Sequence[Segment], new: Segment | None, purged: Ids, sealed: int | None) -> None:
         """Name a new segment in the manifest instead of old ones or of unsealed rows, and search it from then on."""

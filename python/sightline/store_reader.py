@@ -165,7 +165,7 @@ class Reader:
     def contents(self, rows: Sequence[int]) -> list[Content]:
         """Return what hits show of the documents of rows, in their order.
 
-        Every search ends here, for each of its hits, hence no Python call for each.
+        Searches end here, for each hit that no file of documents has, hence no Python call for each.
 
         Raises:     as ``records``
         """
