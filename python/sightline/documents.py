@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import sys
 import uuid
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -164,12 +165,12 @@ def parsed_documents(
             "documents: expected an iterable of Document, dict or str, got one "
             f"{type(documents).__name__}; wrap a single document in a list"
         )
-    items, position = iter(documents), 0
+    items, position, most = iter(documents), 0, min(batch_size, sys.maxsize)
     while True:
-        batch, vectors, matrix = _core.next_documents(items, batch_size, position, Document, _parse)
+        batch, vectors, matrix = _core.next_documents(items, most, position, Document, _parse)
         if batch:
             yield batch, vectors, matrix
-        if len(batch) < batch_size:
+        if len(batch) < most:
             return
         position += len(batch)
 
