@@ -89,6 +89,27 @@ std::size_t take_at_least_u16_avx2(std::uint16_t* values, std::size_t count, std
   return found;
 }
 
+// Which bytes hold each of 8 values of a width, and how far each is to be shifted. In tables: built in memory at each call, they
+// would take longer than a block of 128 values, as wide loads wait for narrow stores.
+struct PackedPlaces {
+  struct OfWidth {
+    alignas(32) std::uint8_t bytes[32];
+    alignas(32) std::uint32_t shifts[8];
+  };
+  OfWidth of[kMaxPackedWidth + 1];
+
+  constexpr PackedPlaces() noexcept : of{} {
+    for (std::uint32_t width = 0; width <= kMaxPackedWidth; ++width) {
+      for (std::uint32_t i = 0; i < 8; ++i) {
+        of[width].shifts[i] = i * width % 8;
+        // At most 3 bytes hold a value; a fourth would be the 17th byte for the widest.
+        for (std::uint32_t j = 0; j < 4; ++j) of[width].bytes[4 * i + j] = static_cast<std::uint8_t>(j < 3 ? i * width / 8 + j : 0x80);
+      }
+    }
+  }
+};
+constexpr PackedPlaces kPackedPlaces;
+
 // Takes 8 values of one width, which fill `width` bytes, from 16 bytes: each dword gets the bytes of its value, then a shift
 // of its own and the mask.
 struct Unpacker {
@@ -96,18 +117,10 @@ struct Unpacker {
   __m256i shifts;
   __m256i mask;
 
-  explicit Unpacker(std::uint32_t width) noexcept {
-    alignas(32) std::uint8_t from[32];
-    alignas(32) std::uint32_t shift[8];
-    for (std::uint32_t i = 0; i < 8; ++i) {
-      shift[i] = i * width % 8;
-      // At most 3 bytes hold a value; a fourth would be the 17th byte for the widest.
-      for (std::uint32_t j = 0; j < 4; ++j) from[4 * i + j] = static_cast<std::uint8_t>(j < 3 ? i * width / 8 + j : 0x80);
-    }
-    bytes = _mm256_load_si256(reinterpret_cast<const __m256i*>(from));
-    shifts = _mm256_load_si256(reinterpret_cast<const __m256i*>(shift));
-    mask = _mm256_set1_epi32(static_cast<int>((1U << width) - 1));
-  }
+  explicit Unpacker(std::uint32_t width) noexcept
+      : bytes(_mm256_load_si256(reinterpret_cast<const __m256i*>(kPackedPlaces.of[width].bytes))),
+        shifts(_mm256_load_si256(reinterpret_cast<const __m256i*>(kPackedPlaces.of[width].shifts))),
+        mask(_mm256_set1_epi32(static_cast<int>((1U << width) - 1))) {}
   __m256i dwords(const std::uint8_t* at) const noexcept {
     const __m256i both = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
     return _mm256_and_si256(_mm256_srlv_epi32(_mm256_shuffle_epi8(both, bytes), shifts), mask);
