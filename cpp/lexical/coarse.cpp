@@ -50,6 +50,21 @@ struct Sums {
   void clear() noexcept { std::memset(values.data(), 0, values.size_bytes()); }
 };
 
+// Four neighbours in one load, the first in the lowest bits: the loops below are bound by how many loads and stores they make.
+template <typename Word, typename Value>
+Word load_four(const Value* values) noexcept {
+  static_assert(sizeof(Word) == 4 * sizeof(Value));
+  Word word = 0;
+  if constexpr (std::endian::native == std::endian::little) {
+    std::memcpy(&word, values, sizeof word);
+  } else {
+    for (std::size_t i = 0; i < 4; ++i) word |= static_cast<Word>(values[i]) << (8 * sizeof(Value) * i);
+  }
+  return word;
+}
+
+void add_to(std::uint16_t& sum, std::uint16_t value) noexcept { sum = static_cast<std::uint16_t>(sum + value); }
+
 void add_block(const PostingBlock& block, const Table& table, std::uint16_t* sums) noexcept {
   const std::uint16_t* offsets = block.offsets.data();
   const std::uint8_t* codes = block.codes.data();
@@ -58,19 +73,18 @@ void add_block(const PostingBlock& block, const Table& table, std::uint16_t* sum
   std::size_t i = 0;
   for (; i + 4 <= count; i += 4) {
     // All loads of the tables first: the compiler must assume that a store to the sums changes them.
-    const std::uint16_t v0 = values[codes[i]];
-    const std::uint16_t v1 = values[codes[i + 1]];
-    const std::uint16_t v2 = values[codes[i + 2]];
-    const std::uint16_t v3 = values[codes[i + 3]];
-    std::uint64_t at;
-    std::memcpy(&at, offsets + i, sizeof at);
-    if constexpr (std::endian::native == std::endian::big) at = __builtin_bswap64(at);
-    sums[at & 0xFFFF] = static_cast<std::uint16_t>(sums[at & 0xFFFF] + v0);
-    sums[at >> 16 & 0xFFFF] = static_cast<std::uint16_t>(sums[at >> 16 & 0xFFFF] + v1);
-    sums[at >> 32 & 0xFFFF] = static_cast<std::uint16_t>(sums[at >> 32 & 0xFFFF] + v2);
-    sums[at >> 48] = static_cast<std::uint16_t>(sums[at >> 48] + v3);
+    const auto code = load_four<std::uint32_t>(codes + i);
+    const auto at = load_four<std::uint64_t>(offsets + i);
+    const std::uint16_t v0 = values[code & 0xFF];
+    const std::uint16_t v1 = values[code >> 8 & 0xFF];
+    const std::uint16_t v2 = values[code >> 16 & 0xFF];
+    const std::uint16_t v3 = values[code >> 24];
+    add_to(sums[at & 0xFFFF], v0);
+    add_to(sums[at >> 16 & 0xFFFF], v1);
+    add_to(sums[at >> 32 & 0xFFFF], v2);
+    add_to(sums[at >> 48], v3);
   }
-  for (; i < count; ++i) sums[offsets[i]] = static_cast<std::uint16_t>(sums[offsets[i]] + values[codes[i]]);
+  for (; i < count; ++i) add_to(sums[offsets[i]], values[codes[i]]);
 }
 
 // The same of a packed window, whose codes are looked up as they are needed and never written.
@@ -79,23 +93,25 @@ void add_packed(const PackedWindow& window, const RowCodes& row_codes, std::size
   const std::uint8_t* classes = row_codes.classes.data() + first_row;
   const std::uint8_t* codes = row_codes.codes.data();
   const std::uint16_t* values = table.data();
-  const auto value = [=](std::uint16_t offset, std::uint16_t tf) { return values[codes[std::size_t{tf} << 8 | classes[offset]]]; };
+  const auto value = [=](std::size_t offset, std::size_t tf) { return values[codes[tf << 8 | classes[offset]]]; };
   std::array<std::uint16_t, WindowReader::kRoom> offsets;
   std::array<std::uint16_t, WindowReader::kRoom> tfs;
   WindowReader reader(window);
   while (const std::size_t count = reader.next(offsets.data(), tfs.data())) {
     std::size_t i = 0;
     for (; i + 4 <= count; i += 4) {
-      const std::uint16_t v0 = value(offsets[i], tfs[i]);
-      const std::uint16_t v1 = value(offsets[i + 1], tfs[i + 1]);
-      const std::uint16_t v2 = value(offsets[i + 2], tfs[i + 2]);
-      const std::uint16_t v3 = value(offsets[i + 3], tfs[i + 3]);
-      sums[offsets[i]] = static_cast<std::uint16_t>(sums[offsets[i]] + v0);
-      sums[offsets[i + 1]] = static_cast<std::uint16_t>(sums[offsets[i + 1]] + v1);
-      sums[offsets[i + 2]] = static_cast<std::uint16_t>(sums[offsets[i + 2]] + v2);
-      sums[offsets[i + 3]] = static_cast<std::uint16_t>(sums[offsets[i + 3]] + v3);
+      const auto at = load_four<std::uint64_t>(offsets.data() + i);
+      const auto tf = load_four<std::uint64_t>(tfs.data() + i);
+      const std::uint16_t v0 = value(at & 0xFFFF, tf & 0xFFFF);
+      const std::uint16_t v1 = value(at >> 16 & 0xFFFF, tf >> 16 & 0xFFFF);
+      const std::uint16_t v2 = value(at >> 32 & 0xFFFF, tf >> 32 & 0xFFFF);
+      const std::uint16_t v3 = value(at >> 48, tf >> 48);
+      add_to(sums[at & 0xFFFF], v0);
+      add_to(sums[at >> 16 & 0xFFFF], v1);
+      add_to(sums[at >> 32 & 0xFFFF], v2);
+      add_to(sums[at >> 48], v3);
     }
-    for (; i < count; ++i) sums[offsets[i]] = static_cast<std::uint16_t>(sums[offsets[i]] + value(offsets[i], tfs[i]));
+    for (; i < count; ++i) add_to(sums[offsets[i]], value(offsets[i], tfs[i]));
   }
 }
 
