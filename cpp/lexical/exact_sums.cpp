@@ -96,7 +96,7 @@ void ExactSums::look_up(const Postings& postings, std::uint32_t least) {
   std::size_t asked = 0;
   for (const std::uint32_t i : open_) {
     asked_[asked] = i;
-    asked += left_[i] >= least && windows_[window_of_[i]].at != kAbsent ? 1 : 0;
+    asked += static_cast<std::size_t>(left_[i] >= least) & static_cast<std::size_t>(windows_[window_of_[i]].at != kAbsent);
   }
   asked_.resize(asked);
   if (postings.packed()) {

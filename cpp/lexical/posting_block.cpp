@@ -24,9 +24,15 @@ namespace {
 // no branch is mispredicted: where documents of a kind stand together, a guess at the place would often be wrong.
 constexpr std::size_t kLanes = 4;
 
-// From low to low + half if the value there is not beyond the wanted one.
-std::uint32_t step(const std::uint16_t* offsets, std::uint32_t low, std::uint32_t half, std::uint32_t wanted) noexcept {
-  return low + (half & (0U - static_cast<std::uint32_t>(offsets[low + half] <= wanted)));
+// To at + half if the value there is not beyond the wanted one.
+const std::uint16_t* step(const std::uint16_t* at, std::uint32_t half, std::uint16_t wanted) noexcept {
+  return at[half] <= wanted ? at + half : at;
+}
+
+// Where the steps have led, or kNotThere, which is all ones: that a document has a term cannot be predicted either.
+std::uint32_t place(const std::uint16_t* offsets, const std::uint16_t* at, std::uint16_t wanted) noexcept {
+  static_assert(kNotThere == ~std::uint32_t{0});
+  return static_cast<std::uint32_t>(at - offsets) | (0U - static_cast<std::uint32_t>(*at != wanted));
 }
 
 }  // namespace
@@ -34,38 +40,43 @@ std::uint32_t step(const std::uint16_t* offsets, std::uint32_t low, std::uint32_
 void find_offsets(std::span<const std::uint16_t> offsets, std::span<const std::uint16_t> wanted, std::uint32_t* found) noexcept {
   const std::uint16_t* const all = offsets.data();
   for (std::size_t i = 0; i < wanted.size(); i += kLanes) {
-    std::array<std::uint32_t, kLanes> low{};
-    std::array<std::uint32_t, kLanes> value;
+    std::array<const std::uint16_t*, kLanes> at;
+    std::array<std::uint16_t, kLanes> value;
+    at.fill(all);
     for (std::size_t j = 0; j < kLanes; ++j) value[j] = wanted[std::min(i + j, wanted.size() - 1)];
     for (auto size = static_cast<std::uint32_t>(offsets.size()); size > 1; size -= size / 2) {
-      for (std::size_t j = 0; j < kLanes; ++j) low[j] = step(all, low[j], size / 2, value[j]);
+      for (std::size_t j = 0; j < kLanes; ++j) at[j] = step(at[j], size / 2, value[j]);
     }
-    for (std::size_t j = 0; j < kLanes && i + j < wanted.size(); ++j) {
-      found[i + j] = all[low[j]] == value[j] ? low[j] : kNotThere;
-    }
+    for (std::size_t j = 0; j < kLanes && i + j < wanted.size(); ++j) found[i + j] = place(all, at[j], value[j]);
   }
 }
 
 void find_offsets(std::span<const WantedOffset> wanted, std::uint32_t* found) noexcept {
   for (std::size_t i = 0; i < wanted.size(); i += kLanes) {
-    std::array<WantedOffset, kLanes> lanes;
-    std::array<std::uint32_t, kLanes> low{};
+    std::array<const std::uint16_t*, kLanes> at;
+    std::array<std::uint16_t, kLanes> value;
+    std::array<std::uint32_t, kLanes> size;
+    std::uint32_t least = ~std::uint32_t{0};
     std::uint32_t greatest = 0;
+    // One step leaves a power of two, which most of a term's blocks share: so they share the sizes of the other steps.
     for (std::size_t j = 0; j < kLanes; ++j) {
-      lanes[j] = wanted[std::min(i + j, wanted.size() - 1)];
-      greatest = std::max(greatest, lanes[j].size);
+      const WantedOffset& lane = wanted[std::min(i + j, wanted.size() - 1)];
+      value[j] = static_cast<std::uint16_t>(lane.wanted);
+      size[j] = std::bit_floor(lane.size);
+      at[j] = step(lane.offsets, lane.size - size[j], value[j]);
+      least = std::min(least, size[j]);
+      greatest = std::max(greatest, size[j]);
     }
-    // A lane that is done takes steps of 0.
-    for (; greatest > 1; greatest -= greatest / 2) {
+    for (; greatest > least; greatest /= 2) {
       for (std::size_t j = 0; j < kLanes; ++j) {
-        const std::uint32_t half = lanes[j].size / 2;
-        low[j] = step(lanes[j].offsets, low[j], half, lanes[j].wanted);
-        lanes[j].size -= half;
+        at[j] = step(at[j], size[j] == greatest ? greatest / 2 : 0, value[j]);
+        size[j] = std::min(size[j], greatest / 2);
       }
     }
-    for (std::size_t j = 0; j < kLanes && i + j < wanted.size(); ++j) {
-      found[i + j] = lanes[j].offsets[low[j]] == lanes[j].wanted ? low[j] : kNotThere;
+    for (std::uint32_t half = least / 2; half != 0; half /= 2) {
+      for (std::size_t j = 0; j < kLanes; ++j) at[j] = step(at[j], half, value[j]);
     }
+    for (std::size_t j = 0; j < kLanes && i + j < wanted.size(); ++j) found[i + j] = place(wanted[i + j].offsets, at[j], value[j]);
   }
 }
 
