@@ -30,6 +30,7 @@ Candidates::Candidates(const BoundQuery& query, std::size_t k, const GainTables&
                       static_cast<std::size_t>(query.posting_count() / kPostingsPerCandidate)})),
       next_prune_(prune_size()),
       histogram_(k) {
+  found_.clear();
   found_.reserve(std::min(next_prune_, kMaxCandidates));
 }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "lexical/exact_sums.h"
+#include "lexical/recycled.h"
 #include "lexical/search.h"
 
 namespace sightline::lexical {
@@ -45,7 +46,18 @@ class BoundHistogram {
   std::array<std::uint32_t, std::size_t{1} << (16 - kBits)> counts_{};
 };
 
-class Candidates {
+struct CandidatesBuffers {
+  std::vector<std::uint64_t> found_;
+  std::vector<std::uint64_t> best_;
+  std::vector<RowIndex> rows_;
+  std::vector<std::uint32_t> uppers_;
+  std::vector<double> sums_;
+  std::vector<float> scores_;
+
+  std::size_t size_bytes() const noexcept { return found_.capacity() * sizeof(std::uint64_t); }
+};
+
+class Candidates : Recycled<CandidatesBuffers> {
  public:
   // scale: from gains to the units of the bounds, which are the sums of what CoarseUnits makes of each gain in `tables`.
   Candidates(const BoundQuery& query, std::size_t k, const GainTables& tables, double scale);
@@ -112,12 +124,6 @@ class Candidates {
   bool certain_ = false;              // threshold_ is not used
   bool overwhelmed_ = false;
   BoundHistogram histogram_;
-  std::vector<std::uint64_t> found_;
-  std::vector<std::uint64_t> best_;
-  std::vector<RowIndex> rows_;
-  std::vector<std::uint32_t> uppers_;
-  std::vector<double> sums_;
-  std::vector<float> scores_;
 };
 
 }  // namespace sightline::lexical

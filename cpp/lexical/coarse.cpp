@@ -10,6 +10,7 @@
 
 #include "core/aligned.h"
 #include "lexical/candidates.h"
+#include "lexical/recycled.h"
 #include "simd/dispatch.h"
 
 namespace sightline::lexical {
@@ -124,8 +125,26 @@ struct Cursor {
   std::size_t next = 0;    // the next window
 };
 
+// The postings of one term in the current window.
+struct TermBlock {
+  const Postings* postings;
+  std::size_t window;  // among those of the term
+  std::size_t size;
+  const Table* table;
+  std::uint32_t greatest;  // any posting here is worth at most that
+};
+
+struct SegmentScanBuffers {
+  std::vector<TermBlock> blocks_;
+  std::vector<std::uint16_t> wanted_;
+  std::vector<FoundPosting> found_;
+  std::size_t size_bytes() const noexcept {
+    return blocks_.capacity() * sizeof(TermBlock) + found_.capacity() * sizeof(FoundPosting);
+  }
+};
+
 // One query in one segment.
-class SegmentScan {
+class SegmentScan : Recycled<SegmentScanBuffers> {
  public:
   SegmentScan(std::uint32_t number, const Segment& segment, const Bitset* allowed, std::size_t k, Sums& sums,
               Candidates& candidates)
@@ -146,15 +165,6 @@ class SegmentScan {
   }
 
  private:
-  // The postings of one term in the current window.
-  struct TermBlock {
-    const Postings* postings;
-    std::size_t window;  // among those of the term
-    std::size_t size;
-    const Table* table;
-    std::uint32_t greatest;  // any posting here is worth at most that
-  };
-
   void scan_window(std::vector<Cursor>& cursors, std::size_t window) {
     const std::size_t first_row = window << kWindowBits;
     const std::size_t row_count = std::min(kWindowRows, segment_.row_count() - first_row);
@@ -305,20 +315,22 @@ class SegmentScan {
   std::size_t k_;
   Sums& sums_;
   Candidates& candidates_;
-  std::vector<TermBlock> blocks_;
-  std::vector<std::uint16_t> wanted_;
-  std::vector<FoundPosting> found_;
   std::size_t deferred_ = 0;  // blocks at the front that were not added
   std::uint32_t deferred_greatest_ = 0;
   std::size_t deferred_postings_ = 0;
   float deferred_share_ = kMaxDeferredShare / 2;  // of the limit that deferred terms may make up
 };
 
-class CoarseSearch {
+struct CoarseSearchBuffers {
+  std::vector<Table> term_tables_;
+  std::size_t size_bytes() const noexcept { return term_tables_.capacity() * sizeof(Table); }
+};
+
+class CoarseSearch : Recycled<CoarseSearchBuffers> {
  public:
   CoarseSearch(const BoundQuery& query, std::size_t k, const RowFilter* filter, const GainTables& tables, double scale)
       : query_(query), k_(k), filter_(filter), tables_(tables), scale_(scale), units_(scale), candidates_(query, k, tables, scale) {
-    term_tables_.resize(query.terms().size());
+    if (term_tables_.size() < query.terms().size()) term_tables_.resize(query.terms().size());
   }
 
   std::optional<std::vector<Hit>> run() {
@@ -393,7 +405,6 @@ class CoarseSearch {
   double scale_;
   CoarseUnits units_;
   Candidates candidates_;
-  std::vector<Table> term_tables_;
 };
 
 }  // namespace

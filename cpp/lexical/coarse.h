@@ -24,7 +24,8 @@ namespace sightline::lexical {
 
 // As search() in search.h; nothing if the query's weights leave the range in which the integers are bounds, or if so many
 // documents tie for the k-th place, or nearly, that exhaustive search costs less.
-// O(postings of the terms + rows / 32 + survivors * terms * log postings); 32 KB of memory for each thread that ever searched.
+// O(postings of the terms + rows / 32 + survivors * terms * log postings). Each thread that ever searched keeps 32 KB of sums,
+// and buffers of about 1 MB at the most (recycled.h).
 std::optional<std::vector<Hit>> search_coarsely(const BoundQuery& query, std::size_t k, const RowFilter* filter,
                                                 const GainTables& tables);
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "lexical/gain_tables.h"
+#include "lexical/recycled.h"
 #include "lexical/search.h"
 
 namespace sightline::lexical {
@@ -32,20 +33,7 @@ class CoarseUnits {
   double scale_;
 };
 
-class ExactSums {
- public:
-  // Of rows about which nothing is known.
-  explicit ExactSums(const BoundQuery& query);
-  // Of rows whose coarse sums on this scale will be given.
-  ExactSums(const BoundQuery& query, const GainTables& tables, CoarseUnits units);
-
-  // sums[i]: the gains of rows[i] added in the order of the query's terms; kUntouched for a row with none of them.
-  // coarse: aligned with rows, of the gains of all terms of each; empty if nothing is known. Fastest where rows of one window
-  // follow each other. O(rows * terms * log postings).
-  void compute(std::uint32_t segment, std::span<const RowIndex> rows, std::span<const std::uint32_t> coarse,
-               std::span<double> sums);
-
- private:
+struct ExactSumsBuffers {
   struct Lookup {
     std::uint32_t row;  // index into the rows of the part
     FoundPosting found;
@@ -56,20 +44,7 @@ class ExactSums {
     std::size_t at;  // among those of the term, or kAbsent
     PostingBlock block;
   };
-  static constexpr std::size_t kAbsent = ~std::size_t{0};
-  static constexpr std::size_t kRowsAtOnce = 256;  // bounds the memory of gains_
 
-  void compute_part(std::uint32_t number, std::span<const RowIndex> rows, std::span<const std::uint32_t> coarse,
-                    std::span<double> sums);
-  void set_rows(std::span<const RowIndex> rows);
-  void look_up(const Postings& postings, std::uint32_t least);
-  void find_asked();
-  void find_asked_packed(const Postings& postings);
-
-  const BoundQuery& query_;
-  const GainTables* tables_;  // null: coarse sums are not known
-  std::vector<std::size_t> order_;  // terms, those of the greatest weights first: they are rare, and rule out most others
-  std::vector<float> factors_;      // of each term
   PostingBuffer buffer_;
   // Of the rows of one part:
   std::vector<WindowPart> windows_;
@@ -85,6 +60,38 @@ class ExactSums {
   std::vector<Lookup> hits_;
   std::vector<double> norms_;
   std::vector<double> gains_;  // term after term, in the order of the query
+
+  std::size_t size_bytes() const noexcept { return gains_.capacity() * sizeof(double); }  // the rest has no more than a window
+};
+
+class ExactSums : Recycled<ExactSumsBuffers> {
+ public:
+  // Of rows about which nothing is known.
+  explicit ExactSums(const BoundQuery& query);
+  // Of rows whose coarse sums on this scale will be given.
+  ExactSums(const BoundQuery& query, const GainTables& tables, CoarseUnits units);
+
+  // sums[i]: the gains of rows[i] added in the order of the query's terms; kUntouched for a row with none of them.
+  // coarse: aligned with rows, of the gains of all terms of each; empty if nothing is known. Fastest where rows of one window
+  // follow each other. O(rows * terms * log postings).
+  void compute(std::uint32_t segment, std::span<const RowIndex> rows, std::span<const std::uint32_t> coarse,
+               std::span<double> sums);
+
+ private:
+  static constexpr std::size_t kAbsent = ~std::size_t{0};
+  static constexpr std::size_t kRowsAtOnce = 256;  // bounds the memory of gains_
+
+  void compute_part(std::uint32_t number, std::span<const RowIndex> rows, std::span<const std::uint32_t> coarse,
+                    std::span<double> sums);
+  void set_rows(std::span<const RowIndex> rows);
+  void look_up(const Postings& postings, std::uint32_t least);
+  void find_asked();
+  void find_asked_packed(const Postings& postings);
+
+  const BoundQuery& query_;
+  const GainTables* tables_;  // null: coarse sums are not known
+  std::vector<std::size_t> order_;  // terms, those of the greatest weights first: they are rare, and rule out most others
+  std::vector<float> factors_;      // of each term
 };
 
 }  // namespace sightline::lexical
