@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import sightline.document_file
 import sightline.maintenance
+import sightline.pending
 from crash_writer import document
 from older_index import make_older
 from sightline import CorruptIndexError, DuplicateIdError, Hit, HybridIndex, InvalidInputError, StorageError
@@ -276,7 +277,7 @@ def test_a_search_that_was_overtaken_by_merging_moves_on(tmp_path: Path, monkeyp
     """Rows of an older state may be in no file and in no database any more: then the newer state is searched."""
     folder = tmp_path / "kb"
     with HybridIndex(folder, dim=8) as index:
-        index.upsert(document(f"d{i}", 1) for i in range(10))
+        index.upsert(document(f"d{i}", 1) for i in range(30))
         index.flush()
         contents = type(index._keeper._records).contents
         overtaken = []
@@ -284,11 +285,52 @@ def test_a_search_that_was_overtaken_by_merging_moves_on(tmp_path: Path, monkeyp
         def late(self: Any, rows: Any) -> Any:
             if not overtaken:
                 overtaken.append(rows)
-                index.upsert(document(f"d{i}", 2) for i in range(10))
+                index.upsert(document(f"d{i}", 2) for i in range(30))
                 index.compact()
             return contents(self, rows)
 
         monkeypatch.setattr(type(index._keeper._records), "contents", late)
-        hits = index.search("apple river", 10, vector=QUERY)
+        hits = index.search("apple river", 30, vector=QUERY)
         assert overtaken
         assert {hit.metadata["version"] for hit in hits} == {2}
+
+
+def test_what_was_written_last_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    contents = Store.contents
+    monkeypatch.setattr(Store, "contents", lambda self, rows: asked.extend(rows) or contents(self, rows))
+    with HybridIndex(tmp_path / "kb", dim=8) as index:
+        for i in range(100):
+            index.upsert([_apple(f"d{i % 40}", i)])
+            (hit,) = index.search("apple river", 1, where={"version": i}, vector=QUERY)
+            assert (hit.id, hit.metadata) == (f"d{i % 40}", {"version": i})
+            hit.metadata["version"] = -1  # its own
+        assert not asked
+        assert {hit.metadata["version"] for hit in index.search("apple river", 40, vector=QUERY)} == set(range(60, 100))
+        assert not asked
+        index.upsert(_apple(f"e{i}", 1) for i in range(sightline.pending._FEW + 1))
+        index.upsert([_apple("long", 1, "apple " * sightline.pending._FEW_CHARACTERS)])
+        assert len(index.search("apple river", 100, vector=QUERY)) == 40 + sightline.pending._FEW + 2
+        assert len(asked) == sightline.pending._FEW + 2
+
+
+def test_rows_of_a_failed_commit_are_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with HybridIndex(tmp_path / "kb", dim=8) as index:
+        index.upsert([_apple("d0", 1)])
+        monkeypatch.setattr(Store, "advance", _fail)
+        with pytest.raises(StorageError, match="no space"):
+            index.upsert([_apple("d1", 2)])
+        monkeypatch.undo()
+        index.upsert([_apple("d2", 3)])  # under the same row
+        assert {(hit.id, hit.metadata["version"]) for hit in index.search("apple river", 9, vector=QUERY)} == {
+            ("d0", 1),
+            ("d2", 3),
+        }
+
+
+def _apple(name: str, version: int, text: str = "apple") -> Document:
+    return Document(name, text, {"version": version}, QUERY)
+
+
+def _fail(*_: Any) -> None:
+    raise StorageError("no space")

@@ -133,6 +133,8 @@ class DurableKeeper(MaintainedKeeper):
                 with self.publishing:
                     transaction.close()  # which commits
                     self._publish(*following)
+            if pending is not None and pending.few:
+                self._records.remember(np.arange(before.next_row, self._head.next_row), pending.whole().documents)
         except BaseException:
             self._recover(before, self._fresh)
             raise

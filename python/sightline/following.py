@@ -26,7 +26,7 @@ from sightline.adapter import LowRankAdapter
 from sightline.column_file import ColumnFile
 from sightline.columns import Columns, Mask
 from sightline.document_file import DocumentFiles, check_documents
-from sightline.documents import Content, Document, searched_text
+from sightline.documents import Content, Document, copy_plain, searched_text
 from sightline.errors import CorruptIndexError, StorageError
 from sightline.keeper import Keeper
 from sightline.retrieval import State
@@ -70,17 +70,29 @@ class Tail:
         return engines.add_records(self.records, self.rows, self.vectors)
 
 
+_MOST_RECENT = 64  # documents of a writer that are in memory, too
+
+
 class _StoredRecords:
     """The documents on disk, for a Table; columns: gives those of the segments that are open now.
 
     ``files``: the documents of these. A row never changes and what is there is whole, so files that are newer or older
-    than a table are as good; rows that they do not have are in the database.
+    than a table are as good; rows that they do not have are in the database. Of them those written last are in memory,
+    too: who writes one document mostly looks for it next, and after each commit SQLite reads its pages again.
     """
 
     def __init__(self, store: Store, columns: Callable[[], list[ColumnFile]]) -> None:
         self._store = store
         self._columns = columns
         self.files = DocumentFiles([])
+        self._recent: dict[int, Document] = {}  # in the order of writing
+
+    def remember(self, ids: Ids, documents: Sequence[Document]) -> None:
+        """Take a few documents that were written under rows and are committed: those of a failed commit come again."""
+        recent = self._recent
+        recent.update(zip(ids.tolist(), documents, strict=True))
+        while len(recent) > _MOST_RECENT:
+            del recent[next(iter(recent))]
 
     def documents(self, ids: Sequence[int]) -> list[Document]:
         return [Document(name, text, metadata, None, title) for name, text, title, metadata in self.contents(ids)]
@@ -89,7 +101,14 @@ class _StoredRecords:
         found, missing = self.files.contents(ids, json.loads)
         if not missing:
             return found
-        rest = iter(self._store.contents([row for row, each in zip(ids, found, strict=True) if each is None]))
+        for place, (row, content) in enumerate(zip(ids, found, strict=True)):
+            recent = self._recent.get(row) if content is None else None
+            if recent is not None:
+                found[place] = (recent.id, recent.text, recent.title, copy_plain(recent.metadata))
+        absent = [row for row, each in zip(ids, found, strict=True) if each is None]
+        if not absent:
+            return found
+        rest = iter(self._store.contents(absent))
         return [next(rest) if each is None else each for each in found]
 
     def names(self, ids: Sequence[int]) -> list[str]:

@@ -28,6 +28,7 @@ __all__ = ["Batch", "Pending", "SpooledPending"]
 _Vectors: TypeAlias = "NDArray[np.float32]"
 
 _DOCUMENT_BYTES = 500  # that a document takes besides its text and vector, about
+_FEW, _FEW_CHARACTERS = 16, 1 << 16  # documents, and what their texts and metadata have together
 _PIECE_ROWS = 16_384  # documents that an index in memory takes over at once, so that each need not wait twice for long
 
 
@@ -79,6 +80,11 @@ class Pending:
     @property
     def bulk(self) -> bool:
         """Whether they are so many that on disk they become segments at once."""
+        return False
+
+    @property
+    def few(self) -> bool:
+        """Whether they are so few and short that who wrote them may keep them in memory for a while."""
         return False
 
     def append(self, batch: Batch) -> None:
@@ -172,6 +178,11 @@ class SpooledPending(Pending):
     def bulk(self) -> bool:
         """Whether they are so many that they become segments at once."""
         return len(self) >= self._limits.few_rows or self._held_bytes() >= self._limits.few_bytes
+
+    @property
+    def few(self) -> bool:
+        """Whether they are so few and short that who wrote them may keep them in memory for a while."""
+        return len(self) <= _FEW and self._text_bytes <= _FEW_CHARACTERS
 
     def _held_bytes(self) -> int:
         return self._text_bytes + (4 * (self.dim or 0) + _DOCUMENT_BYTES) * len(self)
