@@ -182,7 +182,7 @@ class SpooledPending(Pending):
     @property
     def few(self) -> bool:
         """Whether they are so few and short that who wrote them may keep them in memory for a while."""
-        return len(self) <= _FEW and self._text_bytes <= _FEW_CHARACTERS
+        return len(self) <= _FEW and self._text_bytes <= _FEW_CHARACTERS and not self.bulk
 
     def _held_bytes(self) -> int:
         return self._text_bytes + (4 * (self.dim or 0) + _DOCUMENT_BYTES) * len(self)
