@@ -150,13 +150,20 @@ def test_an_older_index_is_read_as_it_is_and_gets_files(tmp_path: Path, version:
     reader.close()
 
 
-def test_verify_compares_files_and_database(tmp_path: Path) -> None:
+@pytest.fixture
+def sealed(tmp_path: Path) -> tuple[Path, Path]:
+    """The folder of a closed index of 30 documents in one segment, and its file of documents."""
     folder = tmp_path / "kb"
     with HybridIndex(folder, dim=8) as index:
         index.upsert(document(f"d{i}", 1) for i in range(30))
         index.flush()
         index.verify()
     (path,) = (folder / "segments").glob("*.documents")
+    return folder, path
+
+
+def test_verify_compares_files_and_database(sealed: tuple[Path, Path]) -> None:
+    folder, path = sealed
     file = DocumentFile(bytes(path), mmap=False)
     written = file.documents(0, 100)
     flags, name, metadata, title, text = written[17]
@@ -167,12 +174,8 @@ def test_verify_compares_files_and_database(tmp_path: Path) -> None:
             index.verify()
 
 
-def test_a_damaged_document_is_said_to_be_one_by_whoever_reads_it(tmp_path: Path) -> None:
-    folder = tmp_path / "kb"
-    with HybridIndex(folder, dim=8) as index:
-        index.upsert(document(f"d{i}", 1) for i in range(30))
-        index.flush()
-    (path,) = (folder / "segments").glob("*.documents")
+def test_a_damaged_document_is_said_to_be_one_by_whoever_reads_it(sealed: tuple[Path, Path]) -> None:
+    folder, path = sealed
     raw = path.read_bytes()
     at = raw.index(b"d7")
     path.write_bytes(raw[:at] + b"D" + raw[at + 1 :])
@@ -213,7 +216,7 @@ def test_many_documents_are_sealed_and_merged(tmp_path: Path, monkeypatch: pytes
         assert len(DocumentFile(bytes(path), mmap=True).ids) == 150
 
 
-def test_a_file_that_could_not_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_could_not_be_written_leaves_nothing(tmp_path: Path) -> None:
     """Also while somebody keeps the error, as the index does with that of its background work."""
     documents = [Document(f"d{row}", "text") for row in range(4)]
 
@@ -321,7 +324,8 @@ def test_rows_of_a_failed_commit_are_not_remembered(tmp_path: Path, monkeypatch:
         with pytest.raises(StorageError, match="no space"):
             index.upsert([_apple("d1", 2)])
         monkeypatch.undo()
-        index.upsert([_apple("d2", 3)])  # under the same row
+        # Under the same row, and too long to be remembered, so that it would not hide the other.
+        index.upsert([_apple("d2", 3, "apple " * sightline.pending._FEW_CHARACTERS)])
         assert {(hit.id, hit.metadata["version"]) for hit in index.search("apple river", 9, vector=QUERY)} == {
             ("d0", 1),
             ("d2", 3),
