@@ -39,7 +39,7 @@ def test_files_give_what_was_written_in_any_order(
     flags = [flag for *_, flag, _ in given]
     rows = np.cumsum([gap for *_, gap in given], dtype=np.int64)
     write_documents(path, [(rows, entries_of(documents, flags))])
-    file = DocumentFile(bytes(path), mmap=True)
+    file = DocumentFile(bytes(path))
     assert file.ids.tolist() == rows.tolist()
     assert [each[0] for each in file.documents(0, 100)] == flags
     asked = [*reversed(rows.tolist()), 999]
@@ -59,7 +59,7 @@ def test_pieces_come_from_files_where_these_have_the_rows(tmp_path: Path) -> Non
     for number, held in enumerate((np.arange(10, 30), np.arange(40, 80, 2))):
         path = tmp_path / f"{number}.documents"
         write_documents(path, [(held.astype(np.int64), entries(held.tolist()))])
-        files.append(DocumentFile(bytes(path), mmap=True))
+        files.append(DocumentFile(bytes(path)))
     asked = []
 
     def records(rows: Any) -> list[Record]:
@@ -68,13 +68,13 @@ def test_pieces_come_from_files_where_these_have_the_rows(tmp_path: Path) -> Non
 
     rows = np.arange(5, 95, 5, dtype=np.int64)
     write_documents(tmp_path / "all", pieces_of(rows, files, records))
-    made = DocumentFile(bytes(tmp_path / "all"), mmap=False)
+    made = DocumentFile(bytes(tmp_path / "all"))
     assert made.ids.tolist() == rows.tolist()
     assert [text for *_, text in made.documents(0, 1000)] == [f"text {row}" for row in rows.tolist()]
     assert [name for _, name, *_ in made.documents(3, 2)] == ["d20", "d25"]
     assert asked == [5, 30, 35, 45, 55, 65, 75, 80, 85, 90]
     write_documents(tmp_path / "none", pieces_of(rows[:0], files, records))
-    assert not len(DocumentFile(bytes(tmp_path / "none"), mmap=True).ids)
+    assert not len(DocumentFile(bytes(tmp_path / "none")).ids)
 
 
 def _shown(hits: list[Hit]) -> list[tuple[Any, ...]]:
@@ -164,7 +164,7 @@ def sealed(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_verify_compares_files_and_database(sealed: tuple[Path, Path]) -> None:
     folder, path = sealed
-    file = DocumentFile(bytes(path), mmap=False)
+    file = DocumentFile(bytes(path))
     written = file.documents(0, 100)
     flags, name, metadata, title, text = written[17]
     for wrong in ((flags ^ 1, name, metadata, title, text), (flags, name, metadata, title, text + " ")):
@@ -213,7 +213,7 @@ def test_many_documents_are_sealed_and_merged(tmp_path: Path, monkeypatch: pytes
         assert index.stats()["segments"] == 1
         index.verify()
         (path,) = (folder / "segments").glob("*.documents")
-        assert len(DocumentFile(bytes(path), mmap=True).ids) == 150
+        assert len(DocumentFile(bytes(path)).ids) == 150
 
 
 def test_a_file_that_could_not_be_written_leaves_nothing(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "bindings/entries.h"
 #include "bindings/json_objects.h"
 #include "bindings/objects.h"
 #include "bindings/registry.h"
@@ -31,14 +32,7 @@ void append_number(std::string& out, long long number) {
   out.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
 }
 
-void append_utf8(std::string& out, PyObject* text) {
-  if (PyUnicode_IS_ASCII(text)) {
-    out.append(reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(text)), static_cast<std::size_t>(PyUnicode_GET_LENGTH(text)));
-    return;
-  }
-  const py::object bytes = checked(PyUnicode_AsUTF8String(text));  // not the form that the str would keep
-  out.append(PyBytes_AS_STRING(bytes.ptr()), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.ptr())));
-}
+void append_utf8(std::string& out, PyObject* text) { out.append(Utf8(text).view()); }
 
 // One row of the table, borrowed. SQLite columns hold values of any type, so damage may change the types as well.
 struct Content {
@@ -134,18 +128,14 @@ py::object content_hash(const py::object& row, const py::object& flags, const py
 }
 
 // The rows of the table `contents`, as its columns are ordered.
-py::list content_rows(const py::list& rows, const py::list& names, const py::list& flags, const py::list& metadata,
-                      const py::list& titles, const py::list& texts) {
+py::list content_rows(const py::list& rows, const py::tuple& columns) {
   const std::size_t count = rows.size();
-  for (const py::list& each : {names, flags, metadata, titles, texts}) {
-    if (each.size() != count) throw Error(ErrorKind::kInvalidInput, "entries: expected as many of each as rows");
-  }
+  const Entries entries(columns, count);
   Hashes hashes;
   py::list found(count);
   for (std::size_t i = 0; i < count; ++i) {
-    const auto at = static_cast<Py_ssize_t>(i);
-    const Content content{PyList_GET_ITEM(rows.ptr(), at),     PyList_GET_ITEM(flags.ptr(), at),  PyList_GET_ITEM(names.ptr(), at),
-                          PyList_GET_ITEM(metadata.ptr(), at), PyList_GET_ITEM(titles.ptr(), at), PyList_GET_ITEM(texts.ptr(), at)};
+    PyObject* const row = PyList_GET_ITEM(rows.ptr(), static_cast<Py_ssize_t>(i));
+    const Content content{row, entries.flags(i), entries.name(i), entries.metadata(i), entries.title(i), entries.text(i)};
     if (!content.has_its_types()) throw py::type_error("a document to be written holds a value of another type");
     const py::object whole = hashes.of_content(content);
     const bool is_embedded = (PyLong_AsLongLong(content.flags) & kEmbedded) != 0;
@@ -243,8 +233,7 @@ py::list plain_hits(const py::object& hit_type, const py::list& contents, const 
 void register_contents(py::module_& m) {
   m.def("content_hash", &content_hash, py::arg("row"), py::arg("flags"), py::arg("name"), py::arg("metadata"), py::arg("title"),
         py::arg("text"));
-  m.def("content_rows", &content_rows, py::arg("rows"), py::arg("names"), py::arg("flags"), py::arg("metadata"), py::arg("titles"),
-        py::arg("texts"));
+  m.def("content_rows", &content_rows, py::arg("rows"), py::arg("entries"));
   m.def("checked_contents", &checked_contents, py::arg("fetched"), py::arg("rows"), py::arg("decode"));
   m.def("plain_hits", &plain_hits, py::arg("hit_type"), py::arg("contents"), py::arg("scores"), py::arg("dense"), py::arg("lexical"),
         py::arg("first_rank"));

@@ -8,7 +8,6 @@
 #include <pybind11/stl/filesystem.h>
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -18,6 +17,7 @@
 #include <vector>
 
 #include "bindings/arrays.h"
+#include "bindings/entries.h"
 #include "bindings/json_objects.h"
 #include "bindings/objects.h"
 #include "bindings/registry.h"
@@ -49,39 +49,36 @@ struct DocumentFiles {
   std::vector<File> files;
 };
 
-// The UTF-8 of a str, which must stay; `kept` holds it where the str does not have it already.
-std::string_view utf8_of(PyObject* text, py::object& kept, const char* argument) {
-  if (!PyUnicode_Check(text)) {
-    throw Error(ErrorKind::kInvalidInput, std::string(argument) + ": expected str, got " + type_name(text));
-  }
-  if (PyUnicode_IS_ASCII(text)) {
-    return {reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(text)), static_cast<std::size_t>(PyUnicode_GET_LENGTH(text))};
-  }
-  kept = checked(PyUnicode_AsUTF8String(text));
-  return {PyBytes_AS_STRING(kept.ptr()), static_cast<std::size_t>(PyBytes_GET_SIZE(kept.ptr()))};
+Utf8 utf8_of(PyObject* text, const char* what) {
+  if (PyUnicode_Check(text)) return Utf8(text);
+  throw Error(ErrorKind::kInvalidInput, std::string("entries: expected str as ") + what + ", got " + type_name(text));
 }
 
-void add_documents(const DocumentFileWriter& self, const std::vector<DocId>& rows, const py::list& names,
-                   const std::vector<std::uint32_t>& flags, const py::list& metadata, const py::list& titles, const py::list& texts) {
-  for (const std::size_t size : {names.size(), flags.size(), metadata.size(), titles.size(), texts.size()}) {
-    if (size != rows.size()) throw Error(ErrorKind::kInvalidInput, "documents: expected as many of each as rows");
-  }
+std::optional<Utf8> optional_utf8_of(PyObject* text, const char* what) {
+  if (text == Py_None) return std::nullopt;
+  return utf8_of(text, what);
+}
+
+std::optional<std::string_view> view_of(const std::optional<Utf8>& text) {
+  if (!text) return std::nullopt;
+  return text->view();
+}
+
+void add_documents(const DocumentFileWriter& self, const std::vector<DocId>& rows, const py::tuple& columns) {
+  const Entries entries(columns, rows.size());
   documents::DocumentFileWriter& writer = self.get();
   GilSlices slices;
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const auto item = [i](const py::list& list) { return PyList_GET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i)); };
-    std::array<py::object, 4> kept;
-    DocumentView document;
-    document.flags = flags[i];
-    document.name = utf8_of(item(names), kept[0], "names");
-    if (item(metadata) != Py_None) document.metadata = utf8_of(item(metadata), kept[1], "metadata");
-    if (item(titles) != Py_None) document.title = utf8_of(item(titles), kept[2], "titles");
-    document.text = utf8_of(item(texts), kept[3], "texts");
-    if (writer.add(rows[i], document)) {
+    const Utf8 name = utf8_of(entries.name(i), "name");
+    const std::optional<Utf8> metadata = optional_utf8_of(entries.metadata(i), "metadata");
+    const std::optional<Utf8> title = optional_utf8_of(entries.title(i), "title");
+    const Utf8 text = utf8_of(entries.text(i), "text");
+    const auto flags = py::handle(entries.flags(i)).cast<std::uint32_t>();
+    if (writer.add(rows[i], {flags, name.view(), view_of(metadata), view_of(title), text.view()})) {
       const py::gil_scoped_release release;
       writer.write_texts();
     }
-    slices.worked(64 + document.text.size());
+    slices.worked(64 + text.view().size());
   }
 }
 
@@ -184,11 +181,11 @@ py::tuple contents_of(const DocumentFiles& self, const std::vector<DocId>& rows,
 
 void register_document_file(py::module_& m) {
   py::class_<DocumentFile>(m, "DocumentFile")
-      .def(py::init([](const std::filesystem::path& path, bool mmap) {
+      .def(py::init([](const std::filesystem::path& path) {
              const py::gil_scoped_release release;
-             return DocumentFile{documents::DocumentFile::open(path, mmap)};
+             return DocumentFile{documents::DocumentFile::open(path)};
            }),
-           py::arg("path"), py::arg("mmap"))
+           py::arg("path"))
       .def_property_readonly("path", [](const DocumentFile& self) { return self.file->path(); })
       .def_property_readonly("ids",
                              [](const DocumentFile& self) {
@@ -209,8 +206,7 @@ void register_document_file(py::module_& m) {
              return DocumentFileWriter{std::make_unique<documents::DocumentFileWriter>(path)};
            }),
            py::arg("path"))
-      .def("add", &add_documents, py::arg("rows"), py::arg("names"), py::arg("flags"), py::arg("metadata"), py::arg("titles"),
-           py::arg("texts"))
+      .def("add", &add_documents, py::arg("rows"), py::arg("entries"))
       .def("copy", &copy_documents, py::arg("source"), py::arg("rows"))
       .def("commit",
            [](DocumentFileWriter& self) {

@@ -87,14 +87,7 @@ void append_escaped(std::string& out, std::string_view utf8) {
   out += '"';
 }
 
-void append_str(std::string& out, PyObject* text) {
-  if (PyUnicode_IS_ASCII(text)) {
-    append_escaped(out, {reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(text)), static_cast<std::size_t>(PyUnicode_GET_LENGTH(text))});
-    return;
-  }
-  const py::object bytes = checked(PyUnicode_AsUTF8String(text));  // not the form that the str would keep
-  append_escaped(out, {PyBytes_AS_STRING(bytes.ptr()), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.ptr()))});
-}
+void append_str(std::string& out, PyObject* text) { append_escaped(out, Utf8(text).view()); }
 
 void append_int(std::string& out, PyObject* value) {
   int overflow = 0;

@@ -33,6 +33,15 @@ py::object to_nfc(const py::object& text) {
 
 }  // namespace
 
+Utf8::Utf8(PyObject* text) {
+  if (PyUnicode_IS_ASCII(text)) {
+    view_ = ascii_view(text);
+  } else {
+    kept_ = encode(text, "strict");
+    view_ = bytes_view(kept_);
+  }
+}
+
 Items::Items(const py::list& list, const char* argument) {
   items_.reserve(list.size());
   for (std::size_t i = 0; i < list.size(); ++i) {

@@ -83,4 +83,16 @@ void append_tokens(lexical::AnalyzedDocuments& documents, const py::object& toke
 
 py::str to_str(std::string_view utf8);
 
+// The UTF-8 of a str, which must stay meanwhile: its own memory where it is ASCII, else a copy, not the form that the str would
+// keep. Throws the Python error of a lone surrogate.
+class Utf8 {
+ public:
+  explicit Utf8(PyObject* text);
+  std::string_view view() const noexcept { return view_; }
+
+ private:
+  py::object kept_;
+  std::string_view view_;
+};
+
 }  // namespace sightline::bindings

@@ -43,9 +43,9 @@ std::uint32_t checked_size(std::string_view part, DocId row) {
 
 // --- reading -------------------------------------------------------------------------------------------------------------
 
-std::shared_ptr<const DocumentFile> DocumentFile::open(const std::filesystem::path& path, bool use_mmap) {
+std::shared_ptr<const DocumentFile> DocumentFile::open(const std::filesystem::path& path) {
   std::shared_ptr<DocumentFile> made(new DocumentFile);
-  made->file_ = storage::SectionFile::open_for_copies(path, storage::ContentKind::kDocuments, use_mmap, kTexts);
+  made->file_ = storage::SectionFile::open_for_copies(path, storage::ContentKind::kDocuments, true, kTexts);
   const storage::SectionFile& file = *made->file_;
   made->rows_ = file.array<DocId>(kRows, 0);
   made->begins_ = file.array<std::uint64_t>(kBegins, 0, made->rows_.size() + 1);
@@ -111,9 +111,7 @@ void DocumentFile::read_record(std::size_t place, std::string& buffer) const {
   }
   buffer.resize(size);
   const std::span<const std::byte> record = texts.subspan(within, size);
-  if (!file_->is_mapped()) {
-    std::memcpy(buffer.data(), record.data(), size);
-  } else if (!file_->copy(record, reinterpret_cast<std::byte*>(buffer.data()))) {
+  if (!file_->copy(record, reinterpret_cast<std::byte*>(buffer.data()))) {
     throw Error(ErrorKind::kStorage, "'" + storage::shown(path()) + "': the document of row " + std::to_string(rows_[place]) +
                                          " cannot be read; check the disk");
   }

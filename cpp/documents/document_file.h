@@ -7,8 +7,8 @@
 // A record: u64 checksum, XXH64 of the rest with the row as its seed; u32 flags; u32 sizes in bytes of name, metadata, title and
 // text, 2^32 - 1 for one that is missing; u32 reserved 0; then these one after the other, UTF-8. All integers little-endian.
 //
-// Opening a mapped file verifies rows and places but reads no text, of which there may be many times the memory: a record is
-// verified whenever it is read. A file that is read into memory is verified whole.
+// The file is mapped. Opening verifies rows and places but reads no text, of which there may be many times the memory: a record
+// is verified whenever it is read.
 #pragma once
 
 #include <cstddef>
@@ -39,7 +39,7 @@ struct DocumentView {
 class DocumentFile {
  public:
   // Throws as SectionFile::open; CorruptIndexError if rows or places contradict each other.
-  static std::shared_ptr<const DocumentFile> open(const std::filesystem::path& path, bool use_mmap);
+  static std::shared_ptr<const DocumentFile> open(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const noexcept { return file_->path(); }
   std::span<const DocId> rows() const noexcept { return rows_; }

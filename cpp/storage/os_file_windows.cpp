@@ -106,7 +106,7 @@ bool InputFile::read_at(std::uint64_t position, std::byte* buffer, std::size_t s
 }
 
 void InputFile::expect_random_reads() const noexcept {}  // only opening a file can say so
-void InputFile::expect_reads(std::uint64_t, std::size_t) const noexcept {}    // its cache reads ahead of what is read in order
+void InputFile::expect_reads(std::uint64_t, std::size_t) const noexcept {}  // its cache reads ahead of what is read in order
 
 void unmap(const std::byte* data, std::size_t) noexcept { ::UnmapViewOfFile(data); }
 

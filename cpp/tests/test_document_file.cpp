@@ -69,19 +69,17 @@ void write(const std::filesystem::path& path, const std::vector<Document>& docum
 }
 
 void check_holds(const std::filesystem::path& path, const std::vector<Document>& documents) {
-  for (const bool use_mmap : {false, true}) {
-    const auto file = DocumentFile::open(path, use_mmap);
-    CHECK_EQ(file->rows().size(), documents.size());
-    std::string buffer;
-    for (std::size_t i = 0; i < documents.size(); ++i) {
-      CHECK_EQ(file->rows()[i], documents[i].row);
-      CHECK_EQ(file->find(documents[i].row).value(), i);
-      const bool next_is_there = i + 1 < documents.size() && documents[i + 1].row == documents[i].row + 1;
-      CHECK(file->find(documents[i].row + 1).has_value() == next_is_there);
-      CHECK(file->read(i, buffer) == documents[i].view());
-    }
-    for (const DocId outside : {DocId{-1}, DocId{0}, DocId{4}, std::numeric_limits<DocId>::max()}) CHECK(!file->find(outside));
+  const auto file = DocumentFile::open(path);
+  CHECK_EQ(file->rows().size(), documents.size());
+  std::string buffer;
+  for (std::size_t i = 0; i < documents.size(); ++i) {
+    CHECK_EQ(file->rows()[i], documents[i].row);
+    CHECK_EQ(file->find(documents[i].row).value(), i);
+    const bool next_is_there = i + 1 < documents.size() && documents[i + 1].row == documents[i].row + 1;
+    CHECK(file->find(documents[i].row + 1).has_value() == next_is_there);
+    CHECK(file->read(i, buffer) == documents[i].view());
   }
+  for (const DocId outside : {DocId{-1}, DocId{0}, DocId{4}, std::numeric_limits<DocId>::max()}) CHECK(!file->find(outside));
 }
 
 std::vector<char> read_all(const std::filesystem::path& path) {
@@ -126,7 +124,7 @@ TEST(document_file_of_many_sections) {
   write(directory / "file", documents);
   CHECK(storage::SectionFile::open(directory / "file", storage::ContentKind::kDocuments, true)->sections().size() > 4);
   check_holds(directory / "file", documents);
-  const auto file = DocumentFile::open(directory / "file", true);
+  const auto file = DocumentFile::open(directory / "file");
   file->expect_reads(0, documents.size() - 1);
   file->expect_reads(3, 3);
   std::vector<std::size_t> places(documents.size());
@@ -142,23 +140,20 @@ TEST(document_file_copies_of_others) {
   const std::vector<Document> documents = random_documents(300, 2, 60);
   write(directory / "first", {documents.begin(), documents.begin() + 100});
   write(directory / "second", {documents.begin() + 100, documents.end()});
+  const auto first = DocumentFile::open(directory / "first");
+  const auto second = DocumentFile::open(directory / "second");
+  DocumentFileWriter writer(directory / "both");
   std::vector<Document> kept;
-  for (const bool use_mmap : {false, true}) {
-    const auto first = DocumentFile::open(directory / "first", use_mmap);
-    const auto second = DocumentFile::open(directory / "second", use_mmap);
-    DocumentFileWriter writer(directory / "both");
-    kept.clear();
-    std::vector<std::size_t> places[2];
-    for (std::size_t i = 0; i < documents.size(); i += 2) {
-      places[i < 100 ? 0 : 1].push_back(i < 100 ? i : i - 100);
-      kept.push_back(documents[i]);
-    }
-    writer.copy(*first, places[0]);
-    writer.copy(*second, places[1]);
-    kept.push_back({documents.back().row + 1, 3, "new", "{}", std::nullopt, "text"});
-    writer.add(kept.back().row, kept.back().view());
-    writer.commit();
+  std::vector<std::size_t> places[2];
+  for (std::size_t i = 0; i < documents.size(); i += 2) {
+    places[i < 100 ? 0 : 1].push_back(i < 100 ? i : i - 100);
+    kept.push_back(documents[i]);
   }
+  writer.copy(*first, places[0]);
+  writer.copy(*second, places[1]);
+  kept.push_back({documents.back().row + 1, 3, "new", "{}", std::nullopt, "text"});
+  writer.add(kept.back().row, kept.back().view());
+  writer.commit();
   check_holds(directory / "both", kept);
 }
 
@@ -171,10 +166,10 @@ TEST(document_file_rows_must_ascend) {
   for (const DocId row : {3, 2}) CHECK(error_of([&] { writer.add(row, document); }) == ErrorKind::kInvalidInput);
   writer.add(4, document);
   writer.commit();
-  CHECK_EQ(DocumentFile::open(directory / "file", true)->rows().size(), std::size_t{2});
+  CHECK_EQ(DocumentFile::open(directory / "file")->rows().size(), std::size_t{2});
 }
 
-// A mapped file is opened without its texts; each flipped byte of them is noticed by the read of its record, and by no other.
+// A file is opened without its texts; each flipped byte of them is noticed by the read of its record, and by no other.
 TEST(document_file_damaged_texts) {
   const TemporaryDirectory directory;
   const std::vector<Document> documents = random_documents(40, 0, 30);
@@ -190,8 +185,7 @@ TEST(document_file_damaged_texts) {
       std::vector<char> damaged = whole;
       damaged[at + byte] = static_cast<char>(damaged[at + byte] ^ (1 << (byte % 8)));
       write_all(path, damaged);
-      CHECK(error_of([&] { DocumentFile::open(path, false); }) == ErrorKind::kCorruptIndex);
-      const auto file = DocumentFile::open(path, true);
+      const auto file = DocumentFile::open(path);
       std::string buffer;
       CHECK(error_of([&] { file->read(i, buffer); }) == ErrorKind::kCorruptIndex);
       const std::size_t other = (i + 1) % documents.size();
@@ -218,7 +212,7 @@ TEST(document_file_impossible_sizes) {
       const std::uint64_t checksum = storage::xxh64(damaged.data() + 64 + 8, size - 8, 9);
       std::memcpy(damaged.data() + 64, &checksum, sizeof checksum);
       write_all(path, damaged);
-      const auto file = DocumentFile::open(path, true);
+      const auto file = DocumentFile::open(path);
       std::string buffer;
       CHECK(error_of([&] { file->read(0, buffer); }) == ErrorKind::kCorruptIndex);
     }
@@ -231,7 +225,7 @@ TEST(document_file_shortened_behind_its_back) {
   const TemporaryDirectory directory;
   const auto path = directory / "file";
   write(path, random_documents(10, 0, 30));
-  const auto file = DocumentFile::open(path, true);
+  const auto file = DocumentFile::open(path);
   std::filesystem::resize_file(path, 64);
   std::string buffer;
   CHECK(error_of([&] { file->read(3, buffer); }) == ErrorKind::kCorruptIndex);

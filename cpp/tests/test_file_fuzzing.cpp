@@ -194,7 +194,7 @@ void save_documents(const std::filesystem::path& path) {
 }
 
 void use_documents(const std::filesystem::path& path, How how) {
-  const auto file = documents::DocumentFile::open(path, how.map);
+  const auto file = documents::DocumentFile::open(path);
   TemporaryDirectory directory;
   documents::DocumentFileWriter writer(directory / "again");
   std::string buffer;

@@ -16,6 +16,8 @@ _Bools: TypeAlias = NDArray[np.bool_]
 _Tokens: TypeAlias = list[str] | list[list[str]]
 _Hit = TypeVar("_Hit")
 _Document = TypeVar("_Document")
+# Names, flags, metadata as JSON, titles, texts: sightline.store_format.Entries.
+_Entries: TypeAlias = tuple[list[str], list[int], list[str | None], list[str | None], list[str]]
 _Clause: TypeAlias = tuple[list[str], bool, bool]  # terms, phrase, excluded
 _Clauses: TypeAlias = list[list[_Clause]]  # of each query, or none at all
 
@@ -166,12 +168,7 @@ def digest_of_rows(rows: _Ids) -> int: ...
 def encode_metadata(metadatas: list[dict[str, Any]]) -> list[str | None]: ...
 def content_hash(row: int, flags: int, name: str, metadata: str | None, title: str | None, text: str) -> bytes: ...
 def content_rows(
-    rows: list[int],
-    names: list[str],
-    flags: list[int],
-    metadata: list[str | None],
-    titles: list[str | None],
-    texts: list[str],
+    rows: list[int], entries: _Entries
 ) -> list[tuple[int, str, int, bytes, bytes | None, str | None, int, str | None, str]]: ...
 def checked_contents(
     fetched: list[tuple[Any, ...]], rows: list[int], decode: Callable[[str], Any]
@@ -209,7 +206,7 @@ class ColumnFile(metaclass=_Pybind11Type):
     def array(self, index: int) -> NDArray[np.uint8]: ...
 
 class DocumentFile(metaclass=_Pybind11Type):
-    def __init__(self, path: bytes, mmap: bool) -> None: ...
+    def __init__(self, path: bytes) -> None: ...
     @property
     def path(self) -> Path: ...
     @property
@@ -224,15 +221,7 @@ class DocumentFiles(metaclass=_Pybind11Type):
 
 class DocumentFileWriter(metaclass=_Pybind11Type):
     def __init__(self, path: bytes) -> None: ...
-    def add(
-        self,
-        rows: list[int],
-        names: list[str],
-        flags: list[int],
-        metadata: list[str | None],
-        titles: list[str | None],
-        texts: list[str],
-    ) -> None: ...
+    def add(self, rows: list[int], entries: _Entries) -> None: ...
     def copy(self, source: DocumentFile, rows: _Ids) -> None: ...
     def commit(self) -> None: ...
     def abandon(self) -> None: ...

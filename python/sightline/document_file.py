@@ -40,7 +40,7 @@ def write_documents(path: Path, pieces: Iterable[Piece]) -> None:
     try:
         for rows, source in pieces:
             if isinstance(source, Entries):
-                writer.add(rows.tolist(), source.names, source.flags, source.metadata, source.titles, source.texts)
+                writer.add(rows.tolist(), source)
             else:
                 writer.copy(source, rows)
         writer.commit()

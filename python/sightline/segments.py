@@ -177,8 +177,8 @@ def write_segment(
 
 
 def load_segment(folder: Path, segment: Segment, dim: int | None, *, mmap: bool = True) -> Engines:
-    """Open a segment. Every checksum is verified, which reads the files once; those of documents as they are read,
-    always mapped, since they may be many times the memory.
+    """Open a segment. Every checksum is verified, which reads the files once; those of documents as they are read:
+    these are mapped anyway, since they may be many times the memory.
 
     Raises:     StorageError, CorruptIndexError, IncompatibleIndexError
     """
@@ -186,7 +186,7 @@ def load_segment(folder: Path, segment: Segment, dim: int | None, *, mmap: bool 
     dense = VectorIndex.load(paths.dense, mmap=mmap) if segment.vectors else None
     lexical = BM25Index.load(paths.lexical, mmap=mmap) if segment.texts else BM25Index(None)
     columns = ColumnFile(paths.columns, mmap=mmap) if segment.columns else None
-    documents = DocumentFile(os.fsencode(paths.documents), True) if segment.documents else None
+    documents = DocumentFile(os.fsencode(paths.documents)) if segment.documents else None
     parts: tuple[tuple[Path, VectorIndex | BM25Index | ColumnFile | DocumentFile | None, int], ...] = (
         (paths.dense, dense, segment.vectors),
         (paths.lexical, lexical, segment.texts),

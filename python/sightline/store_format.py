@@ -126,6 +126,10 @@ class Entries(NamedTuple):
     titles: list[str | None]
     texts: list[str]
 
+    def part(self, some: slice) -> Entries:
+        """Return some of the documents."""
+        return Entries(self.names[some], self.flags[some], self.metadata[some], self.titles[some], self.texts[some])
+
 
 def entries_of(documents: Sequence[Document], flags: list[int]) -> Entries:
     """Return documents as the database has them."""
@@ -142,14 +146,7 @@ def content_rows(rows: Sequence[int], entries: Entries) -> Iterator[tuple[Any, .
     """Yield the rows of the table ``contents``."""
     for first in range(0, len(rows), AT_ONCE):  # a large write need not have all of them at a time
         some = slice(first, first + AT_ONCE)
-        yield from _core.content_rows(
-            list(rows[some]),
-            entries.names[some],
-            entries.flags[some],
-            entries.metadata[some],
-            entries.titles[some],
-            entries.texts[some],
-        )
+        yield from _core.content_rows(list(rows[some]), entries.part(some))
 
 
 def digest_of(rows: Ids) -> int:
