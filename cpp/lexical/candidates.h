@@ -15,6 +15,7 @@
 #include "lexical/exact_sums.h"
 #include "lexical/recycled.h"
 #include "lexical/search.h"
+#include "simd/kernels.h"
 
 namespace sightline::lexical {
 
@@ -80,10 +81,17 @@ class Candidates : Recycled<CandidatesBuffers> {
   // Starts again with the k-th score that finish() found, which is certain.
   void restart() noexcept;
 
-  // A document once at most. upper < 2^16, segment < 2^16; documents of one window of rows follow each other.
-  void add(std::uint32_t upper, std::uint32_t segment, std::size_t row) {
-    found_.push_back(std::uint64_t{upper} << 48 | std::uint64_t{segment} << 32 | row);
-    histogram_.add(upper);
+  // Documents of one window of rows, which begins at first_row: their upper bounds and positions in it. A document once at most;
+  // segment < 2^16.
+  void add(std::span<const simd::TakenValue> taken, std::uint32_t segment, std::size_t first_row) {
+    const std::size_t before = found_.size();
+    found_.resize(before + taken.size());
+    std::uint64_t* const found = found_.data() + before;
+    const std::uint64_t base = std::uint64_t{segment} << 32 | first_row;
+    for (std::size_t i = 0; i < taken.size(); ++i) {
+      found[i] = (std::uint64_t{taken[i].value} << 48 | base) + taken[i].position;
+      histogram_.add(taken[i].value);
+    }
   }
   // Raises the limit by what was added, and drops candidates below it where they have become many.
   void settle() {

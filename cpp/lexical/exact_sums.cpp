@@ -51,11 +51,13 @@ void ExactSums::compute_part(std::uint32_t number, std::span<const RowIndex> row
     if (!term.postings[number]) continue;
     look_up(*term.postings[number], gains != nullptr ? CoarseUnits::of(gains->least(), factors_[t]) : 0);
     double* const of_term = gains_.data() + t * count;
+    const double* const norms = norms_.data();
+    std::uint32_t* const left = left_.data();
     for (const Lookup& hit : hits_) {
       const double gain = weighted ? static_cast<double>(segment.arrays().values[hit.found.position])
-                                   : scorer.gain_of_norm(segment.tf(hit.found), norms_[hit.row]);
+                                   : scorer.gain_of_norm(segment.tf(hit.found), norms[hit.row]);
       of_term[hit.row] = term.weight * gain;
-      if (gains != nullptr) left_[hit.row] -= CoarseUnits::of(gains->upper()[hit.found.code], factors_[t]);
+      if (gains != nullptr) left[hit.row] -= CoarseUnits::of(gains->upper()[hit.found.code], factors_[t]);
     }
     if (hits_.empty()) continue;
     std::size_t kept = 0;
@@ -81,7 +83,7 @@ void ExactSums::set_rows(std::span<const RowIndex> rows) {
   open_.resize(count);
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t window = rows[i] >> kWindowBits;
-    if (windows_.empty() || windows_.back().window != window) windows_.push_back({window, kAbsent, {}});
+    if (windows_.empty() || windows_.back().window != window) windows_.push_back({nullptr, nullptr, 0, 0, 0, window});
     window_of_[i] = static_cast<std::uint32_t>(windows_.size() - 1);
     offsets_[i] = static_cast<std::uint16_t>(rows[i] & (kWindowRows - 1));
     open_[i] = static_cast<std::uint32_t>(i);
@@ -91,43 +93,65 @@ void ExactSums::set_rows(std::span<const RowIndex> rows) {
 // Looks one term up for the rows that can have it, and leaves in hits_ those that do. In passes without a branch that is hard
 // to predict, so that the look-ups overlap.
 void ExactSums::look_up(const Postings& postings, std::uint32_t least) {
-  for (WindowPart& part : windows_) part.at = postings.find_window(part.window).value_or(kAbsent);
-  asked_.resize(open_.size());
-  std::size_t asked = 0;
-  for (const std::uint32_t i : open_) {
-    asked_[asked] = i;
-    asked += static_cast<std::size_t>(left_[i] >= least) & static_cast<std::size_t>(windows_[window_of_[i]].at != kAbsent);
+  const bool packed = postings.packed();
+  for (WindowPart& part : windows_) {
+    const std::optional<std::size_t> at = postings.find_window(part.window);
+    part.size = at ? static_cast<std::uint32_t>(postings.window_size(*at)) : 0;
+    part.at = static_cast<std::uint32_t>(at.value_or(0));
+    if (packed || !at) continue;
+    const PostingBlock block = postings.block(*at, buffer_);
+    part.offsets = block.offsets.data();
+    part.codes = block.codes.data();
+    part.position = block.position;
   }
-  asked_.resize(asked);
-  if (postings.packed()) {
+  choose_asked(least);
+  if (packed) {
     find_asked_packed(postings);
   } else {
-    for (WindowPart& part : windows_) {
-      if (part.at != kAbsent) part.block = postings.block(part.at, buffer_);
-    }
     find_asked();
   }
 }
 
+// Plain pointers here and below, since the compiler must assume that a store through a member's changes the members.
+void ExactSums::choose_asked(std::uint32_t least) {
+  asked_.resize(open_.size());
+  wanted_.resize(open_.size());
+  const WindowPart* const windows = windows_.data();
+  const std::uint32_t* const window_of = window_of_.data();
+  const std::uint32_t* const left = left_.data();
+  const std::uint16_t* const offsets = offsets_.data();
+  std::uint32_t* const asked = asked_.data();
+  WantedOffset* const wanted = wanted_.data();
+  std::size_t count = 0;
+  for (const std::uint32_t i : open_) {
+    const WindowPart& part = windows[window_of[i]];
+    asked[count] = i;
+    wanted[count] = {part.offsets, part.size, offsets[i]};
+    count += static_cast<std::size_t>(left[i] >= least) & static_cast<std::size_t>(part.size != 0);
+  }
+  asked_.resize(count);
+  wanted_.resize(count);
+}
+
 void ExactSums::find_asked() {
   const std::size_t count = asked_.size();
-  wanted_.resize(count);
   places_.resize(count);
-  for (std::size_t a = 0; a < count; ++a) {
-    const PostingBlock& block = windows_[window_of_[asked_[a]]].block;
-    wanted_[a] = {block.offsets.data(), static_cast<std::uint32_t>(block.size()), offsets_[asked_[a]]};
-  }
   find_offsets(wanted_, places_.data());
   hits_.resize(count);
-  std::size_t hits = 0;
+  const WindowPart* const windows = windows_.data();
+  const std::uint32_t* const window_of = window_of_.data();
+  const std::uint32_t* const asked = asked_.data();
+  const std::uint32_t* const places = places_.data();
+  Lookup* const hits = hits_.data();
+  std::size_t found = 0;
   for (std::size_t a = 0; a < count; ++a) {
-    const bool there = places_[a] != kNotThere;
-    const std::size_t at = there ? places_[a] : 0;
-    const PostingBlock& block = windows_[window_of_[asked_[a]]].block;
-    hits_[hits] = {asked_[a], {block.position + at, block.codes[at]}};
-    hits += there ? 1 : 0;
+    const bool there = places[a] != kNotThere;
+    const std::size_t at = there ? places[a] : 0;
+    const WindowPart& part = windows[window_of[asked[a]]];
+    hits[found] = {asked[a], {part.position + at, part.codes[at]}};
+    found += there ? 1 : 0;
   }
-  hits_.resize(hits);
+  hits_.resize(found);
 }
 
 void ExactSums::find_asked_packed(const Postings& postings) {

@@ -40,9 +40,12 @@ struct ExactSumsBuffers {
   };
   // Rows of one window, and the postings of the current term there.
   struct WindowPart {
+    const std::uint16_t* offsets;
+    const std::uint8_t* codes;
+    std::uint64_t position;
+    std::uint32_t size;  // 0: there are none
+    std::uint32_t at;    // among the windows of the term
     std::size_t window;
-    std::size_t at;  // among those of the term, or kAbsent
-    PostingBlock block;
   };
 
   PostingBuffer buffer_;
@@ -52,7 +55,7 @@ struct ExactSumsBuffers {
   std::vector<std::uint16_t> offsets_;
   std::vector<std::uint32_t> left_;  // of the coarse sum
   std::vector<std::uint32_t> open_;  // those that may have another term
-  std::vector<std::uint32_t> asked_;
+  std::vector<std::uint32_t> asked_;  // those that are looked up
   std::vector<WantedOffset> wanted_;
   std::vector<std::uint32_t> places_;
   std::vector<std::uint16_t> asked_offsets_;  // this and the following: of a window of a packed list
@@ -78,13 +81,13 @@ class ExactSums : Recycled<ExactSumsBuffers> {
                std::span<double> sums);
 
  private:
-  static constexpr std::size_t kAbsent = ~std::size_t{0};
   static constexpr std::size_t kRowsAtOnce = 256;  // bounds the memory of gains_
 
   void compute_part(std::uint32_t number, std::span<const RowIndex> rows, std::span<const std::uint32_t> coarse,
                     std::span<double> sums);
   void set_rows(std::span<const RowIndex> rows);
   void look_up(const Postings& postings, std::uint32_t least);
+  void choose_asked(std::uint32_t least);
   void find_asked();
   void find_asked_packed(const Postings& postings);
 

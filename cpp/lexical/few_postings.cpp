@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <memory>
 
 #include "topk/sort_hits.h"
 
@@ -60,7 +61,52 @@ struct MetRow {
   RowIndex row;
 };
 
-void add_segment(const BoundQuery& query, std::uint32_t number, const RowFilter* filter, MetRows& met, std::vector<MetRow>& rows) {
+// What a search keeps; each thread that ever searched has one.
+struct Room {
+  MetRows met;
+  std::vector<MetRow> rows;
+  // Of one term, aligned:
+  std::vector<RowIndex> term_rows;
+  std::vector<double> frequencies;
+  std::vector<double> lengths;
+  std::vector<double> gains;
+};
+
+// What the term adds to the score of each row that has it and is allowed: rows in room.term_rows, gains in room.gains. Returns
+// how many. Step by step, so that what is waited for, lengths and divisions, overlaps.
+std::size_t compute_gains(const BoundQuery& query, const Segment& segment, const BoundQuery::Term& term, const Postings& postings,
+                          const Bitset* allowed, Room& room) {
+  if (room.gains.size() < postings.size()) {
+    room.term_rows.resize(postings.size());
+    for (std::vector<double>* values : {&room.frequencies, &room.lengths, &room.gains}) values->resize(postings.size());
+  }
+  RowIndex* const rows = room.term_rows.data();
+  double* const frequencies = room.frequencies.data();
+  double* const lengths = room.lengths.data();
+  double* const gains = room.gains.data();
+  std::size_t count = 0;
+  const auto take = [&](RowIndex row) {
+    rows[count] = row;
+    count += allowed == nullptr || allowed->test(row) ? 1 : 0;
+  };
+  if (segment.arrays().weighted()) {
+    postings.for_each([&](RowIndex row, const FoundPosting& posting) {
+      gains[count] = static_cast<double>(segment.arrays().values[posting.position]);
+      take(row);
+    });
+  } else {
+    postings.for_each([&](RowIndex row, const FoundPosting& posting) {
+      frequencies[count] = segment.tf(posting);
+      lengths[count] = segment.length(row);
+      take(row);
+    });
+    query.scorer().gains({frequencies, count}, {lengths, count}, gains);
+  }
+  for (std::size_t i = 0; i < count; ++i) gains[i] *= term.weight;
+  return count;
+}
+
+void add_segment(const BoundQuery& query, std::uint32_t number, const RowFilter* filter, Room& room) {
   const SegmentView& view = query.snapshot().segments()[number];
   const Segment& segment = *view.segment;
   const Bitset* allowed = view.tombstones ? &view.tombstones->live() : nullptr;
@@ -72,21 +118,20 @@ void add_segment(const BoundQuery& query, std::uint32_t number, const RowFilter*
     term_count += term.postings[number] ? 1 : 0;
   }
   if (posting_count == 0) return;
+  MetRows& met = room.met;
   met.reset(posting_count);
   for (const BoundQuery::Term& term : query.terms()) {
     if (!term.postings[number]) continue;
-    const auto visit = [&](const auto& keep) {
-      term.postings[number]->for_each([&](RowIndex row, const FoundPosting& posting) {
-        if (allowed == nullptr || allowed->test(row)) keep(row, term.weight * segment.gain(query.scorer(), row, posting));
-      });
-    };
-    if (term_count == 1) {
-      visit([&](RowIndex row, double gain) { met.append(row, gain); });
-    } else {
-      visit([&](RowIndex row, double gain) { met.add(row, gain); });
+    const std::size_t count = compute_gains(query, segment, term, *term.postings[number], allowed, room);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (term_count == 1) {
+        met.append(room.term_rows[i], room.gains[i]);
+      } else {
+        met.add(room.term_rows[i], room.gains[i]);
+      }
     }
   }
-  for (std::size_t i = 0; i < met.size(); ++i) rows.push_back({query.score(met.sum(i)), number, met.row(i)});
+  for (std::size_t i = 0; i < met.size(); ++i) room.rows.push_back({query.score(met.sum(i)), number, met.row(i)});
 }
 
 // Leaves the k best and those near the k-th, or all. Precondition: more than k.
@@ -113,11 +158,12 @@ void keep_best(std::vector<MetRow>& rows, std::size_t k) {
 }  // namespace
 
 std::vector<Hit> search_few_postings(const BoundQuery& query, std::size_t k, const RowFilter* filter) {
-  thread_local MetRows met;
-  thread_local std::vector<MetRow> rows;
+  thread_local const auto held = std::make_unique<Room>();  // by a pointer: see coarse.cpp
+  Room& room = *held;
+  std::vector<MetRow>& rows = room.rows;
   rows.clear();
   const std::vector<SegmentView>& segments = query.snapshot().segments();
-  for (std::uint32_t s = 0; s < segments.size(); ++s) add_segment(query, s, filter, met, rows);
+  for (std::uint32_t s = 0; s < segments.size(); ++s) add_segment(query, s, filter, room);
   if (rows.size() > k) keep_best(rows, k);
   std::vector<Hit> hits;
   hits.reserve(rows.size());

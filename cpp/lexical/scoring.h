@@ -15,7 +15,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace sightline::lexical {
 
@@ -75,11 +77,8 @@ class Scorer {
   // Precondition: 1 <= tf <= length. Never negative, so a sum never falls as terms are added.
   double gain(std::uint32_t tf, std::uint32_t length) const noexcept { return gain_of_norm(tf, norm(length)); }
   // Its two steps: what depends on the document only, and the rest.
-  double norm(std::uint32_t length) const noexcept {
-    return 1.0 - p_.b + p_.b * static_cast<double>(length) / average_length_;
-  }
-  double gain_of_norm(std::uint32_t tf, double norm) const noexcept {
-    const auto frequency = static_cast<double>(tf);
+  double norm(double length) const noexcept { return 1.0 - p_.b + p_.b * length / average_length_; }
+  double gain_of_norm(double frequency, double norm) const noexcept {
     switch (p_.variant) {
       case Variant::kAtire: return frequency * (p_.k1 + 1.0) / (frequency + p_.k1 * norm);
       case Variant::kBm25l: return std::max(bm25l(frequency / norm) - absent_, 0.0);
@@ -87,7 +86,17 @@ class Scorer {
       case Variant::kLucene:
       case Variant::kRobertson: break;
     }
-    return frequency / (p_.k1 * norm + frequency);
+    return plain_gain(frequency, norm);
+  }
+
+  // gain() of many, whose divisions then overlap. `gains` overlaps with nothing else.
+  void gains(std::span<const double> frequencies, std::span<const double> lengths, double* gains) const noexcept {
+    const Scorer scorer = *this;  // which no store changes
+    const bool plain = p_.variant == Variant::kLucene || p_.variant == Variant::kRobertson;
+    for (std::size_t i = 0; i < lengths.size(); ++i) {
+      const double norm = scorer.norm(lengths[i]);
+      gains[i] = plain ? scorer.plain_gain(frequencies[i], norm) : scorer.gain_of_norm(frequencies[i], norm);
+    }
   }
 
   // The same for a frequency that is normalised by length already, of BM25F. Precondition: frequency > 0.
@@ -103,6 +112,7 @@ class Scorer {
   }
 
  private:
+  double plain_gain(double frequency, double norm) const noexcept { return frequency / (p_.k1 * norm + frequency); }
   double bm25l(double c) const noexcept {
     const double shifted = c + p_.delta;
     // k1 = delta = 0 at c = 0 would be 0 / 0; nothing found is worth nothing.

@@ -12,9 +12,9 @@
 namespace sightline::lexical {
 namespace {
 
-// Where few_postings.h and coarse.h take the same time, measured on 100,000 abstracts: at k = 10 near 130 postings, at k = 100
-// near 520, at k = 300 near 1500, at k = 1000 near 4100.
-constexpr std::uint64_t kFewPostings = 128;
+// Where few_postings.h and coarse.h take the same time, measured on 100,000 abstracts: at k = 10 near 190 postings, at k = 100
+// near 560, at k = 300 near 1600, at k = 1000 near 4700.
+constexpr std::uint64_t kFewPostings = 192;
 constexpr std::uint64_t kFewPostingsPerHit = 5;
 // Computing exact gains into a table pays when there are so many postings.
 constexpr std::uint64_t kPostingsForExactTable = 16384;
