@@ -19,7 +19,7 @@ CPP_FOLDERS: dict[str, set[str]] = {
     "core": set(),
     "simd": {"core"},
     "parallel": {"core"},
-    "topk": {"core"},
+    "topk": {"core", "simd"},
     "storage": {"core", "parallel"},  # checksums are verified in parallel
     "dense": {"core", "simd", "parallel", "topk", "storage"},
     "lexical": {"core", "simd", "parallel", "topk", "storage"},

@@ -19,6 +19,7 @@ constexpr std::size_t kValues = kDim * kRows;
 constexpr std::size_t kOctets = kDim / 8;
 constexpr std::size_t kPlaneBytes = kOctets * simd::kOctetBytes;
 constexpr std::size_t kSums = 8192;  // of lexical impacts: half a window
+constexpr std::size_t kKeys = 112;  // about as many hits as a search for the best 100 sorts
 
 // Everything that kernels read and write.
 struct Data {
@@ -32,6 +33,7 @@ struct Data {
   AlignedBuffer<simd::CoarseQuery> constants{simd::kMaxTileWidth};
   AlignedBuffer<std::uint16_t> sums{kSums}, fresh_sums{kSums}, maxima{kSums / simd::kStrideGroup * simd::kStride};
   AlignedBuffer<simd::TakenValue> taken{kSums};
+  AlignedBuffer<std::int32_t> keys{kKeys}, less{kKeys};
 
   explicit Data(const simd::Kernels& k) {
     std::mt19937 random(1);
@@ -58,6 +60,7 @@ struct Data {
     for (std::size_t q = 0; q < simd::kMaxTileWidth; ++q) constants[q] = {0, 1e-4F, 1e-4F, 0, 1e30F};
     for (std::size_t i = 0; i < kSums; ++i) fresh_sums[i] = static_cast<std::uint16_t>(random() % 1000);
     std::memcpy(sums.data(), fresh_sums.data(), fresh_sums.size_bytes());
+    for (std::size_t i = 0; i < kKeys; ++i) keys[i] = static_cast<std::int32_t>(random());
   }
 
   simd::CoarseRows coarse_rows() const { return {scale.data(), residual.data(), bias.data()}; }
@@ -174,6 +177,8 @@ void add_impacts(std::vector<Definition>& list) {
     std::memcpy(d.sums.data(), d.fresh_sums.data(), d.fresh_sums.size_bytes());
     keep(k.take_at_least_u16(d.sums.data(), kSums, 990, d.taken.data()));
   });
+  add(list, "count_less_i32", 8.0 * kKeys, kKeys * kKeys, "comparisons",
+      [](const simd::Kernels& k, Data& d) { k.count_less_i32(d.keys.data(), kKeys, d.less.data()); });
   // A block of postings at a time, as searches unpack them: gaps of 7 bits, frequencies of 3.
   constexpr std::size_t kBlock = 128;
   constexpr std::size_t kBlocks = kSums / kBlock;

@@ -122,19 +122,20 @@ void Candidates::drop_below(std::uint32_t limit) {
 
 // Leaves the exact scores of candidates in scores_, aligned with them.
 void Candidates::score(std::span<const std::uint64_t> candidates) {
-  scores_.clear();
-  for (std::size_t begin = 0; begin < candidates.size();) {
+  const std::size_t count = candidates.size();
+  rows_.resize(count);
+  uppers_.resize(count);
+  sums_.resize(count);
+  scores_.resize(count);
+  for (std::size_t i = 0; i < count; ++i) rows_[i] = row(candidates[i]);
+  for (std::size_t i = 0; i < count; ++i) uppers_[i] = upper(candidates[i]);
+  for (std::size_t begin = 0, end = 0; begin < count; begin = end) {
     const std::uint32_t number = segment(candidates[begin]);
-    rows_.clear();
-    uppers_.clear();
-    for (; begin < candidates.size() && segment(candidates[begin]) == number; ++begin) {
-      rows_.push_back(row(candidates[begin]));
-      uppers_.push_back(upper(candidates[begin]));
-    }
-    sums_.resize(rows_.size());
-    exact_sums_.compute(number, rows_, uppers_, sums_);
-    for (const double sum : sums_) scores_.push_back(query_.score(sum));
+    while (end < count && segment(candidates[end]) == number) ++end;
+    const auto part = [=](auto& values) { return std::span(values).subspan(begin, end - begin); };
+    exact_sums_.compute(number, part(rows_), part(uppers_), part(sums_));
   }
+  for (std::size_t i = 0; i < count; ++i) scores_[i] = query_.score(sums_[i]);
 }
 
 }  // namespace sightline::lexical

@@ -89,6 +89,25 @@ std::size_t take_at_least_u16_avx2(std::uint16_t* values, std::size_t count, std
   return found;
 }
 
+// Four keys with all others, eight at a time.
+void count_less_i32_avx2(const std::int32_t* keys, std::size_t count, std::int32_t* less) noexcept {
+  for (std::size_t i = 0; i < count; i += 4) {
+    __m256i key[4];
+    __m256i found[4];
+    for (std::size_t r = 0; r < 4; ++r) {
+      key[r] = _mm256_set1_epi32(keys[i + r]);
+      found[r] = _mm256_setzero_si256();
+    }
+    for (std::size_t j = 0; j < count; j += 8) {
+      const __m256i other = _mm256_load_si256(reinterpret_cast<const __m256i*>(keys + j));
+      for (std::size_t r = 0; r < 4; ++r) found[r] = _mm256_sub_epi32(found[r], _mm256_cmpgt_epi32(key[r], other));
+    }
+    const __m256i sums = _mm256_hadd_epi32(_mm256_hadd_epi32(found[0], found[1]), _mm256_hadd_epi32(found[2], found[3]));
+    _mm_store_si128(reinterpret_cast<__m128i*>(less + i),
+                    _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1)));
+  }
+}
+
 // Which bytes hold each of 8 values of a width, and how far each is to be shifted. In tables: built in memory at each call, they
 // would take longer than a block of 128 values, as wide loads wait for narrow stores.
 struct PackedPlaces {
@@ -216,6 +235,7 @@ const Kernels kAvx2Kernels = {
     .dot_row = dot_row_avx2,
     .strided_maxima_u16 = strided_maxima_u16_avx2,
     .take_at_least_u16 = take_at_least_u16_avx2,
+    .count_less_i32 = count_less_i32_avx2,
     .unpack_u16 = unpack_u16_avx2,
     .unpack_ascending_u16 = unpack_ascending_u16_avx2,
     .probe_operations = probe_operations_avx2,

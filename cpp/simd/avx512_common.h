@@ -241,6 +241,26 @@ inline std::size_t take_at_least_u16_avx512(std::uint16_t* values, std::size_t c
   return found;
 }
 
+// Four keys with all others, sixteen at a time.
+inline void count_less_i32_avx512(const std::int32_t* keys, std::size_t count, std::int32_t* less) noexcept {
+  const __m512i one = _mm512_set1_epi32(1);
+  for (std::size_t i = 0; i < count; i += 4) {
+    __m512i key[4];
+    __m512i found[4];
+    for (std::size_t r = 0; r < 4; ++r) {
+      key[r] = _mm512_set1_epi32(keys[i + r]);
+      found[r] = _mm512_setzero_si512();
+    }
+    for (std::size_t j = 0; j < count; j += 16) {
+      const __m512i other = _mm512_load_si512(keys + j);
+      for (std::size_t r = 0; r < 4; ++r) {
+        found[r] = _mm512_mask_add_epi32(found[r], _mm512_cmplt_epi32_mask(other, key[r]), found[r], one);
+      }
+    }
+    for (std::size_t r = 0; r < 4; ++r) less[i + r] = _mm512_reduce_add_epi32(found[r]);
+  }
+}
+
 // Takes 32 values of one width, which fill 2 * width words, from 64 bytes: a value lies in one or two neighbouring words.
 struct Unpacker {
   __m512i low_word;
@@ -339,6 +359,7 @@ constexpr Kernels make_avx512_kernels(const char* name) {
       .dot_row = nullptr,
       .strided_maxima_u16 = strided_maxima_u16_avx512,
       .take_at_least_u16 = take_at_least_u16_avx512,
+      .count_less_i32 = count_less_i32_avx512,
       .unpack_u16 = unpack_u16_avx512,
       .unpack_ascending_u16 = unpack_ascending_u16_avx512,
       .probe_operations = probe_operations_avx512<Dot>,

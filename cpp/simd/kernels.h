@@ -26,6 +26,7 @@ inline constexpr std::size_t kMaxTileWidth = 8;   // queries a tile, at most
 inline constexpr std::size_t kRowCodes = 32;      // codes of a query are padded to a multiple for dot_row
 inline constexpr std::size_t kStride = 32;        // values between neighbours of a strided maximum
 inline constexpr std::size_t kStrideGroup = 1024; // values that share kStride maxima
+inline constexpr std::size_t kRankStep = 16;      // keys are compared in groups
 inline constexpr std::uint32_t kMaxPackedWidth = 14;
 inline constexpr std::size_t kPackedStep = 32;    // unpacked values are written in groups of so many
 inline constexpr std::size_t kPackedSlack = 64;   // bytes that are read past the last packed value
@@ -136,6 +137,10 @@ struct Kernels {
   // many. Sets all values to 0. `count` is a multiple of kStride and at most 65,536; `values` is 64-byte aligned.
   std::size_t (*take_at_least_u16)(std::uint16_t* values, std::size_t count, std::uint16_t least,
                                    TakenValue* taken) noexcept;
+
+  // --- order of hits -------------------------------------------------------------------------------------------------
+  // less[i] = how many of the keys are less than key i. `count` is a multiple of kRankStep; both are 64-byte aligned.
+  void (*count_less_i32)(const std::int32_t* keys, std::size_t count, std::int32_t* less) noexcept;
 
   // --- packed postings -----------------------------------------------------------------------------------------------
   // Values of `width` bits, at most kMaxPackedWidth, one after another: value i begins at bit i * width, and the bits of a

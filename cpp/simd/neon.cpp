@@ -211,6 +211,7 @@ const Kernels kNeonKernels = {
     .dot_row = nullptr,
     .strided_maxima_u16 = strided_maxima_u16_neon,
     .take_at_least_u16 = take_at_least_u16_neon,
+    .count_less_i32 = count_less_i32_neon,
     .unpack_u16 = unpack_u16_neon,
     .unpack_ascending_u16 = unpack_ascending_u16_neon,
     .probe_operations = probe_operations_neon,

@@ -113,6 +113,23 @@ inline std::size_t take_at_least_u16_neon(std::uint16_t* values, std::size_t cou
   return found;
 }
 
+// Four keys with all others, four at a time.
+inline void count_less_i32_neon(const std::int32_t* keys, std::size_t count, std::int32_t* less) noexcept {
+  for (std::size_t i = 0; i < count; i += 4) {
+    int32x4_t key[4];
+    uint32x4_t found[4];
+    for (std::size_t r = 0; r < 4; ++r) {
+      key[r] = vdupq_n_s32(keys[i + r]);
+      found[r] = vdupq_n_u32(0);
+    }
+    for (std::size_t j = 0; j < count; j += 4) {
+      const int32x4_t other = vld1q_s32(keys + j);
+      for (std::size_t r = 0; r < 4; ++r) found[r] = vsubq_u32(found[r], vcltq_s32(other, key[r]));
+    }
+    for (std::size_t r = 0; r < 4; ++r) less[i + r] = static_cast<std::int32_t>(vaddvq_u32(found[r]));
+  }
+}
+
 // Takes 8 values of one width, which fill `width` bytes, from 16 bytes: each dword gets the bytes of its value, then a shift
 // of its own and the mask.
 struct Unpacker {

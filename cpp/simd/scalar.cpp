@@ -211,6 +211,14 @@ std::size_t take_at_least_u16_scalar(std::uint16_t* values, std::size_t count, s
   return found;
 }
 
+void count_less_i32_scalar(const std::int32_t* keys, std::size_t count, std::int32_t* less) noexcept {
+  for (std::size_t i = 0; i < count; ++i) {
+    std::int32_t found = 0;
+    for (std::size_t j = 0; j < count; ++j) found += keys[j] < keys[i] ? 1 : 0;
+    less[i] = found;
+  }
+}
+
 // Value i. It lies in at most three bytes: 7 bits before it and 14 of its own.
 std::uint16_t packed_value(const std::uint8_t* bits, std::size_t i, std::uint32_t width) noexcept {
   const std::size_t begin = i * width;
@@ -268,6 +276,7 @@ const Kernels kScalarKernels = {
     .dot_row = nullptr,
     .strided_maxima_u16 = strided_maxima_u16_scalar,
     .take_at_least_u16 = take_at_least_u16_scalar,
+    .count_less_i32 = count_less_i32_scalar,
     .unpack_u16 = unpack_u16_scalar,
     .unpack_ascending_u16 = unpack_ascending_u16_scalar,
     .probe_operations = probe_operations_scalar,

@@ -1,4 +1,6 @@
-// Kernels over sums of lexical impacts, in every table, against loops.
+// Kernels over sums of lexical impacts and over keys of hits, in every table, against loops.
+#include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "tests/guarded.h"
@@ -65,6 +67,27 @@ TEST(kernels_take_at_least) {
           for (std::size_t i = 0; i < count; ++i) CHECK_EQ(values.data()[i], 0);
           CHECK(values.is_intact() && taken.is_intact());
         }
+      }
+    }
+  });
+}
+
+TEST(kernels_count_less) {
+  for_each_table([](const simd::Kernels& table) {
+    Random random(5);
+    for (std::size_t count = simd::kRankStep; count <= 256; count += simd::kRankStep) {
+      for (const int greatest : {0, 3, 2147483647}) {
+        Guarded<std::int32_t> keys(count);
+        Guarded<std::int32_t> less(count);
+        for (std::size_t i = 0; i < count; ++i) keys.data()[i] = random.integer(-greatest, greatest);
+        keys.data()[count / 2] = std::numeric_limits<std::int32_t>::max();
+        keys.data()[count - 1] = std::numeric_limits<std::int32_t>::min();
+        table.count_less_i32(keys.data(), count, less.data());
+        for (std::size_t i = 0; i < count; ++i) {
+          CHECK_EQ(less.data()[i], std::count_if(keys.data(), keys.data() + count,
+                                                 [&](std::int32_t key) { return key < keys.data()[i]; }));
+        }
+        CHECK(keys.is_intact() && less.is_intact());
       }
     }
   });

@@ -6,14 +6,17 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <utility>
+
+#include "simd/dispatch.h"
 
 namespace sightline {
 namespace {
 
 constexpr std::size_t kRun = 4;
-// Of so many, comparing all pairs and merging take the same time, under SSE2.
+// Above that, comparing all pairs takes longer than merging: without vectors, that is; with AVX2 above 512.
 constexpr std::size_t kMostRanked = 256;
-static_assert(kMostRanked <= 256 && kMostRanked % kRun == 0);
+static_assert(kMostRanked <= 256 && kMostRanked % simd::kRankStep == 0);
 
 // Ascends as scores fall; equal for equal scores, of which 0 has two.
 std::uint32_t descending(float score) noexcept {
@@ -54,47 +57,28 @@ void merge(const std::uint64_t* a, const std::uint64_t* a_end, const std::uint64
   std::copy(b, b_end, out);
 }
 
-// How many keys are less than each. Precondition: the count is a multiple of kRun.
-void rank(const std::int32_t* keys, std::size_t count, std::int32_t* ranks) noexcept {
-  for (std::size_t i = 0; i < count; i += kRun) {
-    std::int32_t r0 = 0;
-    std::int32_t r1 = 0;
-    std::int32_t r2 = 0;
-    std::int32_t r3 = 0;
-    for (std::size_t j = 0; j < count; ++j) {
-      r0 += keys[j] < keys[i] ? 1 : 0;
-      r1 += keys[j] < keys[i + 1] ? 1 : 0;
-      r2 += keys[j] < keys[i + 2] ? 1 : 0;
-      r3 += keys[j] < keys[i + 3] ? 1 : 0;
-    }
-    ranks[i] = r0;
-    ranks[i + 1] = r1;
-    ranks[i + 2] = r2;
-    ranks[i + 3] = r3;
-  }
-}
-
-// Few hits: each is compared with every other, which compilers do four or eight at a time and without a branch.
-std::vector<Hit> sorted_by_ranks(const std::vector<Hit>& hits) {
+// Few hits: each is compared with every other. Those of equal scores go to their places one after another, mostly in order.
+void sort_by_ranks(std::vector<Hit>& hits) {
   const std::size_t count = hits.size();
-  const std::size_t padded = (count + kRun - 1) / kRun * kRun;
-  std::array<std::int32_t, kMostRanked> keys;
-  std::array<std::int32_t, kMostRanked> ranks;
-  std::array<std::uint8_t, kMostRanked> equal;  // of each rank, how many are placed
+  const std::size_t padded = (count + simd::kRankStep - 1) / simd::kRankStep * simd::kRankStep;
+  alignas(64) std::array<std::int32_t, kMostRanked> keys;
+  alignas(64) std::array<std::int32_t, kMostRanked> ranks;
+  std::array<std::uint8_t, kMostRanked> placed;  // of each rank, how many
   for (std::size_t i = 0; i < count; ++i) keys[i] = static_cast<std::int32_t>(descending(hits[i].score) ^ 0x80000000U);
-  std::fill(keys.begin() + static_cast<std::ptrdiff_t>(count), keys.begin() + static_cast<std::ptrdiff_t>(padded),
-            std::numeric_limits<std::int32_t>::max());
-  rank(keys.data(), padded, ranks.data());
-  std::fill_n(equal.begin(), count, std::uint8_t{0});
+  std::fill_n(keys.data() + count, padded - count, std::numeric_limits<std::int32_t>::max());
+  simd::kernels().count_less_i32(keys.data(), padded, ranks.data());
+  std::fill_n(placed.data(), count, std::uint8_t{0});
   std::vector<Hit> sorted(count);
   for (std::size_t i = 0; i < count; ++i) {
-    const auto at = static_cast<std::size_t>(ranks[i]);
-    sorted[at + equal[at]++] = hits[i];
+    const auto rank = static_cast<std::size_t>(ranks[i]);
+    std::size_t at = rank + placed[rank]++;
+    for (; at != rank && sorted[at - 1].id > hits[i].id; --at) sorted[at] = sorted[at - 1];
+    sorted[at] = hits[i];
   }
-  return sorted;
+  hits = std::move(sorted);
 }
 
-std::vector<Hit> sorted_by_merges(const std::vector<Hit>& hits) {
+void sort_by_merges(std::vector<Hit>& hits) {
   const std::size_t count = hits.size();
   // Scores in the upper half; where a hit stands, in the lower one.
   std::vector<std::uint64_t> keys(2 * count);
@@ -111,7 +95,7 @@ std::vector<Hit> sorted_by_merges(const std::vector<Hit>& hits) {
   }
   std::vector<Hit> sorted(count);
   for (std::size_t i = 0; i < count; ++i) sorted[i] = hits[from[i] & 0xFFFFFFFF];
-  return sorted;
+  hits = std::move(sorted);
 }
 
 }  // namespace
@@ -119,7 +103,8 @@ std::vector<Hit> sorted_by_merges(const std::vector<Hit>& hits) {
 void sort_hits(std::vector<Hit>& hits) {
   const std::size_t count = hits.size();
   if (count < 2) return;
-  hits = count <= kMostRanked ? sorted_by_ranks(hits) : sorted_by_merges(hits);
+  if (count <= kMostRanked) return sort_by_ranks(hits);
+  sort_by_merges(hits);
   for (std::size_t begin = 0, end = 0; begin < count; begin = end) {
     while (end < count && hits[end].score == hits[begin].score) ++end;
     if (end - begin == 1) continue;
