@@ -41,6 +41,9 @@ constexpr std::size_t kFewQueries = 4;  // whose rows lie too far from each othe
 constexpr std::size_t kRowsForSample = 32;
 // Queries for which comparing a row with the one before costs little beside scoring it.
 constexpr std::size_t kMinQueriesRepeated = 4;
+// What a task has to do at the least: bytes of codes, or of rows where these are scored without codes, times queries.
+constexpr std::size_t kLeastCodeBytes = std::size_t{1} << 20;
+constexpr std::size_t kLeastRowBytes = std::size_t{1} << 19;
 // Rows and queries that are scored together.
 constexpr std::size_t kRowsAtOnce = 16;
 constexpr std::size_t kQueriesAtOnce = 32;
@@ -151,11 +154,11 @@ std::size_t Pass::sample_rank() const {
 void Pass::make_tasks() {
   std::size_t blocks = 0;
   for (const SegmentView& view : snapshot_.segments()) blocks += view.segment->block_count();
-  // At least 64 tasks a thread, so that the last one to finish matters little, but none below about a megabyte of codes
-  // times queries.
-  const std::size_t block_bytes = simd::kBlockRows * padded_dim_;
-  const std::size_t least = std::max<std::size_t>(1, (std::size_t{1} << 20) / (block_bytes * std::max<std::size_t>(1, query_count_)));
-  const std::size_t length = std::max(least, std::min<std::size_t>(256, blocks / (64 * parallel::num_threads())));
+  // At least 64 tasks a thread, so that the last one to finish matters little, but none that is over before a second thread
+  // has woken up.
+  const std::size_t bytes = coarse_ ? blocks * simd::kBlockRows * padded_dim_ * query_count_ : bytes_to_score();
+  const std::size_t least = blocks * (coarse_ ? kLeastCodeBytes : kLeastRowBytes) / std::max<std::size_t>(1, bytes);
+  const std::size_t length = std::max({std::size_t{1}, least, std::min<std::size_t>(256, blocks / (64 * parallel::num_threads()))});
   const auto add_tasks = [&](std::size_t of_length, bool of_sample) {
     for (std::uint32_t s = 0; s < snapshot_.segments().size(); ++s) {
       const std::size_t count = segment_at(s).block_count();
@@ -167,6 +170,17 @@ void Pass::make_tasks() {
   if (sample_rank_ != 0) add_tasks(kSampleEvery * length, true);
   sample_tasks_ = tasks_.size();
   add_tasks(length, false);
+}
+
+// What a pass without codes reads, for all queries together.
+std::size_t Pass::bytes_to_score() const {
+  std::size_t bytes = 0;
+  for (std::uint32_t s = 0; s < snapshot_.segments().size(); ++s) {
+    std::size_t rows = filters_.empty() ? segment_at(s).row_count() : 0;
+    for (const RowFilter* filter : filters_) rows += (*filter)[s].count();
+    bytes += rows * segment_at(s).row_bytes();
+  }
+  return filters_.size() > 1 ? bytes : bytes * query_count_;
 }
 
 std::uint64_t Pass::allowed_word(std::size_t q, std::uint32_t segment, std::size_t block) const {
