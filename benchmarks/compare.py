@@ -4,8 +4,8 @@ Ratios are compared, because they hold across machines and days; Sightline's own
 runs are of one machine. A figure has moved if the 95 % interval of its change leaves out "none" and the change exceeds
 the threshold. The interval is made from the same draws as those that the runs show (``benchmarks.ratios``).
 
-``--reproduce`` takes both as runs of the same code: it names each ratio column that differs by 10 % or more, and then
-exits with 1.
+``--reproduce`` takes both as runs of the same code, best made with ``run --steady``: it names each ratio column that
+differs by 10 % or more, and then exits with 1.
 """
 
 from __future__ import annotations

@@ -163,6 +163,17 @@ def test_fewer_engines_have_more_time_each():
     assert profile_options("quick", "dense", given).seconds == 0.5
 
 
+def test_the_steady_profile_is_the_quick_one_three_times_as_long():
+    given = argparse.Namespace(peers=["numpy"], seconds=None, processes=None, threads=1)
+    for suite in ("dense", "open", "ingest"):
+        quick, steady = (vars(profile_options(profile, suite, given)) for profile in ("quick", "steady"))
+        longer = {name for name, value in quick.items() if steady[name] != value}
+        assert longer == {"seconds", "repeats", "passes", "minutes"} | ({"opens"} if suite == "open" else set())
+        assert all(steady[name] == pytest.approx(3 * quick[name]) for name in longer)
+    given.seconds = 0.5
+    assert profile_options("steady", "dense", given).seconds == 0.5
+
+
 def test_passes_end_with_the_minutes_of_the_profile(monkeypatch, capsys):
     now = 0.0
     done = []

@@ -81,3 +81,26 @@ def test_ids_that_are_not_contiguous_and_ids_that_are_gone_in_a_mask() -> None:
     for row in found:
         np.testing.assert_array_equal(np.sort(row[row >= 0]), expected)
     assert np.isneginf(scores[:, len(expected) :]).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("dim", [5, 48, 131])
+def test_rows_that_no_bound_separates_have_the_same_bits_in_a_batch(dim: int, metric: str, dtype: str) -> None:
+    rng = np.random.default_rng(dim)
+    rows = (rng.standard_normal(dim) + 1e-5 * rng.standard_normal((1_100, dim))).astype(np.float32)
+    rows[300:317] = rows[299]  # equal ones, over the ends of groups and blocks
+    rows[640] = rows[639]
+    queries = rng.standard_normal((67, dim)).astype(np.float32)
+    index = sl.VectorIndex(dim, metric, dtype=dtype)
+    for part in np.array_split(rows, [333]):
+        index.add(part)
+    odd = index.ids[1::7]
+    for k, mask in ((10, None), (900, None), (10, odd), (30, odd[:1])):  # 900 of 1100: without codes from the start
+        scores, ids = index.search(queries, k, mask=mask)
+        for at in range(len(queries)):
+            alone = index.search(queries[at : at + 1], k, mask=mask)
+            assert np.array_equal(scores[at], alone[0][0])
+            assert np.array_equal(ids[at], alone[1][0])
+    exact = index.search(queries, 10, stats=True)[2]
+    assert exact["rows_exact"] > len(queries) * 1_000, "these rows were meant to be scored without bounds"

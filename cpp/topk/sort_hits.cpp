@@ -14,7 +14,7 @@ namespace sightline {
 namespace {
 
 constexpr std::size_t kRun = 4;
-// Above that, comparing all pairs takes longer than merging: without vectors, that is; with AVX2 above 512.
+// Of more hits comparing all pairs would take longer than merging them, with the scalar kernel; with AVX2, of more than 512.
 constexpr std::size_t kMostRanked = 256;
 static_assert(kMostRanked <= 256 && kMostRanked % simd::kRankStep == 0);
 
