@@ -8,7 +8,7 @@ from benchmarks import compare, report, run
 from benchmarks.command import SUITES, run_suite
 
 _COMMANDS = {
-    "run": (run.main, "all suites: a quick profile, or --full"),
+    "run": (run.main, "all suites: a quick profile, --steady or --full"),
     "report": (report.main, "a run's Markdown table and plots; docs/benchmarks.md"),
     "compare": (compare.main, "what moved between two runs, noise taken into account"),
 }

@@ -39,8 +39,8 @@ _METHOD = """\
   there, after 30 ms of calls over other queries.
 - **Several passes.** The quick profile does all its cases eight times, or as often as its minutes allow, and pools the
   rounds: what the machine is like in one minute is then part of every figure instead of one figure's luck. On a virtual
-  machine that has neighbours five minutes are too few for that: `--steady` does the same in 24 passes and 13 minutes,
-  for figures that are to be compared (`compare --reproduce`). Engines
+  machine that has neighbours five minutes are too few for that: `--steady` does the same in up to 24 passes and
+  13.5 minutes, for figures that are to be compared (`compare --reproduce`). Engines
   whose index a case changes, and those that take in vectors or documents, are started anew for each pass, all others
   after four of them, or each time where memory is short. `--full` and the commands of single suites make one pass, in
   which an engine that starts and builds within two seconds is asked in three processes in turns.

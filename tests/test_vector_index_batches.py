@@ -89,8 +89,8 @@ def test_ids_that_are_not_contiguous_and_ids_that_are_gone_in_a_mask() -> None:
 def test_rows_that_no_bound_separates_have_the_same_bits_in_a_batch(dim: int, metric: str, dtype: str) -> None:
     rng = np.random.default_rng(dim)
     rows = (rng.standard_normal(dim) + 1e-5 * rng.standard_normal((1_100, dim))).astype(np.float32)
-    rows[300:317] = rows[299]  # equal ones, over the ends of groups and blocks
-    rows[640] = rows[639]
+    rows[312:330] = rows[311]  # equal ones, over the end of a block in either segment
+    rows[333 + 320] = rows[333 + 319]
     queries = rng.standard_normal((67, dim)).astype(np.float32)
     index = sl.VectorIndex(dim, metric, dtype=dtype)
     for part in np.array_split(rows, [333]):
@@ -103,4 +103,4 @@ def test_rows_that_no_bound_separates_have_the_same_bits_in_a_batch(dim: int, me
             assert np.array_equal(scores[at], alone[0][0])
             assert np.array_equal(ids[at], alone[1][0])
     exact = index.search(queries, 10, stats=True)[2]
-    assert exact["rows_exact"] > len(queries) * 1_000, "these rows were meant to be scored without bounds"
+    assert exact["rows_exact"] > len(queries) * len(rows) / 2, "no bound was meant to separate these rows"

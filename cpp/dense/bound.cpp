@@ -68,9 +68,9 @@ CodedQuery code_query(Metric metric, const float* vector, std::size_t dim, std::
   double residuals[4] = {};
   for (std::size_t i = 0; i < dim; ++i) {
     const double unit_value = static_cast<double>(vector[i]) * to_unit;
-    const double code = std::clamp(round_to_integer(unit_value * to_code), -most, most);
-    codes[i] = static_cast<std::int8_t>(static_cast<std::int32_t>(code));
-    const double error = unit_value - query.code_scale * code;
+    const auto code = static_cast<std::int32_t>(std::clamp(round_to_integer(unit_value * to_code), -most, most));
+    codes[i] = static_cast<std::int8_t>(code);
+    const double error = unit_value - query.code_scale * static_cast<double>(code);
     residuals[i % 4] += error * error;
   }
   for (std::size_t i = 0; i < dim; ++i) query.code_sum += codes[i];

@@ -18,7 +18,7 @@
 //   - float32 (kernels.h): at most 4 * 2^-24 of the sum of absolute terms, plus the rounding of the three factors and of
 //     b, at most 4 * 2^-24 more. The terms are |alpha t s (e.c)| <= alpha (1 + phi) Y, alpha rho <= alpha Y, beta |b| <= beta.
 //     E1 = 2^-20 (alpha (2 + phi) Y + beta) is twice that; the spare half also takes what cancellation in float64 may have
-//     left out of rho and phi, 2^-52 of |x~| and |q~|.
+//     left out of rho and phi, twice 2^-52 of |x~| and |q~|.
 //   - float64: norms, products and the exact scores themselves are off by a relative (dim + 16) 2^-52 of
 //     |q|^2 + |tau'| + (|q| + u)^2 at the most.  E2 = that divided by N.
 //

@@ -41,8 +41,7 @@ constexpr std::size_t kFewQueries = 4;  // whose rows lie too far from each othe
 constexpr std::size_t kRowsForSample = 32;
 // Queries for which comparing a row with the one before costs little beside scoring it.
 constexpr std::size_t kMinQueriesRepeated = 4;
-// What a task has to do at the least: bytes of codes, or of rows where these are scored without codes, times queries.
-constexpr std::size_t kLeastCodeBytes = std::size_t{1} << 20;
+// What a worker has to read at the least, times queries, where rows are scored without codes.
 constexpr std::size_t kLeastRowBytes = std::size_t{1} << 19;
 // Rows and queries that are scored together.
 constexpr std::size_t kRowsAtOnce = 16;
@@ -121,7 +120,7 @@ Pass::Pass(const Snapshot& snapshot, const float* queries, std::size_t query_cou
     thresholds_[q].raise(least_score);
   }
   make_tasks();
-  const std::size_t worker_count = parallel::worker_limit(tasks_.size());
+  const std::size_t worker_count = useful_workers();
   workers_.reserve(worker_count);
   for (std::size_t w = 0; w < worker_count; ++w) workers_.emplace_back(w, sink == nullptr ? query_count : 0, k, least_score);
 }
@@ -154,11 +153,11 @@ std::size_t Pass::sample_rank() const {
 void Pass::make_tasks() {
   std::size_t blocks = 0;
   for (const SegmentView& view : snapshot_.segments()) blocks += view.segment->block_count();
-  // At least 64 tasks a thread, so that the last one to finish matters little, but none that is over before a second thread
-  // has woken up.
-  const std::size_t bytes = coarse_ ? blocks * simd::kBlockRows * padded_dim_ * query_count_ : bytes_to_score();
-  const std::size_t least = blocks * (coarse_ ? kLeastCodeBytes : kLeastRowBytes) / std::max<std::size_t>(1, bytes);
-  const std::size_t length = std::max({std::size_t{1}, least, std::min<std::size_t>(256, blocks / (64 * parallel::num_threads()))});
+  // At least 64 tasks a thread, so that the last one to finish matters little, but none below about a megabyte of codes
+  // times queries.
+  const std::size_t block_bytes = simd::kBlockRows * padded_dim_;
+  const std::size_t least = std::max<std::size_t>(1, (std::size_t{1} << 20) / (block_bytes * std::max<std::size_t>(1, query_count_)));
+  const std::size_t length = std::max(least, std::min<std::size_t>(256, blocks / (64 * parallel::num_threads())));
   const auto add_tasks = [&](std::size_t of_length, bool of_sample) {
     for (std::uint32_t s = 0; s < snapshot_.segments().size(); ++s) {
       const std::size_t count = segment_at(s).block_count();
@@ -172,15 +171,17 @@ void Pass::make_tasks() {
   add_tasks(length, false);
 }
 
-// What a pass without codes reads, for all queries together.
-std::size_t Pass::bytes_to_score() const {
-  std::size_t bytes = 0;
-  for (std::uint32_t s = 0; s < snapshot_.segments().size(); ++s) {
+// A sparse filter may leave so few rows that they are scored before a second thread has woken up.
+std::size_t Pass::useful_workers() const {
+  const std::size_t most = parallel::worker_limit(tasks_.size());
+  if (coarse_) return most;
+  std::size_t bytes = 0;  // of rows, times the queries that score them
+  for (std::uint32_t s = 0; s < snapshot_.segments().size() && bytes / kLeastRowBytes < most; ++s) {
     std::size_t rows = filters_.empty() ? segment_at(s).row_count() : 0;
     for (const RowFilter* filter : filters_) rows += (*filter)[s].count();
-    bytes += rows * segment_at(s).row_bytes();
+    bytes += rows * segment_at(s).row_bytes() * (filters_.size() > 1 ? 1 : query_count_);
   }
-  return filters_.size() > 1 ? bytes : bytes * query_count_;
+  return std::clamp<std::size_t>(bytes / kLeastRowBytes, 1, std::max<std::size_t>(1, most));
 }
 
 std::uint64_t Pass::allowed_word(std::size_t q, std::uint32_t segment, std::size_t block) const {

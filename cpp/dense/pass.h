@@ -136,7 +136,7 @@ class Pass {
   void gather(std::size_t q);
   void score_first(std::span<const std::size_t> begins);
   std::size_t sample_rank() const;
-  std::size_t bytes_to_score() const;
+  std::size_t useful_workers() const;
   void make_tasks();
   void presume(std::size_t q);
   std::uint64_t allowed_word(std::size_t q, std::uint32_t segment, std::size_t block) const;

@@ -112,7 +112,7 @@ void ExactSums::look_up(const Postings& postings, std::uint32_t least) {
   }
 }
 
-// Plain pointers here and below, since the compiler must assume that a store through a member's changes the members.
+// Plain pointers here and below: a store through one vector might, for all the compiler knows, change where the others lie.
 void ExactSums::choose_asked(std::uint32_t least) {
   asked_.resize(open_.size());
   wanted_.resize(open_.size());

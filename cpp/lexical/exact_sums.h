@@ -40,7 +40,7 @@ struct ExactSumsBuffers {
   };
   // Rows of one window, and the postings of the current term there.
   struct WindowPart {
-    const std::uint16_t* offsets;
+    const std::uint16_t* offsets;  // this and the next two: only of a list in scan form that has postings here
     const std::uint8_t* codes;
     std::uint64_t position;
     std::uint32_t size;  // 0: there are none

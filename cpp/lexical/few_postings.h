@@ -17,7 +17,7 @@ inline constexpr std::uint64_t kMostFewPostings = 16384;
 
 // As search() in search.h. Precondition: query.posting_count() <= kMostFewPostings.
 // O(postings of the terms + k log k) where scores are spread, O(p log p) for p postings whose scores are nearly equal; at most
-// 1 MB of memory for each thread that ever searched.
+// 2 MB of memory for each thread that ever searched.
 std::vector<Hit> search_few_postings(const BoundQuery& query, std::size_t k, const RowFilter* filter);
 
 }  // namespace sightline::lexical

@@ -26,7 +26,7 @@ inline constexpr std::size_t kMaxTileWidth = 8;   // queries a tile, at most
 inline constexpr std::size_t kRowCodes = 32;      // codes of a query are padded to a multiple for dot_row
 inline constexpr std::size_t kStride = 32;        // values between neighbours of a strided maximum
 inline constexpr std::size_t kStrideGroup = 1024; // values that share kStride maxima
-inline constexpr std::size_t kRankStep = 16;      // keys are compared in groups
+inline constexpr std::size_t kRankStep = 16;      // count_less_i32 takes multiples of so many keys
 inline constexpr std::uint32_t kMaxPackedWidth = 14;
 inline constexpr std::size_t kPackedStep = 32;    // unpacked values are written in groups of so many
 inline constexpr std::size_t kPackedSlack = 64;   // bytes that are read past the last packed value
@@ -139,7 +139,8 @@ struct Kernels {
                                    TakenValue* taken) noexcept;
 
   // --- order of hits -------------------------------------------------------------------------------------------------
-  // less[i] = how many of the keys are less than key i. `count` is a multiple of kRankStep; both are 64-byte aligned.
+  // less[i] = how many of the keys are less than key i. `count` is a multiple of kRankStep; both are 64-byte aligned and do not
+  // overlap.
   void (*count_less_i32)(const std::int32_t* keys, std::size_t count, std::int32_t* less) noexcept;
 
   // --- packed postings -----------------------------------------------------------------------------------------------

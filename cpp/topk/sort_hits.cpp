@@ -16,7 +16,7 @@ namespace {
 constexpr std::size_t kRun = 4;
 // Of more hits comparing all pairs would take longer than merging them, with the scalar kernel; with AVX2, of more than 512.
 constexpr std::size_t kMostRanked = 256;
-static_assert(kMostRanked <= 256 && kMostRanked % simd::kRankStep == 0);
+static_assert(kMostRanked <= 256 && kMostRanked % simd::kRankStep == 0);  // a byte counts hits of one score
 
 // Ascends as scores fall; equal for equal scores, of which 0 has two.
 std::uint32_t descending(float score) noexcept {
