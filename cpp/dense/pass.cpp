@@ -42,7 +42,7 @@ constexpr std::size_t kRowsForSample = 32;
 // Queries for which comparing a row with the one before costs little beside scoring it.
 constexpr std::size_t kMinQueriesRepeated = 4;
 // What a worker has to read at the least, times queries, where rows are scored without codes.
-constexpr std::size_t kLeastRowBytes = std::size_t{1} << 19;
+constexpr std::size_t kLeastRowBytes = std::size_t{1} << 18;
 // Rows and queries that are scored together.
 constexpr std::size_t kRowsAtOnce = 16;
 constexpr std::size_t kQueriesAtOnce = 32;

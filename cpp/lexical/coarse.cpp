@@ -304,20 +304,19 @@ class SegmentScan : Recycled<SegmentScanBuffers> {
     std::uint16_t* const sums = sums_.values.data();
     simd::TakenValue* const taken = sums_.taken.data();
     std::size_t count = 0;
+    const auto look = [&](std::span<const std::uint16_t> offsets, const auto& is_allowed) {
+      for (const std::uint16_t offset : offsets) {
+        taken[count] = {sums[offset], offset};
+        count += static_cast<std::size_t>(sums[offset] >= limit) & static_cast<std::size_t>(is_allowed(offset));
+        sums[offset] = 0;
+      }
+    };
     for (const TermBlock& b : blocks_) {
       const std::span<const std::uint16_t> offsets = b.postings->block(b.window, sums_.buffer).offsets;
       if (allowed_ == nullptr) {
-        for (const std::uint16_t offset : offsets) {
-          taken[count] = {sums[offset], offset};
-          count += sums[offset] >= limit ? 1 : 0;
-          sums[offset] = 0;
-        }
+        look(offsets, [](std::uint16_t) { return true; });
       } else {
-        for (const std::uint16_t offset : offsets) {
-          taken[count] = {sums[offset], offset};
-          count += static_cast<std::size_t>(sums[offset] >= limit) & static_cast<std::size_t>(allowed_->test(first_row + offset));
-          sums[offset] = 0;
-        }
+        look(offsets, [&](std::uint16_t offset) { return allowed_->test(first_row + offset); });
       }
     }
     candidates_.add({taken, count}, number_, first_row);

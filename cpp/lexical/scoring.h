@@ -92,6 +92,7 @@ class Scorer {
   // gain() of many, whose divisions then overlap. `gains` overlaps with nothing else.
   void gains(std::span<const double> frequencies, std::span<const double> lengths, double* gains) const noexcept {
     const Scorer scorer = *this;  // which no store changes
+    // Asked outside of the loop, which for the usual variants then has no switch and is vectorised.
     const bool plain = p_.variant == Variant::kLucene || p_.variant == Variant::kRobertson;
     for (std::size_t i = 0; i < lengths.size(); ++i) {
       const double norm = scorer.norm(lengths[i]);
